@@ -1,0 +1,64 @@
+package config
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/svidhelper/svidhelper/helper/health"
+	"github.com/svidhelper/svidhelper/helper/proof"
+	"github.com/svidhelper/svidhelper/helper/snapshot"
+	"github.com/svidhelper/svidhelper/helper/source"
+	"github.com/svidhelper/svidhelper/supervisor"
+	"github.com/svidhelper/svidhelper/writer"
+)
+
+// A Config is what one file says, in the terms of the packages that act on it;
+// nothing here remembers which dialect it was written in.
+type Config struct {
+	// AgentAddress is the Workload API's address, or empty for the
+	// environment's or the default.
+	AgentAddress string
+	// OnRevoked and RevocationGrace are as in source.Config.
+	OnRevoked       source.OnRevoked
+	RevocationGrace time.Duration
+
+	// OneShot makes run behave as fetch (daemon_mode = false).
+	OneShot bool
+	// Timeout bounds fetch; 0 means 60 s.
+	Timeout time.Duration
+	// Events is a file to which each event is appended as a line of JSON.
+	Events string
+
+	Outputs []writer.Output
+	Process *Process // nil: none
+	Hooks   []Hook
+	Health  *health.Config // nil: not served
+	Log     Log
+}
+
+// A Process is the process to run and what it wants to know.
+type Process struct {
+	supervisor.Spec
+	Target
+}
+
+// A Hook is somebody else to tell and what they want to know.
+type Hook struct {
+	supervisor.HookSpec
+	Target
+}
+
+// A Target is what a process and a hook have in common.
+type Target struct {
+	// On are the kinds of change that matter to it. The parser has filled it
+	// in: x509 and bundle unless set, every kind if nothing else is
+	// configured.
+	On    snapshot.Kind
+	Proof *proof.Config // nil: none
+}
+
+// Log says how much is logged and in which form.
+type Log struct {
+	Level slog.Level
+	JSON  bool
+}

@@ -1,0 +1,41 @@
+package source
+
+import (
+	"time"
+
+	"github.com/svidhelper/svidhelper/helper/snapshot"
+)
+
+// A Config says where the Workload API is and what is wanted of it.
+type Config struct {
+	// Address is a URI as in the SPIFFE Workload Endpoint standard (4):
+	// unix:///path, tcp://IP:port, or npipe:name on Windows.
+	Address string
+	// Needs is what the outputs need; nothing else is asked for.
+	Needs Needs
+	// OnRevoked says what becomes of files whose identity is refused.
+	OnRevoked OnRevoked
+	// RevocationGrace is how long a refusal must last before it counts;
+	// 0 means 30 s.
+	RevocationGrace time.Duration
+}
+
+// Needs are the profiles and tokens that some output needs.
+type Needs struct {
+	X509        bool
+	X509Bundles bool
+	JWTSVIDs    []snapshot.JWTRequest
+	JWTBundles  bool
+	WIT         bool
+	WITBundles  bool
+}
+
+// OnRevoked says what becomes of published files when the Workload API refuses
+// the identity that they belong to.
+type OnRevoked string
+
+const (
+	OnRevokedKeep   OnRevoked = ""       // files stay, ready turns false
+	OnRevokedRemove OnRevoked = "remove" // files go
+	OnRevokedStop   OnRevoked = "stop"   // files go, and the process ends
+)
