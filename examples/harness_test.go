@@ -1,0 +1,178 @@
+// Package examples_test runs every example with the real svidhelper and the
+// real servers, as a user would.
+package examples_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// svidhelper is the path of the program under test, built once by TestMain.
+var svidhelper string
+
+func TestMain(m *testing.M) {
+	os.Exit(buildAndRun(m))
+}
+
+func buildAndRun(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "svidhelper-examples-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	// A server's unprivileged user must be able to execute it.
+	if err := os.Chmod(dir, 0o755); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	svidhelper = filepath.Join(dir, "svidhelper")
+	build := exec.Command("go", "build", "-tags", "grpcnotrace", "-o", svidhelper, "../cmd/svidhelper")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "building svidhelper: %v\n%s", err, out)
+		return 1
+	}
+	return m.Run()
+}
+
+// need skips the test when a program of the distribution's is missing, or fails
+// it where nothing may be skipped.
+func need(t *testing.T, program string) string {
+	t.Helper()
+	matches, _ := filepath.Glob(program)
+	if len(matches) > 0 {
+		return matches[len(matches)-1]
+	}
+	path, err := exec.LookPath(program)
+	if err == nil {
+		return path
+	}
+	if os.Getenv("SVIDHELPER_TEST_STRICT") != "" {
+		t.Fatalf("%s is not installed", program)
+	}
+	t.Skipf("%s is not installed", program)
+	return ""
+}
+
+// A running is a program that the test has started and will have stopped.
+type running struct {
+	t    *testing.T
+	cmd  *exec.Cmd
+	done chan struct{} // closed when it has exited
+	out  *lockedBuffer
+}
+
+// start runs a program with its output captured; it is killed at the end of the
+// test if it still runs.
+func start(t *testing.T, cmd *exec.Cmd) *running {
+	t.Helper()
+	p := &running{t: t, cmd: cmd, done: make(chan struct{}), out: new(lockedBuffer)}
+	cmd.Stdout, cmd.Stderr = p.out, p.out
+	cmd.WaitDelay = 5 * time.Second
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = cmd.Wait(); close(p.done) }()
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		<-p.done
+		if t.Failed() {
+			t.Logf("%s said:\n%s", filepath.Base(cmd.Path), p.out)
+		}
+	})
+	return p
+}
+
+// stop sends sig, waits for the end, and returns the exit status.
+func (p *running) stop(sig syscall.Signal) int {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(sig); err != nil {
+		p.t.Fatal(err)
+	}
+	select {
+	case <-p.done:
+	case <-time.After(20 * time.Second):
+		p.t.Fatalf("still running 20 s after %v", sig)
+	}
+	return p.cmd.ProcessState.ExitCode()
+}
+
+// children returns the pids of the program's direct children.
+func (p *running) children() []string {
+	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", p.cmd.Process.Pid))
+	var pids []string
+	for _, task := range tasks {
+		b, _ := os.ReadFile(task)
+		pids = append(pids, strings.Fields(string(b))...)
+	}
+	return pids
+}
+
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+// adapt copies a file of an example into dir with some strings replaced, and
+// fails when one of them is not there: an example whose text has moved on must
+// not be tested by half.
+func adapt(t *testing.T, example, dir string, oldnew ...string) string {
+	t.Helper()
+	b, err := os.ReadFile(example)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(b)
+	for i := 0; i < len(oldnew); i += 2 {
+		if !strings.Contains(text, oldnew[i]) {
+			t.Fatalf("%s no longer holds %q", example, oldnew[i])
+		}
+		text = strings.ReplaceAll(text, oldnew[i], oldnew[i+1])
+	}
+	path := filepath.Join(dir, filepath.Base(example))
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// freeAddress returns a loopback address that nobody listens on.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// deadline is a context for one test.
+func deadline(t *testing.T, d time.Duration) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	t.Cleanup(cancel)
+	return ctx
+}
