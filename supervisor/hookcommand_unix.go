@@ -1,0 +1,20 @@
+//go:build unix
+
+package supervisor
+
+import (
+	"os/exec"
+	"syscall"
+)
+
+// ownGroup gives the command a process group of its own, so that it can be
+// ended with everything that it started.
+func ownGroup(cmd *exec.Cmd) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+}
+
+// killGroup ends the command's process group. The group's number is not given
+// to anybody else while the command has not been waited for, or a member lives.
+func killGroup(cmd *exec.Cmd) {
+	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+}

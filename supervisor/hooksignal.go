@@ -1,0 +1,211 @@
+//go:build linux || darwin
+
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+)
+
+const (
+	// hookHandlerWait is how long a process may take to install the handler of
+	// a signal that would end it otherwise.
+	hookHandlerWait = 10 * time.Second
+	// hookHandlerPoll is how often we look; nothing tells us.
+	hookHandlerPoll = 20 * time.Millisecond
+)
+
+// A hookSignal signals the process that a pid file or a name stands for.
+//
+// A pid can be given to another process at any moment. So each signal takes
+// these steps:
+//
+//  1. read the pid;
+//  2. take a handle on that process: a pidfd on Linux, which never turns into
+//     another process (elsewhere it is the bare pid);
+//  3. look who it is, and refuse whoever cannot be the one that is meant;
+//  4. wait until the signal would not end it for want of a handler;
+//  5. signal through the handle.
+//
+// If the pid changes hands between (1) and (2), (3) sees the new process and
+// refuses it; between (2) and (5), the handle is dead and the signal fails.
+type hookSignal struct {
+	sig    syscall.Signal
+	finder hookFinder
+	fsWatch
+	log *slog.Logger
+}
+
+// A hookFinder finds the processes to signal.
+type hookFinder interface {
+	// find returns at least one process, or an error that says what to do.
+	find() ([]hookProcess, error)
+	// vet says why a process that was found is not the one that is meant.
+	vet(hookProcess) error
+}
+
+// A hookProcess is a process as the kernel describes it.
+type hookProcess struct {
+	pid, parent int
+	name        string
+	born        int64     // its start as the kernel counts, for comparing
+	started     time.Time // the same on the wall clock, to some milliseconds
+	uids        []uint32  // real and effective
+	dead        bool      // not yet reaped
+	signals     hookSignals
+}
+
+// hookSignals says what a process does with signals, as sets of bit sig-1.
+type hookSignals struct {
+	known                    bool
+	blocked, ignored, caught uint64
+}
+
+var errHookGone = errors.New("the process is gone")
+
+func newHookSignal(spec HookSpec, log *slog.Logger) (hookTarget, error) {
+	s := &hookSignal{sig: spec.Signal, log: log}
+	if s.sig == 0 {
+		s.sig = syscall.SIGHUP
+	}
+	if s.sig < 0 || s.sig > 64 {
+		return nil, fmt.Errorf("signal %d does not exist", int(s.sig))
+	}
+	if spec.PIDFile != "" {
+		s.fsWatch.path = spec.PIDFile
+		s.finder = &pidFile{path: spec.PIDFile}
+	} else {
+		s.finder = processName(spec.ProcessName)
+	}
+	return s, nil
+}
+
+func (s *hookSignal) retries() int { return -1 } // until there is somebody
+
+func (s *hookSignal) notify(ctx context.Context, _ Notice) error {
+	done := make(map[int]bool)
+	for range 3 { // the pid file may be replaced while we wait
+		procs, err := s.finder.find()
+		if err != nil {
+			return err
+		}
+		told := false
+		for _, p := range procs {
+			if done[p.pid] {
+				continue
+			}
+			if err := s.signal(ctx, p.pid); err != nil {
+				return fmt.Errorf("signal %v to pid %d: %w", s.sig, p.pid, err)
+			}
+			done[p.pid], told = true, true
+			s.log.Info("hook process signalled", "pid", p.pid, "signal", s.sig.String())
+		}
+		if !told {
+			return nil
+		}
+	}
+	return nil
+}
+
+// signal takes steps (2) to (5).
+func (s *hookSignal) signal(ctx context.Context, pid int) error {
+	if pid == os.Getpid() {
+		return errors.New("that is the helper itself")
+	}
+	handle, err := os.FindProcess(pid) // (2)
+	if err != nil {
+		return err
+	}
+	defer handle.Release()
+
+	p, err := lookUpProcess(pid) // (3)
+	if err != nil {
+		return err
+	}
+	if p.dead {
+		return errHookGone
+	}
+	if err := s.finder.vet(p); err != nil {
+		return err
+	}
+	if err := s.waitHandled(ctx, p); err != nil { // (4)
+		return err
+	}
+	switch err := handle.Signal(s.sig); { // (5)
+	case errors.Is(err, os.ErrProcessDone), errors.Is(err, syscall.ESRCH):
+		return errHookGone
+	default:
+		return err
+	}
+}
+
+// waitHandled waits until the signal would not end p for want of a handler.
+func (s *hookSignal) waitHandled(ctx context.Context, p hookProcess) error {
+	if !endsByDefault(s.sig) {
+		return nil
+	}
+	deadline := time.NewTimer(hookHandlerWait)
+	defer deadline.Stop()
+	poll := time.NewTicker(hookHandlerPoll)
+	defer poll.Stop()
+	for !handles(p, s.sig) {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-deadline.C:
+			if meansEnd(s.sig) {
+				return nil // whoever chose it wants it
+			}
+			return fmt.Errorf("it has no handler for it and would end; not sent after %v of waiting", hookHandlerWait)
+		case <-poll.C:
+		}
+		now, err := lookUpProcess(p.pid)
+		if err != nil {
+			return err
+		}
+		if now.dead || now.born != p.born {
+			return errHookGone
+		}
+		p = now
+	}
+	return nil
+}
+
+// handles reports whether sig does not end p. A blocked signal counts: it is
+// how a process says that it takes signals from a queue (sigwait, signalfd).
+func handles(p hookProcess, sig syscall.Signal) bool {
+	if !p.signals.known {
+		// the best that can be said: whoever has run for a while is set up
+		return time.Since(p.started) >= time.Second
+	}
+	bit := uint64(1) << (sig - 1)
+	return (p.signals.caught|p.signals.blocked)&bit != 0
+}
+
+// endsByDefault reports whether a process without a handler dies of sig.
+func endsByDefault(sig syscall.Signal) bool {
+	switch sig {
+	case syscall.SIGCHLD, syscall.SIGCONT, syscall.SIGURG, syscall.SIGWINCH,
+		syscall.SIGSTOP, syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU:
+		return false
+	}
+	return true
+}
+
+// meansEnd reports whether sig is one that people send to end a process.
+func meansEnd(sig syscall.Signal) bool {
+	switch sig {
+	case syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGKILL:
+		return true
+	}
+	return false
+}
+
+func (s *hookSignal) changes() <-chan fsnotify.Event { return s.fsWatch.events() }
