@@ -1,0 +1,53 @@
+// Package devapitest starts the development Workload API for a test. It is
+// apart from devapi so that no program links the testing package.
+package devapitest
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/svidhelper/svidhelper/helper/devapi"
+)
+
+// New returns a server, not started, and its faults, those of the Config if it
+// has any. It is closed when the test ends.
+func New(t testing.TB, c devapi.Config) (*devapi.Server, *devapi.Faults) {
+	t.Helper()
+	if c.Faults == nil {
+		c.Faults = new(devapi.Faults)
+	}
+	s, err := devapi.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s, c.Faults
+}
+
+// Start is New, and serves on a Socket.
+func Start(t testing.TB, c devapi.Config) (*devapi.Server, *devapi.Faults) {
+	t.Helper()
+	s, f := New(t, c)
+	if err := s.Start("unix://" + Socket(t)); err != nil {
+		t.Fatal(err)
+	}
+	return s, f
+}
+
+// Socket returns a path for a socket, in a new directory that goes with the
+// test. It is short: t.TempDir is often too long for the hundred bytes that a
+// socket's path may have.
+func Socket(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "wl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return filepath.Join(dir, "api.sock")
+}
