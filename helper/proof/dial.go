@@ -1,0 +1,135 @@
+package proof
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+)
+
+const (
+	// goodbyeTime bounds the end of a connection.
+	goodbyeTime = 250 * time.Millisecond
+	// goodbyeSize bounds, in bytes, what we read after our goodbye.
+	goodbyeSize = 64 << 10
+	// plainSize bounds, in bytes, what a service may say before TLS.
+	plainSize = 64 << 10
+)
+
+// A sighting is a certificate that a service presented.
+type sighting struct {
+	leaf *x509.Certificate // nil: none
+	at   time.Time
+}
+
+// dial makes one connection. There can be a sighting and an error: a service
+// that turns us away has shown its certificate before.
+func (p *Prover) dial(ctx context.Context, want Want) (sighting, error) {
+	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
+	defer cancel()
+	// one after the other where a name has several addresses: we are in no
+	// hurry, and each connection costs the service something
+	dialer := net.Dialer{FallbackDelay: -1}
+	conn, err := dialer.DialContext(ctx, p.at.network, p.at.address)
+	if err != nil {
+		return sighting{}, err
+	}
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+
+	protocol := protocols[p.cfg.StartTLS]
+	if protocol.upgrade != nil {
+		if err := upgrade(conn, protocol); err != nil {
+			return sighting{}, fmt.Errorf("starttls %s: %w", p.cfg.StartTLS, err)
+		}
+	}
+	var seen sighting
+	secure := tls.Client(conn, p.tlsConfig(want, &seen.leaf))
+	err = secure.HandshakeContext(ctx)
+	seen.at = time.Now()
+	if err != nil && !turnedAway(err) {
+		// the leaf may be one that the service has no key for
+		return sighting{}, fmt.Errorf("tls: %w", err)
+	}
+	if err == nil && stop() {
+		goodbye(ctx, conn, secure, protocol)
+	}
+	return seen, err
+}
+
+// upgrade speaks the protocol up to the point where TLS begins.
+func upgrade(conn net.Conn, protocol protocol) error {
+	in := bufio.NewReader(io.LimitReader(conn, plainSize))
+	if err := protocol.upgrade(in, conn); err != nil {
+		return err
+	}
+	if in.Buffered() > 0 {
+		return errors.New("the service goes on in plain text where TLS should begin")
+	}
+	return nil
+}
+
+func (p *Prover) tlsConfig(want Want, leaf **x509.Certificate) *tls.Config {
+	return &tls.Config{
+		ServerName: p.cfg.ServerName,
+		// Nothing is sent to the service and nothing that it says is used:
+		// all that matters is whether the leaf is, byte for byte, the one that
+		// we have published. Names, chains and times are for its clients. For
+		// the same reason old versions of TLS are welcome.
+		InsecureSkipVerify: true,
+		MinVersion:         tls.VersionTLS10,
+		// No session cache: a resumed session shows no certificate.
+		VerifyConnection: func(state tls.ConnectionState) error {
+			*leaf = state.PeerCertificates[0]
+			return nil
+		},
+		GetClientCertificate: func(asked *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			if want.Certificate == nil {
+				return new(tls.Certificate), nil
+			}
+			own, err := want.Certificate()
+			if err != nil || own == nil || asked.SupportsCertificate(own) != nil {
+				// one that is sure to be refused would only make noise; a
+				// service that insists says so, and has shown its own
+				return new(tls.Certificate), nil
+			}
+			return own, nil
+		},
+	}
+}
+
+// turnedAway reports whether the handshake was ended by an alert of the
+// service. It sends one after we have verified that it holds the leaf's key,
+// when it does not like our certificate.
+func turnedAway(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "remote error"
+}
+
+// goodbye ends the connection such that the service sees a client that leaves
+// and not one that breaks off. In TLS 1.3 our side of the handshake is over
+// before the service has looked at our certificate; closing then, with its
+// answer unread, would reset the connection under its feet. So: say goodbye in
+// its protocol, then in TLS, then close our half and read until it has closed
+// its own.
+func goodbye(ctx context.Context, conn net.Conn, secure *tls.Conn, protocol protocol) {
+	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	if ctx.Err() != nil || conn.SetDeadline(time.Now().Add(goodbyeTime)) != nil {
+		return
+	}
+	if protocol.goodbye != nil {
+		protocol.goodbye(bufio.NewReader(io.LimitReader(secure, goodbyeSize)), secure)
+	}
+	_ = secure.CloseWrite()
+	if half, ok := conn.(interface{ CloseWrite() error }); ok {
+		_ = half.CloseWrite()
+	}
+	_, _ = io.CopyN(io.Discard, conn, goodbyeSize)
+}

@@ -1,0 +1,310 @@
+package proof
+
+import (
+	"context"
+	"crypto"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func TestProveOverEachKindOfAddress(t *testing.T) {
+	cert := issue(t, 7)
+	socket := filepath.Join(t.TempDir(), "s")
+	for _, c := range []struct{ network, listen, dial, serverName, sni string }{
+		{"tcp", "127.0.0.1:0", "127.0.0.1:", "", ""},
+		{"tcp", "127.0.0.1:0", "127.0.0.1:", "db.example", "db.example"},
+		{"tcp", "127.0.0.1:0", "localhost:", "", "localhost"},
+		{"tcp6", "[::1]:0", "[::1]:", "", ""},
+		{"unix", socket, "unix://" + socket, "", ""},
+		{"unix", socket + "2", "unix:" + socket + "2", "db.example", "db.example"},
+	} {
+		s := serve(t, c.network, c.listen, cert, nil)
+		if strings.HasSuffix(c.dial, ":") {
+			_, port, _ := net.SplitHostPort(s.address())
+			c.dial += port
+		}
+		r, err := prover(t, Config{TLS: c.dial, ServerName: c.serverName}).Prove(t.Context(), wanted(cert))
+		if err != nil || !r.Proven || r.Serial != "7" || r.Attempts != 1 || r.Latency <= 0 {
+			t.Errorf("%s: %+v, %v", c.dial, r, err)
+		}
+		if end := s.last(t, 1); !isGoodbye(end) {
+			t.Errorf("%s: the service saw %v, want a goodbye", c.dial, end)
+		}
+		if !slices.Equal(s.names, []string{c.sni}) {
+			t.Errorf("%s: server name %q, want %q", c.dial, s.names, c.sni)
+		}
+	}
+}
+
+func TestProveWaitsForTheReload(t *testing.T) {
+	before, after := issue(t, 1), issue(t, 2)
+	s := serve(t, "tcp", "127.0.0.1:0", before, func(s *service) {
+		s.before = func(net.Conn) error {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if s.conns == 4 {
+				s.cert.Store(after)
+			}
+			return nil
+		}
+	})
+	want := wanted(after)
+	want.Published = time.Now().Add(-time.Minute)
+	r, err := prover(t, Config{TLS: s.address()}).Prove(t.Context(), want)
+	if err != nil || r.Attempts != 4 || r.Serial != "2" {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if r.Latency < time.Minute {
+		t.Errorf("latency %v does not count from the publish", r.Latency)
+	}
+	if s.most != 1 {
+		t.Errorf("%d connections at a time", s.most)
+	}
+}
+
+func TestProveWaitsForTheService(t *testing.T) {
+	cert := issue(t, 1)
+	socket := filepath.Join(t.TempDir(), "s")
+	p := prover(t, Config{TLS: "unix://" + socket})
+	type outcome struct {
+		Result
+		error
+	}
+	done := make(chan outcome)
+	go func() {
+		r, err := p.Prove(t.Context(), wanted(cert))
+		done <- outcome{r, err}
+	}()
+	serve(t, "unix", socket, cert, nil)
+	if o := <-done; o.error != nil || !o.Proven {
+		t.Errorf("%+v", o)
+	}
+}
+
+func TestProveThatFailsSaysWhatIsServed(t *testing.T) {
+	s := serve(t, "tcp", "127.0.0.1:0", issue(t, 0xabc), nil)
+	began := time.Now()
+	r, err := prover(t, Config{TLS: s.address(), Timeout: time.Second}).Prove(t.Context(), wanted(issue(t, 0xdef)))
+	e := failure(t, err)
+	if e.Served != "abc" || e.Want != "def" || e.Address != s.address() || e.Err != nil {
+		t.Errorf("%+v", e)
+	}
+	if !strings.Contains(err.Error(), "abc") || !strings.Contains(err.Error(), "def") {
+		t.Errorf("message %q", err)
+	}
+	if r.Proven || r.Serial != "abc" {
+		t.Errorf("%+v", r)
+	}
+	if took := time.Since(began); took < time.Second || took > 5*time.Second {
+		t.Errorf("a timeout of 1s took %v", took)
+	}
+	t.Logf("%d connections in 1s; %v", r.Attempts, err)
+	if r.Attempts > 20 || s.most > 1 {
+		t.Errorf("%d connections, %d at a time", r.Attempts, s.most)
+	}
+}
+
+// However long the timeout is, the number of connections is bounded.
+func TestPausesAreBounded(t *testing.T) {
+	for _, timeout := range []time.Duration{time.Second, 10 * time.Second, time.Hour, 24 * time.Hour} {
+		pauses := prover(t, Config{TLS: "127.0.0.1:1", Timeout: timeout}).pauses()
+		tries := 1
+		for spent := time.Duration(0); spent < timeout; tries++ {
+			spent += pauses.NextBackOff()
+		}
+		t.Logf("%v: at most %d connections", timeout, tries)
+		if tries > 60 {
+			t.Errorf("%v: %d connections", timeout, tries)
+		}
+	}
+}
+
+func TestProveShowsTheClientCertificate(t *testing.T) {
+	cert, own := issue(t, 1), issue(t, 42)
+	pool := x509.NewCertPool()
+	pool.AddCert(own.Leaf)
+	want := wanted(cert)
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		s := serve(t, "tcp", "127.0.0.1:0", cert, func(s *service) {
+			s.config.MaxVersion = version
+			s.config.ClientAuth = tls.RequireAnyClientCert
+			s.config.ClientCAs = pool
+		})
+		p := prover(t, Config{TLS: s.address()})
+
+		want.Certificate = func() (*tls.Certificate, error) { return own, nil }
+		if r, err := p.Prove(t.Context(), want); err != nil || !r.Proven {
+			t.Errorf("%+v, %v", r, err)
+		}
+		if end := s.last(t, 1); !isGoodbye(end) || len(s.clients) != 1 || s.clients[0].Int64() != 42 {
+			t.Errorf("the service saw client %v and %v", s.clients, end)
+		}
+
+		// turned away, but the certificate has been seen
+		want.Certificate = func() (*tls.Certificate, error) { return nil, errors.New("no key") }
+		if r, err := p.Prove(t.Context(), want); err != nil || !r.Proven || r.Attempts != 1 {
+			t.Errorf("without a client certificate: %+v, %v", r, err)
+		}
+		s.last(t, 1)
+	}
+}
+
+// One that the service's list of authorities rules out is not shown: it would
+// only be refused.
+func TestProveKeepsAHopelessClientCertificate(t *testing.T) {
+	cert, own := issue(t, 1), issue(t, 42)
+	pool := x509.NewCertPool()
+	pool.AddCert(func() *x509.Certificate {
+		c := issue(t, 3).Leaf
+		other := *c
+		other.RawSubject = []byte{0x30, 0}
+		return &other
+	}())
+	s := serve(t, "tcp", "127.0.0.1:0", cert, func(s *service) {
+		s.config.ClientAuth = tls.VerifyClientCertIfGiven
+		s.config.ClientCAs = pool
+	})
+	want := wanted(cert)
+	want.Certificate = func() (*tls.Certificate, error) { return own, nil }
+	r, err := prover(t, Config{TLS: s.address()}).Prove(t.Context(), want)
+	if err != nil || r.Attempts != 1 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if end := s.last(t, 1); !isGoodbye(end) || s.clients[0] != nil {
+		t.Errorf("the service saw client %v and %v", s.clients, end)
+	}
+}
+
+// A leaf without its private key is what a half reload looks like.
+func TestProveIsNotFooledByALeafWithoutItsKey(t *testing.T) {
+	cert, other := issue(t, 1), issue(t, 2)
+	broken := *cert
+	broken.PrivateKey = impostor{other.PrivateKey.(crypto.Signer), cert.Leaf.PublicKey}
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		s := serve(t, "tcp", "127.0.0.1:0", &broken, func(s *service) { s.config.MaxVersion = version })
+		r, err := prover(t, Config{TLS: s.address(), Timeout: 100 * time.Millisecond}).Prove(t.Context(), wanted(cert))
+		if err == nil || r.Proven {
+			t.Errorf("proven: %+v", r)
+		}
+	}
+}
+
+func TestProveNobodyThere(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln.Close()
+	_, err = prover(t, Config{TLS: ln.Addr().String(), Timeout: 100 * time.Millisecond}).Prove(t.Context(), wanted(issue(t, 1)))
+	if e := failure(t, err); !errors.Is(e, syscall.ECONNREFUSED) || e.Served != "" {
+		t.Errorf("%v", e)
+	}
+}
+
+// Stopping does not wait for a service that does not answer.
+func TestProveStopsAtOnce(t *testing.T) {
+	for starttls := range protocols {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		p := prover(t, Config{TLS: ln.Addr().String(), StartTLS: starttls})
+		done := make(chan error)
+		go func() {
+			_, err := p.Run(ctx, wanted(issue(t, 1)), func(Escalation) error { panic("escalated") })
+			done <- err
+		}()
+		conn, err := ln.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		cancel()
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			t.Errorf("%q: %v", starttls, err)
+		}
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("%q: stop took %v", starttls, took)
+		}
+		conn.Close()
+		ln.Close()
+	}
+}
+
+func TestRunEscalatesInOrder(t *testing.T) {
+	before, after := issue(t, 1), issue(t, 2)
+	for _, c := range []struct {
+		name string
+		do   func(s *service, e Escalation) error
+		want string
+	}{
+		{"signal helps", func(s *service, e Escalation) error {
+			if e == EscalateSignal {
+				s.cert.Store(after)
+			}
+			return nil
+		}, "true [signal]"},
+		{"restart helps", func(s *service, e Escalation) error {
+			if e == EscalateRestart {
+				s.cert.Store(after)
+			}
+			return nil
+		}, "true [signal restart]"},
+		{"signal fails", func(s *service, e Escalation) error {
+			if e == EscalateSignal {
+				return errors.New("no such process")
+			}
+			s.cert.Store(after)
+			return nil
+		}, "true [signal restart]"},
+		{"nothing helps", func(*service, Escalation) error { return nil }, "false [signal restart]"},
+	} {
+		s := serve(t, "tcp", "127.0.0.1:0", before, nil)
+		p := prover(t, Config{
+			TLS:       s.address(),
+			Timeout:   150 * time.Millisecond,
+			OnFailure: []Escalation{EscalateSignal, EscalateRestart},
+		})
+		r, err := p.Run(t.Context(), wanted(after), func(e Escalation) error { return c.do(s, e) })
+		if got := fmt.Sprint(r.Proven, " ", r.Escalated); got != c.want || (err == nil) != r.Proven {
+			t.Errorf("%s: %s, %v; want %s", c.name, got, err, c.want)
+		}
+		if err != nil {
+			failure(t, err)
+		}
+		if r.Attempts != s.conns {
+			t.Errorf("%s: %d attempts, %d connections", c.name, r.Attempts, s.conns)
+		}
+	}
+}
+
+func TestNewRefuses(t *testing.T) {
+	for _, cfg := range []Config{
+		{},
+		{TLS: "localhost"},
+		{TLS: ":8443"},
+		{TLS: "localhost:https"},
+		{TLS: "localhost:0"},
+		{TLS: "localhost:65536"},
+		{TLS: "::1:443"},
+		{TLS: "unix://relative"},
+		{TLS: "https://localhost:443"},
+		{TLS: "localhost:443", StartTLS: "telnet"},
+		{TLS: "localhost:443", Timeout: -1},
+		{TLS: "localhost:443", OnFailure: []Escalation{"kill"}},
+	} {
+		if _, err := New(cfg, quiet); err == nil {
+			t.Errorf("%+v: accepted", cfg)
+		}
+	}
+}
