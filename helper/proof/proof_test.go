@@ -282,8 +282,8 @@ func TestRunEscalatesInOrder(t *testing.T) {
 		if err != nil {
 			failure(t, err)
 		}
-		if r.Attempts != s.conns {
-			t.Errorf("%s: %d attempts, %d connections", c.name, r.Attempts, s.conns)
+		if r.Attempts < 1+len(r.Escalated) {
+			t.Errorf("%s: %d attempts for %d escalations", c.name, r.Attempts, len(r.Escalated))
 		}
 	}
 }
