@@ -118,8 +118,8 @@ func (a *Authority) X509Authority() *x509.Certificate { return a.root }
 
 // IssueX509SVID issues an X.509-SVID with a new key, as it stands in an answer,
 // its bundle being this authority alone. It issues for foreign trust domains
-// too: a test may want the wrong one.
-func (a *Authority) IssueX509SVID(id Identity, notBefore, notAfter time.Time) (*workload.X509SVID, error) {
+// too, and what edit makes of the leaf: a test may want the wrong one.
+func (a *Authority) IssueX509SVID(id Identity, notBefore, notAfter time.Time, edit ...func(*x509.Certificate)) (*workload.X509SVID, error) {
 	key, err := id.KeyType.Generate()
 	if err != nil {
 		return nil, fmt.Errorf("making a key for %s: %w", id.ID, err)
@@ -128,7 +128,11 @@ func (a *Authority) IssueX509SVID(id Identity, notBefore, notAfter time.Time) (*
 	if err != nil {
 		return nil, fmt.Errorf("encoding the key of %s: %w", id.ID, err)
 	}
-	cert, err := sign(leaf(id, notBefore, notAfter), a.issuer, key.Public(), a.signer)
+	template := leaf(id, notBefore, notAfter)
+	for _, e := range edit {
+		e(template)
+	}
+	cert, err := sign(template, a.issuer, key.Public(), a.signer)
 	if err != nil {
 		return nil, fmt.Errorf("issuing an X.509-SVID for %s: %w", id.ID, err)
 	}

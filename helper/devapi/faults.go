@@ -2,7 +2,6 @@ package devapi
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"path"
 	"slices"
@@ -331,23 +330,6 @@ func (f *Faults) edited(resp any) any {
 	m = proto.Clone(m)
 	edit(m)
 	return m
-}
-
-// Down cuts every connection and removes the socket, as an agent does that
-// ends. Rotation goes on.
-func (s *Server) Down() {
-	s.lifecycle.Lock()
-	defer s.lifecycle.Unlock()
-	s.stopServing()
-}
-
-// Up serves again where it did before Down: the same address, a new inode.
-func (s *Server) Up() error {
-	address := s.Addr()
-	if address == "" {
-		return fmt.Errorf("development Workload API: up before start")
-	}
-	return s.Start(address)
 }
 
 // listener puts the faults around a listener.

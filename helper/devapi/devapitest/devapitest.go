@@ -1,18 +1,25 @@
-// Package devapitest starts the development Workload API for a test. It is
-// apart from devapi so that no program links the testing package.
+// Package devapitest starts the development Workload API for a test, and closes
+// it with the test.
 package devapitest
 
 import (
 	"os"
 	"path/filepath"
-	"testing"
 
 	"github.com/svidhelper/svidhelper/helper/devapi"
 )
 
+// A TB is what is needed of a *testing.T.
+type TB interface {
+	Helper()
+	Cleanup(func())
+	Error(...any)
+	Fatal(...any)
+}
+
 // New returns a server, not started, and its faults, those of the Config if it
 // has any. It is closed when the test ends.
-func New(t testing.TB, c devapi.Config) (*devapi.Server, *devapi.Faults) {
+func New(t TB, c devapi.Config) (*devapi.Server, *devapi.Faults) {
 	t.Helper()
 	if c.Faults == nil {
 		c.Faults = new(devapi.Faults)
@@ -30,7 +37,7 @@ func New(t testing.TB, c devapi.Config) (*devapi.Server, *devapi.Faults) {
 }
 
 // Start is New, and serves on a Socket.
-func Start(t testing.TB, c devapi.Config) (*devapi.Server, *devapi.Faults) {
+func Start(t TB, c devapi.Config) (*devapi.Server, *devapi.Faults) {
 	t.Helper()
 	s, f := New(t, c)
 	if err := s.Start("unix://" + Socket(t)); err != nil {
@@ -42,7 +49,7 @@ func Start(t testing.TB, c devapi.Config) (*devapi.Server, *devapi.Faults) {
 // Socket returns a path for a socket, in a new directory that goes with the
 // test. It is short: t.TempDir is often too long for the hundred bytes that a
 // socket's path may have.
-func Socket(t testing.TB) string {
+func Socket(t TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "wl")
 	if err != nil {

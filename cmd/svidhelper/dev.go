@@ -1,0 +1,184 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+
+	"github.com/svidhelper/svidhelper/helper/devapi"
+	"github.com/svidhelper/svidhelper/supervisor"
+)
+
+func runDev(args []string, stdout, stderr io.Writer) int {
+	fs := newFlags("dev", stderr)
+	var o devOptions
+	o.register(fs)
+	if err := fs.Parse(args); err != nil {
+		return flagsExit(err)
+	}
+	c := o.config()
+	c.Log = slog.New(slog.NewTextHandler(stderr, nil))
+	api, err := devapi.New(c)
+	if err != nil {
+		fmt.Fprintln(stderr, "svidhelper:", err)
+		return exitUsage
+	}
+	return exit(serveDev(api, o.socket, fs.Args(), stdout), stderr)
+}
+
+// devOptions are dev's flags.
+type devOptions struct {
+	devapi.Config
+	dns        []string // of every identity
+	keyType    string
+	algorithm  string
+	socket     string
+	socketMode string
+}
+
+func (o *devOptions) register(flags *flag.FlagSet) {
+	flags.Func("id", "issue SVIDs for this `SPIFFE-ID[,hint=H][,dns=N]`; repeatable (default "+devapi.DefaultID.String()+")", o.addIdentity)
+	flags.Func("dns", "put this DNS `name` into every X.509-SVID; repeatable", func(name string) error {
+		o.dns = append(o.dns, name)
+		return nil
+	})
+	flags.Func("federated", "hand out the bundles of this foreign `trust-domain` too; repeatable", func(name string) error {
+		td, err := spiffeid.TrustDomainFromString(name)
+		o.Federated = append(o.Federated, td)
+		return err
+	})
+	flags.DurationVar(&o.TTL, "ttl", 0, "lifetime of X.509-SVIDs and WIT-SVIDs, which rotate at half of it (default 1h)")
+	flags.DurationVar(&o.JWTTTL, "jwt-ttl", 0, "lifetime of JWT-SVIDs (default 5m)")
+	flags.StringVar(&o.algorithm, "jwt-alg", "ES256", "signature `algorithm` of JWT-SVIDs: ES256 or RS256")
+	flags.StringVar(&o.keyType, "key-type", "ec-p256", "`type` of the X.509-SVIDs' keys: ec-p256, ec-p384, rsa-2048 or ed25519")
+	flags.BoolVar(&o.Intermediate, "intermediate", false, "put an intermediate authority between leaf and root")
+	flags.BoolVar(&o.CRL, "crl", false, "hand out certificate revocation lists")
+	flags.StringVar(&o.socket, "socket", "", "serve on this `path` or address, unix:///path or tcp://IP:port (default a socket in a new private directory)")
+	flags.Func("socket-mode", "`mode` of the socket, octal (default 0600)", func(mode string) error {
+		m, err := strconv.ParseUint(mode, 8, 9)
+		o.SocketMode = fs.FileMode(m)
+		return err
+	})
+}
+
+// addIdentity parses SPIFFE-ID[,hint=H][,dns=N].
+func (o *devOptions) addIdentity(value string) error {
+	id, rest, _ := strings.Cut(value, ",")
+	parsed, err := spiffeid.FromString(id)
+	if err != nil {
+		return err
+	}
+	identity := devapi.Identity{ID: parsed}
+	for rest != "" {
+		var option string
+		option, rest, _ = strings.Cut(rest, ",")
+		switch key, v, _ := strings.Cut(option, "="); key {
+		case "hint":
+			identity.Hint = v
+		case "dns":
+			identity.DNS = append(identity.DNS, v)
+		default:
+			return fmt.Errorf("unknown option %q: use hint=H or dns=N", option)
+		}
+	}
+	o.Identities = append(o.Identities, identity)
+	return nil
+}
+
+// config returns what the flags say together.
+func (o *devOptions) config() devapi.Config {
+	c := o.Config
+	c.JWTAlgorithm = devapi.JWTAlgorithm(o.algorithm)
+	if len(c.Identities) == 0 {
+		c.Identities = []devapi.Identity{{ID: devapi.DefaultID}}
+	}
+	for i := range c.Identities {
+		c.Identities[i].DNS = append(c.Identities[i].DNS, o.dns...)
+		c.Identities[i].KeyType = devapi.KeyType(o.keyType)
+	}
+	return c
+}
+
+// serveDev serves until SIGINT or SIGTERM, or until the command ends.
+func serveDev(api *devapi.Server, socket string, command []string, stdout io.Writer) (err error) {
+	// Before anything is there that has to be removed again.
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer signal.Stop(signals)
+
+	address, remove, err := devAddress(socket)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, remove()) }()
+	if err := api.Start(address); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, api.Close()) }()
+	defer rotateOnSignal(api)()
+
+	if len(command) > 0 {
+		return runWith(signals, command, "SPIFFE_ENDPOINT_SOCKET="+api.Addr())
+	}
+	fmt.Fprintf(stdout, "export SPIFFE_ENDPOINT_SOCKET=%s\n", api.Addr())
+	<-signals
+	return nil
+}
+
+// devAddress turns the -socket flag into an address. Without one it makes a
+// private directory, which remove removes again.
+func devAddress(socket string) (address string, remove func() error, err error) {
+	remove = func() error { return nil }
+	switch {
+	case strings.HasPrefix(socket, "unix:") || strings.HasPrefix(socket, "tcp:"):
+		return socket, remove, nil
+	case socket != "":
+		path, err := filepath.Abs(socket)
+		return "unix://" + filepath.ToSlash(path), remove, err
+	case runtime.GOOS == "windows": // where clients of the Workload API know no sockets
+		return "tcp://127.0.0.1:0", remove, nil
+	}
+	dir, err := os.MkdirTemp(os.Getenv("XDG_RUNTIME_DIR"), "svidhelper-dev-")
+	if err != nil {
+		return "", remove, fmt.Errorf("making a private directory for the socket: %w; or choose a path with -socket", err)
+	}
+	return "unix://" + filepath.Join(dir, "api.sock"), func() error { return os.RemoveAll(dir) }, nil
+}
+
+// runWith runs a command with an addition to its environment, passes signals on
+// to it, and returns its exit status.
+func runWith(signals <-chan os.Signal, argv []string, env string) error {
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.Env = append(os.Environ(), env)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	if err := cmd.Start(); err != nil {
+		code := 126
+		if errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
+			code = 127
+		}
+		return &supervisor.ExitError{Code: code, Err: fmt.Errorf("executing %q: %w", argv[0], err)}
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	for {
+		select {
+		case sig := <-signals:
+			_ = cmd.Process.Signal(sig) // it may just have ended
+		case err := <-ended:
+			return exitStatusOf(err)
+		}
+	}
+}
