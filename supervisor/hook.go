@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
+	exponential "github.com/cenkalti/backoff/v5"
 	"github.com/fsnotify/fsnotify"
 )
 
@@ -68,8 +68,8 @@ type hookTarget interface {
 }
 
 // hookBackoff is the wait before a failed notification is tried again.
-func hookBackoff() *backoff.ExponentialBackOff {
-	return &backoff.ExponentialBackOff{
+func hookBackoff() *exponential.ExponentialBackOff {
+	return &exponential.ExponentialBackOff{
 		InitialInterval:     500 * time.Millisecond,
 		Multiplier:          2,
 		RandomizationFactor: 0.2,
