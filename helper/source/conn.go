@@ -1,0 +1,215 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"syscall"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+)
+
+// eager is how long a socket that has just appeared is tried again within
+// milliseconds: bind comes before listen, and the socket's rights after that.
+const eager = 250 * time.Millisecond
+
+// A connection keeps one link to the Workload API and hands it to whoever asks.
+type connection struct {
+	dialer  dialer
+	watch   *socketWatch // nil: none
+	board   *board
+	links   chan *link // the present link, to whoever receives
+	renewal chan *link // links that should be replaced
+	retry   *retrier
+}
+
+func newConnection(d dialer, w *socketWatch, b *board) *connection {
+	return &connection{
+		dialer: d, watch: w, board: b, retry: newRetrier(),
+		links: make(chan *link), renewal: make(chan *link),
+	}
+}
+
+// link returns the present link. Without one it waits, until ctx ends.
+func (c *connection) link(ctx context.Context) (*link, bool) {
+	select {
+	case l := <-c.links:
+		return l, true
+	case <-ctx.Done():
+		return nil, false
+	}
+}
+
+// renew asks for a new link in the place of one that seems dead. It returns once
+// that is being done; if it cannot be done, the old one stays.
+func (c *connection) renew(ctx context.Context, l *link) {
+	select {
+	case c.renewal <- l:
+	case <-l.gone:
+	case <-ctx.Done():
+	}
+}
+
+// run connects, and reconnects, until ctx ends.
+func (c *connection) run(ctx context.Context) {
+	var l *link
+	for ctx.Err() == nil {
+		if l == nil {
+			if l = c.establish(ctx); l == nil {
+				return
+			}
+		}
+		l = c.serve(ctx, l)
+	}
+	if l != nil {
+		l.close()
+	}
+}
+
+// establish connects, however long it takes. It returns nil when ctx ends.
+func (c *connection) establish(ctx context.Context) *link {
+	rush := newRush()
+	for {
+		l, err := c.dial(ctx)
+		if err == nil {
+			return l
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		c.board.disconnected(err)
+		wait, ok := rush.next(time.Now())
+		if !ok {
+			wait = c.retry.failed(transient, time.Now())
+		}
+		if c.pause(ctx, wait) {
+			c.retry.reset()
+			rush.begin(time.Now())
+		}
+	}
+}
+
+// pause waits for d, or until ctx ends, or until something is new at the
+// socket; it reports whether that was it.
+func (c *connection) pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	case <-c.watch.changed():
+		return true
+	}
+	return false
+}
+
+// dial makes one attempt.
+func (c *connection) dial(ctx context.Context) (*link, error) {
+	c.board.connecting()
+	l, err := c.dialer.dial(ctx)
+	if err == nil {
+		c.board.connected()
+		c.watch.connected(true)
+	}
+	return l, err
+}
+
+// serve hands out l until it is gone, and returns nil, or until there is another
+// to take its place.
+func (c *connection) serve(ctx context.Context, l *link) *link {
+	for {
+		select {
+		case c.links <- l:
+			continue
+		case <-ctx.Done():
+			return l
+		case <-l.gone:
+			l.close()
+			c.lost(ctx, l)
+			return nil
+		case <-c.watch.changed():
+			if now := c.watch.socket(); !now.exists() || now.same(l.socket) {
+				continue
+			}
+		case old := <-c.renewal:
+			if old != l {
+				continue
+			}
+		}
+		if next := c.replace(ctx); next != nil {
+			l.close()
+			return next
+		}
+	}
+}
+
+// lost notes the end of a link and waits as the policy says. A link that served
+// well is followed by another soon.
+func (c *connection) lost(ctx context.Context, l *link) {
+	c.watch.connected(false)
+	c.board.disconnected(errLost)
+	if first := l.firstAnswer.Load(); first != nil {
+		c.retry.good(*first)
+	}
+	c.pause(ctx, c.retry.failed(transient, time.Now()))
+}
+
+var errLost = errors.New("the connection ended")
+
+// replace connects once more while the old link still stands, in a rush: a
+// socket that is new may not be ready.
+func (c *connection) replace(ctx context.Context) *link {
+	rush := newRush()
+	rush.begin(time.Now())
+	for {
+		l, err := c.dial(ctx)
+		if err == nil {
+			return l
+		}
+		wait, ok := rush.next(time.Now())
+		if !ok || ctx.Err() != nil {
+			return nil
+		}
+		c.pause(ctx, wait)
+	}
+}
+
+// A rush is a short series of attempts, milliseconds apart.
+type rush struct {
+	until time.Time
+	wait  backoff.ExponentialBackOff
+}
+
+func newRush() *rush {
+	return &rush{wait: exponential(time.Millisecond, 50*time.Millisecond)}
+}
+
+func (r *rush) begin(now time.Time) {
+	r.until = now.Add(eager)
+	r.wait.Reset()
+}
+
+// next returns how long to wait for the next attempt, or false if the rush is
+// over.
+func (r *rush) next(now time.Time) (time.Duration, bool) {
+	if !now.Before(r.until) {
+		return 0, false
+	}
+	return r.wait.NextBackOff(), true
+}
+
+// causeOf names the cause of a failed attempt in a word, so that a log can tell
+// a new one from the old one again.
+func causeOf(err error) string {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "missing"
+	case errors.Is(err, fs.ErrPermission):
+		return "permission"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "refused"
+	default:
+		return err.Error()
+	}
+}

@@ -1,0 +1,104 @@
+package source
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/user"
+	"strconv"
+	"strings"
+	"syscall"
+	"unicode"
+)
+
+// Explain says in one line why what is needed has not come from the Workload
+// API at address: the cause, and what to check.
+func Explain(status Status, address string) string {
+	why := "has answered everything"
+	if awaited := status.Awaited(); !status.Connection.Connected {
+		why = explainConnection(status.Connection, address)
+	} else if len(awaited) > 0 {
+		why = explainProfile(awaited)
+	}
+	return fmt.Sprintf("Workload API at %s: %s", address, why)
+}
+
+// explainConnection says why there is no connection.
+func explainConnection(c Connection, address string) string {
+	path := strings.TrimPrefix(address, "unix://")
+	err := c.LastError
+	switch {
+	case err == nil:
+		return "no connection yet"
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Sprintf("no socket at %s: start the agent that provides it (a SPIRE agent, or the CSI driver's volume), or correct the address", path)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Sprintf("permission denied on %s for %s: check the rights of the socket and of the directories above it", path, whoami())
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Sprintf("connection refused at %s: nobody listens there, the agent is down or has left its socket behind", path)
+	case errors.Is(err, syscall.EINVAL) && len(path) > maxSocketPath:
+		return fmt.Sprintf("the path is %d bytes long, a socket's is at most %d: use a shorter one", len(path), maxSocketPath)
+	default:
+		return printable(err.Error())
+	}
+}
+
+// maxSocketPath is the longest path of a socket on Linux; elsewhere it is a few
+// bytes shorter.
+const maxSocketPath = 107
+
+// explainProfile says why the first of the awaited profiles has not come.
+func explainProfile(awaited []ProfileStatus) string {
+	p := awaited[0]
+	// A failure says more than silence.
+	for _, other := range awaited {
+		if other.LastError != nil {
+			p = other
+			break
+		}
+	}
+	why := ""
+	switch p.State {
+	case StateDenied:
+		why = fmt.Sprintf("no identity issued for %s (%v): a registration entry that matches this process may be missing, or has not reached the agent yet", whoami(), p.LastError)
+	case StateRejected:
+		why = fmt.Sprintf("its answer was refused, %s: %v", p.Reason, p.LastError)
+	case StateFailed, StateUnsupported:
+		why = fmt.Sprint(p.LastError)
+	default:
+		why = "it is connected but has not answered: the agent may still be finding out who asks, or hang"
+	}
+	line := p.Name() + ": " + printable(why)
+	if n := len(awaited) - 1; n > 0 {
+		line += fmt.Sprintf(" (and %d more awaited)", n)
+	}
+	return line
+}
+
+// whoami names the caller as an agent sees it.
+func whoami() string {
+	uid := os.Getuid()
+	if uid < 0 { // Windows
+		if u, err := user.Current(); err == nil {
+			return "user " + u.Username
+		}
+		return "this user"
+	}
+	return "uid " + strconv.Itoa(uid)
+}
+
+// printable makes text of unknown origin fit for a line of a terminal.
+func printable(s string) string {
+	const most = 500
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return ' '
+	}, strings.ToValidUTF8(s, "?"))
+	if len(s) > most {
+		s = strings.ToValidUTF8(s[:most], "") + "..."
+	}
+	return s
+}

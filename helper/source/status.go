@@ -1,0 +1,161 @@
+package source
+
+import (
+	"cmp"
+	"maps"
+	"time"
+
+	"github.com/svidhelper/svidhelper/helper/snapshot"
+	"google.golang.org/grpc/codes"
+)
+
+// Profile names one thing to ask the Workload API for, as the configuration
+// names it.
+type Profile string
+
+// The profiles.
+const (
+	ProfileX509SVID   Profile = "x509_svid"   // FetchX509SVID
+	ProfileX509Bundle Profile = "x509_bundle" // FetchX509Bundles
+	ProfileJWTSVID    Profile = "jwt_svid"    // FetchJWTSVID, once for each request
+	ProfileJWTBundle  Profile = "jwt_bundle"  // FetchJWTBundles
+	ProfileWITSVID    Profile = "wit_svid"    // FetchWITSVID
+	ProfileWITBundle  Profile = "wit_bundle"  // FetchWITBundles
+)
+
+// State is where a profile stands.
+type State string
+
+// The states.
+const (
+	// StateConnecting: there is no connection to the Workload API.
+	StateConnecting State = "connecting"
+	// StateWaiting: it has been asked for the first time on this connection
+	// and has not answered.
+	StateWaiting State = "waiting"
+	// StateStreaming: its last answer was good, and it will say when there is
+	// a new one; for a JWT-SVID, the renewal is scheduled.
+	StateStreaming State = "streaming"
+	// StateDenied: it answers PermissionDenied, there is no identity for us.
+	StateDenied State = "denied"
+	// StateRejected: its last answer failed a check, see Reason.
+	StateRejected State = "rejected"
+	// StateFailed: it answers with another error, see Code, or not at all.
+	StateFailed State = "failed"
+	// StateUnsupported: it does not know the profile.
+	StateUnsupported State = "unsupported"
+)
+
+// Status is what there is to say of a Source at one instant. It shares nothing
+// with the Source.
+type Status struct {
+	Connection Connection
+	// Profiles holds what is needed: in the order of the constants, JWT-SVIDs
+	// in the order of their requests.
+	Profiles []ProfileStatus
+}
+
+// Connection is the state of the connection to the Workload API.
+type Connection struct {
+	Address   string
+	Connected bool
+	Since     time.Time // of Connected's present value
+	// Attempts counts attempts to connect, Connects those that succeeded.
+	Attempts, Connects uint64
+	// LastError says why the last attempt failed or the last connection
+	// ended; it is nil while connected.
+	LastError error
+}
+
+// ProfileStatus is the state of one profile or, for ProfileJWTSVID, of one
+// request.
+type ProfileStatus struct {
+	Profile Profile
+	Request snapshot.JWTRequest // for ProfileJWTSVID
+
+	State State
+	Since time.Time // of State
+
+	// LastError, with its gRPC code or the reason of a refusal, is the last
+	// failure. A good answer clears all three.
+	LastError error
+	Code      codes.Code
+	Reason    Reason
+
+	// Attempts counts streams opened or fetches made, Failures those that
+	// ended in an error, Rejected the answers that failed a check.
+	Attempts, Failures uint64
+	Rejected           map[Reason]uint64
+
+	// LastSuccess is when the last good answer came, also one that said
+	// nothing new; zero if there was none.
+	LastSuccess time.Time
+	// DeniedSince is when PermissionDenied began, without anything else since;
+	// zero if that is not the last word.
+	DeniedSince time.Time
+	// Revoked is when a denial had lasted for the grace period; zero if none
+	// has. It ends with the next good answer, nothing else.
+	Revoked time.Time
+}
+
+// Revoked returns the profiles whose denial has lasted for the grace period.
+func (s Status) Revoked() []ProfileStatus {
+	var revoked []ProfileStatus
+	for _, p := range s.Profiles {
+		if !p.Revoked.IsZero() {
+			revoked = append(revoked, p)
+		}
+	}
+	return revoked
+}
+
+// Awaited returns the profiles that have not had a good answer.
+func (s Status) Awaited() []ProfileStatus {
+	var awaited []ProfileStatus
+	for _, p := range s.Profiles {
+		if p.LastSuccess.IsZero() {
+			awaited = append(awaited, p)
+		}
+	}
+	return awaited
+}
+
+// Name names the profile and, for a JWT-SVID, what was requested.
+func (p ProfileStatus) Name() string { return p.key().String() }
+
+func (p ProfileStatus) key() key { return key{p.Profile, p.Request} }
+
+// clone returns a copy that shares nothing with p.
+func (p ProfileStatus) clone() ProfileStatus {
+	p.Rejected = maps.Clone(p.Rejected)
+	return p
+}
+
+// A key says which profile or request is meant.
+type key struct {
+	profile Profile
+	request snapshot.JWTRequest
+}
+
+func (k key) String() string {
+	if k.profile != ProfileJWTSVID {
+		return string(k.profile)
+	}
+	s := string(k.profile) + " for " + k.request.String()
+	if !k.request.ID.IsZero() {
+		s += " of " + k.request.ID.String()
+	}
+	if k.request.Hint != "" {
+		s += " with hint " + k.request.Hint
+	}
+	return s
+}
+
+var profileOrder = map[Profile]int{
+	ProfileX509SVID: 0, ProfileX509Bundle: 1, ProfileJWTSVID: 2,
+	ProfileJWTBundle: 3, ProfileWITSVID: 4, ProfileWITBundle: 5,
+}
+
+func (k key) compare(o key) int {
+	return cmp.Or(cmp.Compare(profileOrder[k.profile], profileOrder[o.profile]), k.request.Compare(o.request))
+}

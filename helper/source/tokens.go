@@ -1,0 +1,262 @@
+package source
+
+import (
+	"context"
+	"maps"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/spiffe/go-spiffe/v2/proto/spiffe/workload"
+	"github.com/spiffe/go-spiffe/v2/svid/jwtsvid"
+	"github.com/svidhelper/svidhelper/helper/snapshot"
+)
+
+// maxFetches bounds how many JWT-SVIDs are fetched at a time.
+const maxFetches = 8
+
+// soonest is the least time between two fetches of one token, however short
+// its life.
+const soonest = time.Second
+
+// renewal returns when a token is to be renewed: after half of its remaining
+// life, within 10 %, so that tokens that were fetched together spread. random
+// is in [0, 1).
+func renewal(expiry, now time.Time, random float64) time.Time {
+	half := float64(expiry.Sub(now)) / 2
+	return now.Add(max(time.Duration(half*(0.9+0.2*random)), soonest))
+}
+
+// tokens keeps the JWT-SVIDs fresh. One goroutine owns the schedule.
+type tokens struct {
+	board *board
+	conn  *connection
+	fatal func(error)
+
+	requests chan []snapshot.JWTRequest // what is needed from now on
+	results  chan fetched
+	entries  map[snapshot.JWTRequest]*token
+	running  int
+	workers  sync.WaitGroup
+}
+
+// A token is one request in the schedule.
+type token struct {
+	request snapshot.JWTRequest
+	svid    *jwtsvid.SVID // the last good one
+	retry   *retrier
+	failing bool
+	due     time.Time
+	cancel  context.CancelFunc // of the fetch that is under way, or nil
+}
+
+// A fetched is the result of one fetch.
+type fetched struct {
+	token *token
+	link  *link
+	svid  *jwtsvid.SVID
+	err   error
+}
+
+func newTokens(b *board, c *connection, fatal func(error)) *tokens {
+	return &tokens{
+		board: b, conn: c, fatal: fatal,
+		requests: make(chan []snapshot.JWTRequest),
+		results:  make(chan fetched, maxFetches),
+		entries:  make(map[snapshot.JWTRequest]*token),
+	}
+}
+
+// need sets what is needed from now on.
+func (t *tokens) need(ctx context.Context, requests []snapshot.JWTRequest) {
+	select {
+	case t.requests <- requests:
+	case <-ctx.Done():
+	}
+}
+
+// run fetches what is due until ctx ends.
+func (t *tokens) run(ctx context.Context) {
+	defer t.workers.Wait()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	var lastLink *link
+	for {
+		t.start(ctx)
+		timer.Stop()
+		if due, ok := t.nextDue(); ok && t.running < maxFetches {
+			timer.Reset(time.Until(due))
+		}
+		var gone <-chan struct{}
+		if lastLink != nil {
+			gone = lastLink.gone
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case requests := <-t.requests:
+			t.reconcile(requests)
+		case r := <-t.results:
+			t.apply(r)
+			if r.link != nil {
+				lastLink = r.link
+			}
+		case <-gone:
+			// Whatever failed before is worth a try on the next link.
+			lastLink = nil
+			t.hasten(time.Now())
+		case <-timer.C:
+		}
+	}
+}
+
+// start begins the fetches that are due, those that waited longest first.
+func (t *tokens) start(ctx context.Context) {
+	for t.running < maxFetches {
+		e := t.first()
+		if e == nil || e.due.After(time.Now()) {
+			return
+		}
+		fetchCtx, cancel := context.WithCancel(ctx)
+		e.cancel = cancel
+		t.running++
+		prev := e.svid
+		t.workers.Go(func() {
+			defer cancel()
+			t.results <- t.fetch(fetchCtx, e, prev)
+		})
+	}
+}
+
+// first returns the token that is due first among those not being fetched.
+func (t *tokens) first() *token {
+	var first *token
+	for _, e := range t.entries {
+		if e.cancel == nil && (first == nil || e.due.Before(first.due)) {
+			first = e
+		}
+	}
+	return first
+}
+
+func (t *tokens) nextDue() (time.Time, bool) {
+	if e := t.first(); e != nil {
+		return e.due, true
+	}
+	return time.Time{}, false
+}
+
+// fetch fetches and checks one token.
+func (t *tokens) fetch(ctx context.Context, e *token, prev *jwtsvid.SVID) fetched {
+	l, ok := t.conn.link(ctx)
+	if !ok {
+		return fetched{token: e, err: ctx.Err()}
+	}
+	t.board.attempted(key{ProfileJWTSVID, e.request})
+	ctx, cancel := context.WithTimeoutCause(withHeader(ctx), answerTimeout, errNoAnswer)
+	defer cancel()
+	req := &workload.JWTSVIDRequest{Audience: e.request.Audience()}
+	if !e.request.ID.IsZero() {
+		req.SpiffeId = e.request.ID.String()
+	}
+	resp, err := l.api.FetchJWTSVID(ctx, req)
+	if err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			err = cause
+		} else if fromServer(err) {
+			l.answered(time.Now())
+		}
+		return fetched{token: e, link: l, err: err}
+	}
+	now := time.Now()
+	l.answered(now)
+	svid, err := parseJWT(resp, e.request, prev, now)
+	return fetched{token: e, link: l, svid: svid, err: err}
+}
+
+// apply notes a result and schedules what follows from it.
+func (t *tokens) apply(r fetched) {
+	t.running--
+	e, k := r.token, key{ProfileJWTSVID, r.token.request}
+	e.cancel = nil
+	if t.entries[e.request] != e {
+		return // not needed any more
+	}
+	now := time.Now()
+	switch {
+	case r.err == nil:
+		t.good(e, r.svid, now)
+		return
+	case r.link == nil:
+		return // the end
+	case r.link.isGone():
+		t.board.lost(k)
+		e.due = now
+		return
+	}
+	c := report(t.board, k, r.err, t.fatal)
+	e.failing = true
+	e.due = now.Add(e.retry.failed(c, now))
+	if c == unsupported {
+		e.due = now.Add(never)
+	}
+}
+
+// never is further away than anybody waits for.
+const never = 100 * 365 * 24 * time.Hour
+
+// good stores a token and schedules its renewal.
+func (t *tokens) good(e *token, svid *jwtsvid.SVID, now time.Time) {
+	k := key{ProfileJWTSVID, e.request}
+	if svid == e.svid {
+		t.board.good(k, nil)
+	} else {
+		t.board.good(k, func(s *snapshot.Snapshot) {
+			next := make(map[snapshot.JWTRequest]*jwtsvid.SVID, len(s.JWTSVIDs)+1)
+			maps.Copy(next, s.JWTSVIDs)
+			next[e.request] = svid
+			s.JWTSVIDs = next
+		})
+	}
+	e.svid, e.failing = svid, false
+	e.retry.reset()
+	e.due = renewal(svid.Expiry, now, rand.Float64())
+}
+
+// hasten makes due what has failed.
+func (t *tokens) hasten(now time.Time) {
+	for _, e := range t.entries {
+		if e.failing && e.cancel == nil {
+			t.board.lost(key{ProfileJWTSVID, e.request})
+			e.due = now
+		}
+	}
+}
+
+// reconcile adds and drops requests; those that stay are not disturbed.
+func (t *tokens) reconcile(requests []snapshot.JWTRequest) {
+	wanted := make(map[snapshot.JWTRequest]bool, len(requests))
+	for _, r := range requests {
+		wanted[r] = true
+		t.board.add(key{ProfileJWTSVID, r})
+		if t.entries[r] == nil {
+			t.entries[r] = &token{request: r, retry: newTokenRetrier(), due: time.Now()}
+		}
+	}
+	for r, e := range t.entries {
+		if !wanted[r] {
+			if e.cancel != nil {
+				e.cancel()
+			}
+			delete(t.entries, r)
+		}
+	}
+	for _, p := range t.board.status().Profiles {
+		if p.Profile == ProfileJWTSVID && !wanted[p.Request] {
+			t.board.remove(p.key(), func(s *snapshot.Snapshot) {
+				s.JWTSVIDs = maps.Clone(s.JWTSVIDs)
+				delete(s.JWTSVIDs, p.Request)
+			})
+		}
+	}
+}

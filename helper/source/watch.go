@@ -1,0 +1,224 @@
+package source
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/fsnotify/fsnotify"
+)
+
+// A socketWatch hears when a Unix socket appears or is replaced. Its directory
+// need not exist, may be replaced as a whole, and any part of the path may be a
+// symbolic link: while there is no connection, every directory that the path
+// leads through is watched. While there is one, only those that hold the socket
+// or a link to it are, so that a busy /tmp or /run wakes nobody.
+//
+// Where no watch is possible (out of inotify instances, an unreadable
+// directory) the backoff alone remains.
+type socketWatch struct {
+	path string
+	log  *slog.Logger
+	// events tells of a socket that is new, or has new rights. Capacity 1.
+	events chan struct{}
+	// modes tells whether there is a connection. Capacity 1, latest wins.
+	modes chan bool
+}
+
+func newSocketWatch(path string, log *slog.Logger) *socketWatch {
+	return &socketWatch{path: path, log: log, events: make(chan struct{}, 1), modes: make(chan bool, 1)}
+}
+
+// connected tells the watch whether there is a connection. It does not block;
+// one goroutine calls it.
+func (w *socketWatch) connected(yes bool) {
+	if w == nil {
+		return
+	}
+	select {
+	case <-w.modes:
+	default:
+	}
+	w.modes <- yes
+}
+
+// changed returns the channel of events; for no watch, one that never delivers.
+func (w *socketWatch) changed() <-chan struct{} {
+	if w == nil {
+		return nil
+	}
+	return w.events
+}
+
+// socket returns what is there now.
+func (w *socketWatch) socket() socketID { return identify(w.path) }
+
+// run watches until ctx ends.
+func (w *socketWatch) run(ctx context.Context) {
+	fs, err := fsnotify.NewWatcher()
+	if err != nil {
+		w.log.Warn("cannot watch for the Workload API's socket; after an outage a reconnection can take seconds",
+			"path", w.path, "error", err)
+		return
+	}
+	defer fs.Close()
+	a := armed{fs: fs, dirs: make(map[string]os.FileInfo)}
+	var last socketID
+	connected, touched := false, false
+	for {
+		r := a.arm(w.path, connected)
+		now := identify(w.path)
+		if now.exists() && (touched || !now.same(last)) {
+			select {
+			case w.events <- struct{}{}:
+			default:
+			}
+		}
+		last = now
+		if connected, touched, err = w.wait(ctx, fs, r, connected); err != nil {
+			return
+		}
+	}
+}
+
+// wait waits until it is worth looking again, and returns whether there is a
+// connection by then, and whether the socket itself was touched.
+func (w *socketWatch) wait(ctx context.Context, fs *fsnotify.Watcher, r route, connected bool) (bool, bool, error) {
+	for {
+		select {
+		case <-ctx.Done():
+			return false, false, ctx.Err()
+		case connected = <-w.modes:
+			return connected, false, nil
+		case ev := <-fs.Events:
+			if socket, ok := r.names[ev.Name]; ok {
+				return connected, socket, nil
+			}
+		case <-fs.Errors: // events were lost
+			return connected, false, nil
+		}
+	}
+}
+
+// A route is where a path leads, as far as it exists.
+type route struct {
+	dirs    []string        // every directory on it
+	holders []string        // those with the socket, or a link to it, in them
+	names   map[string]bool // every name on it; whether it is the socket's or a link's to it
+}
+
+// trace follows path from the root, name by name.
+func trace(path string) route {
+	r := route{names: make(map[string]bool)}
+	dir, rest := "/", split(path)
+	for links := 0; len(rest) > 0; {
+		last := len(rest) == 1
+		r.dirs = append(r.dirs, dir)
+		if last {
+			r.holders = append(r.holders, dir)
+		}
+		next := filepath.Join(dir, rest[0])
+		r.names[next] = r.names[next] || last
+		rest = rest[1:]
+		info, err := os.Lstat(next)
+		if err != nil {
+			break
+		}
+		if info.Mode()&os.ModeSymlink == 0 {
+			dir = next
+			continue
+		}
+		target, err := os.Readlink(next)
+		if links++; err != nil || links > maxLinks {
+			break
+		}
+		if filepath.IsAbs(target) {
+			dir = "/"
+		}
+		rest = append(split(target), rest...)
+	}
+	return r
+}
+
+// maxLinks is how many symbolic links Linux follows in one path.
+const maxLinks = 40
+
+func split(path string) []string {
+	return strings.FieldsFunc(path, func(r rune) bool { return r == '/' })
+}
+
+// armed is the set of watched directories.
+type armed struct {
+	fs   *fsnotify.Watcher
+	dirs map[string]os.FileInfo // as they were when the watch began
+}
+
+// arm watches the directories on path, or only those that hold the socket, and
+// returns the route. A directory can appear between the look and the watch, so
+// it looks again until there is nothing to add.
+func (a *armed) arm(path string, holders bool) route {
+	for range maxLinks {
+		r := trace(path)
+		want := r.dirs
+		if holders {
+			want = r.holders
+		}
+		if !a.adjust(want) {
+			return r
+		}
+	}
+	return trace(path)
+}
+
+// adjust watches exactly dirs, each by what is now at that path, and reports
+// whether that added anything.
+func (a *armed) adjust(dirs []string) (added bool) {
+	for dir := range a.dirs {
+		if !slices.Contains(dirs, dir) {
+			a.fs.Remove(dir)
+			delete(a.dirs, dir)
+		}
+	}
+	watched := a.fs.WatchList()
+	for _, dir := range dirs {
+		info, err := os.Stat(dir)
+		if err != nil {
+			continue
+		}
+		if old, ok := a.dirs[dir]; ok && os.SameFile(old, info) && slices.Contains(watched, dir) {
+			continue
+		}
+		a.fs.Remove(dir) // what was there before
+		delete(a.dirs, dir)
+		if a.fs.Add(dir) == nil {
+			a.dirs[dir] = info
+			added = true
+		}
+	}
+	return added
+}
+
+// A socketID tells one socket from another at the same path. The zero value is
+// none.
+type socketID struct{ info os.FileInfo }
+
+// identify returns what is at path.
+func identify(path string) socketID {
+	info, err := os.Stat(path)
+	if err != nil || info.Mode()&os.ModeSocket == 0 {
+		return socketID{}
+	}
+	return socketID{info}
+}
+
+func (s socketID) exists() bool { return s.info != nil }
+
+// same reports whether both are the same socket. The number of an inode is
+// given out again soon, so the time counts too.
+func (s socketID) same(o socketID) bool {
+	return s.exists() == o.exists() &&
+		(!s.exists() || os.SameFile(s.info, o.info) && s.info.ModTime().Equal(o.info.ModTime()))
+}
