@@ -1,0 +1,223 @@
+//go:build unix
+
+package writer
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// maxLinks is how many symbolic links a path may lead through.
+const maxLinks = 40
+
+// A place is where the path of an output leads.
+type place struct {
+	path    string // without symbolic links
+	missing bool   // it is not there; path ends at the last directory that is
+	dev     uint64
+	ino     uint64
+	mode    os.FileMode
+}
+
+// A chaser resolves a path one element at a time, from an open directory to the
+// next, so that nobody can exchange one behind it.
+type chaser struct {
+	fds     []int
+	names   []string
+	pending []string
+	links   int
+	create  bool
+	mounts  map[string]bool
+}
+
+// chase finds out where a path leads. It follows a symbolic link only if root
+// or this user made it: one that somebody else planted would choose where keys
+// are written. It refuses a way through a directory in which anyone can rename
+// the next one. With create it makes what is missing.
+func chase(dir string, create bool) (p place, created bool, err error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return p, false, err
+	}
+	c := &chaser{create: create, pending: strings.Split(abs, "/"), mounts: mountPoints()}
+	defer c.reset()
+	if err := c.restart(); err != nil {
+		return p, false, err
+	}
+	for len(c.pending) > 0 {
+		name := c.pending[0]
+		c.pending = c.pending[1:]
+		made, err := c.step(name)
+		if errors.Is(err, unix.ENOENT) && !create {
+			p, serr := c.place()
+			p.missing = true
+			return p, false, serr
+		}
+		if err != nil {
+			return p, false, err
+		}
+		created = made
+	}
+	p, err = c.place()
+	return p, created, err
+}
+
+// step takes one element of the path.
+func (c *chaser) step(name string) (made bool, err error) {
+	switch name {
+	case "", ".":
+		return false, nil
+	case "..":
+		if last := len(c.names) - 1; last >= 0 {
+			unix.Close(c.fds[last+1])
+			c.fds, c.names = c.fds[:last+1], c.names[:last]
+		}
+		return false, nil
+	}
+	if err := c.checkWay(name); err != nil {
+		return false, err
+	}
+	fd, err := c.open(name)
+	if errors.Is(err, unix.ENOENT) && c.create {
+		if err := c.mkdir(name); err != nil {
+			return false, fmt.Errorf("create directory %s: %w", c.join(name), err)
+		}
+		made = true
+		fd, err = c.open(name)
+	}
+	if errors.Is(err, unix.ELOOP) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.EMLINK) {
+		return false, c.follow(name)
+	}
+	if err != nil {
+		return false, fmt.Errorf("open directory %s: %w", c.join(name), err)
+	}
+	c.fds, c.names = append(c.fds, fd), append(c.names, name)
+	return made, nil
+}
+
+// mkdir makes a directory on the way, or the last one, which gets its own mode
+// later and until then is for nobody else. The umask has no say.
+func (c *chaser) mkdir(name string) error {
+	mode := uint32(0o755)
+	if len(c.pending) == 0 {
+		mode = 0o700
+	}
+	if err := unix.Mkdirat(c.top(), name, mode); err != nil {
+		return err
+	}
+	return unix.Fchmodat(c.top(), name, mode, 0)
+}
+
+func (c *chaser) open(name string) (fd int, err error) {
+	for {
+		fd, err = unix.Openat(c.top(), name, walkFlags|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+		if err != unix.EINTR {
+			return fd, err
+		}
+	}
+}
+
+// follow puts what a symbolic link says in its place.
+func (c *chaser) follow(name string) error {
+	var st unix.Stat_t
+	if err := unix.Fstatat(c.top(), name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return fmt.Errorf("look at %s: %w", c.join(name), err)
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFLNK {
+		return fmt.Errorf("%s is not a directory", c.join(name))
+	}
+	if st.Uid != 0 && int(st.Uid) != os.Geteuid() {
+		return fmt.Errorf("%s is a symbolic link that belongs to uid %d: only links of root's and this user's are followed; name the directory itself", c.join(name), st.Uid)
+	}
+	if c.links++; c.links > maxLinks {
+		return fmt.Errorf("%s leads through more than %d symbolic links", c.join(name), maxLinks)
+	}
+	buf := make([]byte, unix.PathMax)
+	n, err := unix.Readlinkat(c.top(), name, buf)
+	if err != nil {
+		return fmt.Errorf("read link %s: %w", c.join(name), err)
+	}
+	target := string(buf[:n])
+	c.pending = append(strings.Split(target, "/"), c.pending...)
+	if strings.HasPrefix(target, "/") {
+		return c.restart()
+	}
+	return nil
+}
+
+// checkWay refuses a directory in which anyone can rename the next one. A mount
+// point is left alone: whoever sees such a volume shares it on purpose, and
+// Kubernetes hands them out that way.
+func (c *chaser) checkWay(next string) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(c.top(), &st); err != nil {
+		return fmt.Errorf("look at %s: %w", c.join(""), err)
+	}
+	if st.Mode&0o002 == 0 || st.Mode&unix.S_ISVTX != 0 || c.mounts[c.join("")] {
+		return nil
+	}
+	return fmt.Errorf("anyone can write in %s and so replace %s: chmod o-w it, or set its sticky bit", c.join(""), c.join(next))
+}
+
+func (c *chaser) place() (p place, err error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(c.top(), &st); err != nil {
+		return p, fmt.Errorf("look at %s: %w", c.join(""), err)
+	}
+	return place{
+		path: c.join(""), dev: uint64(st.Dev), ino: uint64(st.Ino),
+		mode: os.FileMode(st.Mode & 0o777),
+	}, nil
+}
+
+func (c *chaser) top() int { return c.fds[len(c.fds)-1] }
+
+// join returns the path of a name in the directory that has been reached.
+func (c *chaser) join(name string) string {
+	return filepath.Join("/", filepath.Join(c.names...), name)
+}
+
+// restart goes back to the root directory.
+func (c *chaser) restart() error {
+	c.reset()
+	fd, err := unix.Open("/", walkFlags|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("open directory /: %w", err)
+	}
+	c.fds = []int{fd}
+	return nil
+}
+
+func (c *chaser) reset() {
+	for _, fd := range c.fds {
+		unix.Close(fd)
+	}
+	c.fds, c.names = nil, nil
+}
+
+// openDir opens the directory of an output, and says whether it had to be made.
+func openDir(dir string) (r *os.Root, created bool, err error) {
+	p, created, err := chase(dir, true)
+	if err != nil {
+		return nil, false, err
+	}
+	if r, err = os.OpenRoot(p.path); err != nil {
+		return nil, false, failed("open directory", p.path, err)
+	}
+	info, err := r.Stat(".")
+	if err != nil {
+		r.Close()
+		return nil, false, failed("look at", p.path, err)
+	}
+	if st, ok := info.Sys().(*syscall.Stat_t); !ok || uint64(st.Dev) != p.dev || uint64(st.Ino) != p.ino {
+		r.Close()
+		return nil, false, fmt.Errorf("%s was replaced while it was being opened", p.path)
+	}
+	return r, created, nil
+}

@@ -1,0 +1,122 @@
+package writer
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+)
+
+// Check finds out, without touching anything, whether an output can be
+// published: its names, its mode, its owners, its directory and the file system
+// below. An error says what to change.
+func Check(o *Output) error {
+	if err := check(o); err != nil {
+		return fmt.Errorf("output %s: %w", o.Dir, err)
+	}
+	return nil
+}
+
+func check(o *Output) error {
+	mode := o.Publish
+	if mode == "" {
+		mode = DefaultMode()
+	}
+	switch mode {
+	case ModeSymlink, ModeRename, ModeInPlace:
+	default:
+		return fmt.Errorf("publish = %q is not one of %q, %q and %q", o.Publish, ModeSymlink, ModeRename, ModeInPlace)
+	}
+	if err := checkFiles(o); err != nil {
+		return err
+	}
+	if err := checkRights(o); err != nil {
+		return err
+	}
+	return checkPlace(o, mode)
+}
+
+// checkFiles checks names and modes. Names that only an answer makes equal are
+// found when it is encoded.
+func checkFiles(o *Output) error {
+	taken := &encoding{taken: map[string]string{}}
+	for f := range o.uses() {
+		if err := CheckName(sample(f.Name)); err != nil {
+			return err
+		}
+		if HasPlaceholder(f.Name) {
+			continue
+		}
+		if err := taken.take(f.Name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkRights checks that owners exist and that files can be given to them.
+func checkRights(o *Output) error {
+	specs := []FileSpec{{}}
+	for f := range o.uses() {
+		specs = append(specs, f)
+	}
+	for _, f := range specs {
+		owner, group := o.Rights.Owner, o.Rights.Group
+		if f.Owner != "" {
+			owner = f.Owner
+		}
+		if f.Group != "" {
+			group = f.Group
+		}
+		uid, gid, err := lookupOwner(owner, group)
+		if err != nil {
+			return err
+		}
+		if err := canGive(uid, gid); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkPlace checks the directory and the file system that it is on.
+func checkPlace(o *Output, mode Mode) error {
+	p, err := findDir(o.Dir)
+	if err != nil {
+		return err
+	}
+	if err := canWrite(p.path); err != nil {
+		switch {
+		case mode == ModeInPlace && !p.missing:
+			return nil // the files themselves may be writable
+		case p.missing:
+			return fmt.Errorf("the directory does not exist, and cannot be created in %s: %w", p.path, err)
+		}
+		return fmt.Errorf("no right to write in it: %w", err)
+	}
+	if mode == ModeSymlink {
+		if kind := withoutSymlinks(p.path); kind != "" {
+			return fmt.Errorf("its file system (%s) has no symbolic links: set publish = %q", kind, ModeRename)
+		}
+	}
+	if mode != ModeInPlace && !p.missing {
+		return checkMounts(o, p.path)
+	}
+	return nil
+}
+
+// checkMounts looks for files that are mount points of their own, as a subPath
+// volume makes them: nothing can be renamed over those.
+func checkMounts(o *Output, dir string) error {
+	for point := range mountPoints() {
+		name, err := filepath.Rel(dir, point)
+		if err != nil || name == "." || strings.HasPrefix(name, "..") {
+			continue
+		}
+		for f := range o.uses() {
+			if matchName(f.Name, filepath.ToSlash(name)) {
+				return fmt.Errorf("%s is a mount point of its own, and cannot be replaced: mount the whole directory, or set publish = %q", point, ModeInPlace)
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,38 @@
+// Package writer puts what the Workload API said on disk.
+//
+// It has two halves. Encode turns a snapshot and an Output into a Set of
+// files; it touches nothing. A Dir publishes sets, one after the other, in the
+// directory of an Output.
+//
+// What it promises, in symlink mode, which is the default on Unix:
+//
+//   - No reader ever sees a partial, an empty or a missing file.
+//   - At every instant, a SIGKILL included, the visible names lead to one whole
+//     set: the old one or the new one. A publish that fails leaves the old set
+//     and nothing else.
+//   - A private key or token is readable by nobody but its configured owner and
+//     group, from its first byte and under any umask.
+//   - No name and no planted symbolic link leads a write out of the directory.
+//   - What did not change is not written again.
+//
+// In rename mode each file is whole at every instant, but a set of several
+// files is not: a reader can find a new certificate beside an old key for the
+// time of a few renames. In in-place mode a reader can catch a partial file.
+// In both, a set that a crash cut short is completed by the next Open.
+//
+// What it does not promise:
+//
+//   - A reader that opens certificate and key by their visible names does so in
+//     two steps, and a publish can come between them. Three remedies: one file
+//     that holds both (combined); resolve "..data" once and open both below
+//     what it leads to; or compare the pair and read again. Whoever loads on a
+//     signal or a restart after the publish is not affected.
+//   - A set survives a power cut as far as the file system keeps what fsync
+//     promises. Network file systems, and fsync = false, promise less.
+//   - The previous generation stays for one second, so that whoever resolved it
+//     finishes. A reader that takes longer finds its files gone.
+//   - Whoever may write in the directory may also replace what is in it. That is
+//     noticed and repaired, not prevented.
+//
+// Every name in the directory that starts with ".." belongs to this package.
+package writer

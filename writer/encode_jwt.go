@@ -1,0 +1,314 @@
+package writer
+
+import (
+	"crypto"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/spiffe/go-spiffe/v2/bundle/jwtbundle"
+	"github.com/spiffe/go-spiffe/v2/bundle/x509bundle"
+	"github.com/spiffe/go-spiffe/v2/exp/bundle/witbundle"
+	"github.com/spiffe/go-spiffe/v2/exp/svid/witsvid"
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+	"github.com/svidhelper/svidhelper/helper/snapshot"
+)
+
+// Values of "use" in a SPIFFE bundle (SPIFFE Trust Domain and Bundle 4.2.2).
+const (
+	useX509 = "x509-svid"
+	useJWT  = "jwt-svid"
+	useWIT  = "wit-svid"
+)
+
+func (r *encoding) jwtSVIDs(s *snapshot.Snapshot) error {
+	for i := range r.output.JWTSVIDs {
+		want := &r.output.JWTSVIDs[i]
+		svid := s.JWTSVIDs[want.Request()]
+		if svid == nil {
+			r.await("JWT-SVID for "+strings.Join(want.Audience, ","), want.File)
+			continue
+		}
+		if err := r.add(want.File, snapshot.KindJWT, true, []byte(svid.Marshal())); err != nil {
+			return fmt.Errorf("JWT-SVID for %s: %w", strings.Join(want.Audience, ","), err)
+		}
+		jti, _ := svid.Claims["jti"].(string)
+		r.set.Identities = append(r.set.Identities, Identity{
+			Kind: snapshot.KindJWT, ID: svid.ID, Hint: svid.Hint, Audience: want.Audience,
+			Serial: jti, NotAfter: svid.Expiry.UTC(), Files: []string{want.File.Name},
+		})
+	}
+	return nil
+}
+
+func (r *encoding) jwtBundles(s *snapshot.Snapshot) error {
+	for i := range r.output.JWTBundles {
+		want := &r.output.JWTBundles[i]
+		if s.JWTBundles == nil {
+			r.await("JWT bundles", want.File)
+			continue
+		}
+		bundles := choose(r, "JWT bundle", s.JWTBundles.Bundles, want.TrustDomains)
+		err := bundleFile(r, "JWT", want.File, want.Format, want.TrustDomains, snapshot.KindJWT, bundles, jwtKeys)
+		if err != nil {
+			return fmt.Errorf("%q: %w", want.File.Name, err)
+		}
+	}
+	return nil
+}
+
+func (r *encoding) witBundles(s *snapshot.Snapshot) error {
+	for i := range r.output.WITBundles {
+		want := &r.output.WITBundles[i]
+		if s.WITBundles == nil {
+			r.await("WIT bundles", want.File)
+			continue
+		}
+		bundles := choose(r, "WIT bundle", s.WITBundles.Bundles, want.TrustDomains)
+		err := bundleFile(r, "WIT", want.File, want.Format, want.TrustDomains, snapshot.KindWIT, bundles, witKeys)
+		if err != nil {
+			return fmt.Errorf("%q: %w", want.File.Name, err)
+		}
+	}
+	return nil
+}
+
+// A bundle is what the bundles of all profiles have in common.
+type bundle interface {
+	comparable
+	TrustDomain() spiffeid.TrustDomain
+}
+
+// choose returns the bundles of the wanted trust domains, or all. One that the
+// answer lacks is awaited, and not kept: an authority that is gone must not be
+// trusted any more.
+func choose[B bundle](r *encoding, what string, all []B, wanted []spiffeid.TrustDomain) []B {
+	if len(wanted) == 0 {
+		return all
+	}
+	var chosen []B
+	for _, td := range wanted {
+		i := slices.IndexFunc(all, func(b B) bool { return b.TrustDomain() == td })
+		if i < 0 {
+			r.await(what + " of " + td.Name())
+			continue
+		}
+		chosen = append(chosen, all[i])
+	}
+	slices.SortStableFunc(chosen, func(a, b B) int { return a.TrustDomain().Compare(b.TrustDomain()) })
+	return chosen
+}
+
+// pointers returns bundles as memo keys.
+func pointers[B bundle](bundles []B) []any {
+	from := make([]any, len(bundles))
+	for i, b := range bundles {
+		from[i] = b
+	}
+	return from
+}
+
+// single returns the only bundle.
+func single[B bundle](bundles []B) (b B, err error) {
+	switch len(bundles) {
+	case 0:
+		return b, errNothing
+	case 1:
+		return bundles[0], nil
+	}
+	return b, fmt.Errorf("a SPIFFE bundle holds one trust domain, and there are %d: name one in trust_domains", len(bundles))
+}
+
+func errFormat(profile string, f BundleFormat) error {
+	return fmt.Errorf("%s bundles cannot be written in format %q", profile, f)
+}
+
+// bundleFile adds a file of JWT or WIT bundles. use tells the keys apart in a
+// SPIFFE bundle.
+func bundleFile[B bundle](r *encoding, profile string, file FileSpec, format BundleFormat, wanted []spiffeid.TrustDomain, kind snapshot.Kind, bundles []B, keys func(B, bool) []jose.JSONWebKey) error {
+	if len(bundles) == 0 && len(wanted) > 0 {
+		return nil // awaited already
+	}
+	data, err := r.recall("file", file.Name, pointers(bundles), func() ([]byte, error) {
+		switch format {
+		case FormatDefault, FormatMap:
+			return marshalMap(r, profile, bundles, keys)
+		case FormatJWKS:
+			var all []jose.JSONWebKey
+			for _, b := range bundles {
+				all = append(all, keys(b, false)...)
+			}
+			return marshalJWKS(all)
+		case FormatSPIFFE:
+			b, err := single(bundles)
+			if err != nil {
+				return nil, err
+			}
+			return marshalJWKS(keys(b, true))
+		}
+		return nil, errFormat(profile, format)
+	})
+	if err == errNothing {
+		r.await(profile + " bundles")
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return r.add(file, kind, false, data)
+}
+
+// marshalMap writes trust domain names to the base64 of their JWKS.
+func marshalMap[B bundle](r *encoding, profile string, bundles []B, keys func(B, bool) []jose.JSONWebKey) ([]byte, error) {
+	out := make(map[string]string, len(bundles))
+	for _, b := range bundles {
+		name := b.TrustDomain().Name()
+		jwks, err := r.recall(profile+" jwks", name, []any{b}, func() ([]byte, error) { return marshalJWKS(keys(b, false)) })
+		if err != nil {
+			return nil, err
+		}
+		out[name] = base64.StdEncoding.EncodeToString(jwks)
+	}
+	return json.Marshal(out) // in the order of the names
+}
+
+// marshalJWKS writes a JWKS document (RFC 7517 5).
+func marshalJWKS(keys []jose.JSONWebKey) ([]byte, error) {
+	if keys == nil {
+		keys = []jose.JSONWebKey{} // "keys" is an array, even of none
+	}
+	data, err := json.Marshal(jose.JSONWebKeySet{Keys: keys})
+	if err != nil {
+		return nil, fmt.Errorf("encoding a JWKS: %w", err)
+	}
+	return data, nil
+}
+
+// sortedKeys puts the authorities of a bundle in the order of their key IDs.
+func sortedKeys(authorities map[string]crypto.PublicKey, use string) []jose.JSONWebKey {
+	var keys []jose.JSONWebKey
+	for _, kid := range slices.Sorted(maps.Keys(authorities)) {
+		keys = append(keys, jose.JSONWebKey{Key: authorities[kid], KeyID: kid, Use: use})
+	}
+	return keys
+}
+
+func jwtKeys(b *jwtbundle.Bundle, spiffe bool) []jose.JSONWebKey {
+	if spiffe {
+		return sortedKeys(b.JWTAuthorities(), useJWT)
+	}
+	return sortedKeys(b.JWTAuthorities(), "")
+}
+
+func witKeys(b *witbundle.Bundle, _ bool) []jose.JSONWebKey {
+	return sortedKeys(b.WITAuthorities(), useWIT)
+}
+
+func x509Keys(b *x509bundle.Bundle) []jose.JSONWebKey {
+	var keys []jose.JSONWebKey
+	for _, c := range b.X509Authorities() {
+		keys = append(keys, jose.JSONWebKey{Key: c.PublicKey, Certificates: []*x509.Certificate{c}, Use: useX509})
+	}
+	return keys
+}
+
+type witCandidate struct{ *witsvid.SVID }
+
+func (c witCandidate) id() spiffeid.ID { return c.ID }
+func (c witCandidate) hint() string    { return c.Hint }
+
+func (r *encoding) witSVIDs(s *snapshot.Snapshot) error {
+	for i := range r.output.WITSVIDs {
+		want := &r.output.WITSVIDs[i]
+		if s.WIT == nil {
+			r.await(describe("WIT-SVID", want.Select), want.Token, want.Key)
+			continue
+		}
+		var all []witCandidate
+		for _, svid := range s.WIT.SVIDs {
+			all = append(all, witCandidate{svid})
+		}
+		picked, err := pick("WIT-SVID", all, want.Select)
+		if err != nil {
+			return err
+		}
+		for index, c := range picked {
+			if err := r.witSVID(want, c.SVID, index); err != nil {
+				return fmt.Errorf("WIT-SVID %s: %w", c.ID, err)
+			}
+		}
+	}
+	return nil
+}
+
+func (r *encoding) witSVID(want *WITSVID, svid *witsvid.SVID, index int) error {
+	identity := Identity{Kind: snapshot.KindWIT, ID: svid.ID, Hint: svid.Hint, NotAfter: svid.Expiry.UTC()}
+	for _, f := range []struct {
+		spec   FileSpec
+		encode func() ([]byte, error)
+	}{
+		{want.Token, func() ([]byte, error) { return []byte(svid.Marshal()), nil }},
+		{want.Key, func() ([]byte, error) { return witKey(svid) }},
+	} {
+		if !f.spec.Wanted() {
+			continue
+		}
+		spec := f.spec
+		if want.Select.All {
+			var err error
+			if spec.Name, err = expand(spec.Name, svid.Hint, svid.ID, index); err != nil {
+				return err
+			}
+		}
+		data, err := r.recall("file", spec.Name, []any{svid}, f.encode)
+		if err != nil {
+			return err
+		}
+		if err := r.add(spec, snapshot.KindWIT, true, data); err != nil {
+			return err
+		}
+		identity.Files = append(identity.Files, spec.Name)
+	}
+	r.set.Identities = append(r.set.Identities, identity)
+	return nil
+}
+
+// witKey writes the private key that the token is bound to as a JWK (RFC 7517).
+// It repeats what the token's cnf.jwk says about the key.
+func witKey(svid *witsvid.SVID) ([]byte, error) {
+	if svid.PrivateKey == nil {
+		return nil, fmt.Errorf("the Workload API gave no private key")
+	}
+	jwk := boundKey(svid.Marshal())
+	jwk.Key = svid.PrivateKey
+	data, err := json.Marshal(jwk)
+	if err != nil {
+		return nil, fmt.Errorf("encoding the private key: %w", err)
+	}
+	return data, nil
+}
+
+// boundKey returns cnf.jwk of a token that was checked when it was received, or
+// the zero JWK.
+func boundKey(token string) jose.JSONWebKey {
+	var claims struct {
+		Cnf struct {
+			JWK jose.JSONWebKey `json:"jwk"`
+		} `json:"cnf"`
+	}
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return jose.JSONWebKey{}
+	}
+	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil || json.Unmarshal(payload, &claims) != nil {
+		return jose.JSONWebKey{}
+	}
+	jwk := claims.Cnf.JWK
+	return jose.JSONWebKey{KeyID: jwk.KeyID, Algorithm: jwk.Algorithm, Use: jwk.Use}
+}

@@ -1,0 +1,355 @@
+package writer
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"strings"
+
+	"github.com/spiffe/go-spiffe/v2/bundle/x509bundle"
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+	"github.com/svidhelper/svidhelper/helper/snapshot"
+)
+
+type x509Candidate struct{ *snapshot.X509SVID }
+
+func (c x509Candidate) id() spiffeid.ID { return c.ID }
+func (c x509Candidate) hint() string    { return c.Hint }
+
+func (r *encoding) x509SVIDs(s *snapshot.Snapshot) error {
+	for i := range r.output.X509SVIDs {
+		want := &r.output.X509SVIDs[i]
+		if s.X509 == nil {
+			r.await(describe("X.509-SVID", want.Select), want.files()...)
+			continue
+		}
+		var all []x509Candidate
+		for j := range s.X509.SVIDs {
+			all = append(all, x509Candidate{&s.X509.SVIDs[j]})
+		}
+		picked, err := pick("X.509-SVID", all, want.Select)
+		if err != nil {
+			return err
+		}
+		for index, c := range picked {
+			if err := allowed(want.Allow, c.ID); err != nil {
+				return err
+			}
+			one := x509Encoding{r, want, c.X509SVID, s.X509, index}
+			if err := one.encode(); err != nil {
+				return fmt.Errorf("X.509-SVID %s: %w", c.ID, err)
+			}
+		}
+		if err := r.separate(want, s.X509); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// files are all files that an X509SVID can name.
+func (x *X509SVID) files() []FileSpec {
+	files := []FileSpec{x.Cert, x.Key, x.Bundle, x.Combined, x.CRL}
+	if x.PKCS12 != nil {
+		files = append(files, x.PKCS12.File)
+	}
+	if x.JKS != nil {
+		files = append(files, x.JKS.File)
+	}
+	if x.Federated == FederatedSeparate {
+		files = append(files, x.FederatedFile)
+	}
+	return files
+}
+
+// An x509Encoding is one X.509-SVID on its way into its files.
+type x509Encoding struct {
+	*encoding
+	want   *X509SVID
+	svid   *snapshot.X509SVID
+	answer *snapshot.X509
+	index  int
+}
+
+func (x x509Encoding) encode() error {
+	identity := Identity{
+		Kind: snapshot.KindX509, ID: x.svid.ID, Hint: x.svid.Hint,
+		Serial:    fmt.Sprintf("%x", x.svid.Certificates[0].SerialNumber),
+		NotBefore: x.svid.Certificates[0].NotBefore.UTC(),
+		NotAfter:  x.svid.Certificates[0].NotAfter.UTC(),
+	}
+	both := snapshot.KindX509 | snapshot.KindBundle
+	w := x.want
+	for _, f := range []struct {
+		spec    FileSpec
+		kind    snapshot.Kind
+		private bool
+		from    []any
+		encode  func() ([]byte, error)
+	}{
+		{w.Cert, snapshot.KindX509, false, []any{x.svid.SVID}, x.chain},
+		{w.Key, snapshot.KindX509, true, []any{x.svid.SVID}, x.key},
+		{w.Bundle, snapshot.KindBundle, false, x.bundleFrom(), x.bundle},
+		{w.Combined, snapshot.KindX509, true, []any{x.svid.SVID}, x.combined},
+		{w.CRL, snapshot.KindBundle, false, []any{x.answer}, x.crl},
+		{w.PKCS12.file(), both, true, x.keystoreFrom(w.PKCS12), x.pkcs12},
+		{w.JKS.file(), both, true, x.keystoreFrom(w.JKS), x.jks},
+	} {
+		if !f.spec.Wanted() {
+			continue
+		}
+		spec := f.spec
+		if w.Select.All {
+			var err error
+			if spec.Name, err = expand(spec.Name, x.svid.Hint, x.svid.ID, x.index); err != nil {
+				return err
+			}
+		}
+		data, err := x.recall("file", spec.Name, f.from, f.encode)
+		if err == errNothing {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if err := x.add(spec, f.kind, f.private, data); err != nil {
+			return err
+		}
+		identity.Files = append(identity.Files, spec.Name)
+	}
+	x.set.Identities = append(x.set.Identities, identity)
+	return nil
+}
+
+// leafAndRest is what the certificate file holds, and what the bundle file
+// holds besides authorities.
+func (x x509Encoding) leafAndRest() (certs, moved []*x509.Certificate) {
+	certs = x.svid.Certificates
+	if x.want.IntermediatesInBundle {
+		return certs[:1], certs[1:]
+	}
+	return certs, nil
+}
+
+func (x x509Encoding) chain() ([]byte, error) {
+	certs, _ := x.leafAndRest()
+	return certsPEM(certs), nil
+}
+
+func (x x509Encoding) key() ([]byte, error) {
+	return keyPEM(x.svid.PrivateKey, x.want.KeyEncoding)
+}
+
+func (x x509Encoding) combined() ([]byte, error) {
+	key, err := x.key()
+	if err != nil {
+		return nil, err
+	}
+	certs, _ := x.leafAndRest()
+	return append(key, certsPEM(certs)...), nil
+}
+
+// bundles are those that the bundle file holds.
+func (x x509Encoding) bundles() []*x509bundle.Bundle {
+	bundles := []*x509bundle.Bundle{x.svid.Bundle}
+	if x.want.Federated == FederatedMerge {
+		bundles = append(bundles, x.answer.Federated...)
+	}
+	return bundles
+}
+
+func (x x509Encoding) bundleFrom() []any {
+	var from []any
+	for _, b := range x.bundles() {
+		from = append(from, b)
+		if x.want.OmitExpired {
+			from = append(from, len(x.unexpired(b.X509Authorities())))
+		}
+	}
+	if _, moved := x.leafAndRest(); len(moved) > 0 {
+		from = append(from, x.svid.SVID, len(x.bundleCerts(moved)))
+	}
+	return from
+}
+
+// bundle encodes the authorities of the own trust domain, then of the others,
+// then the intermediates that were moved here.
+func (x x509Encoding) bundle() ([]byte, error) {
+	var out []byte
+	for _, b := range x.bundles() {
+		part, err := x.bundlePEM(b, x.want.OmitExpired)
+		if err != nil && err != errNothing {
+			return nil, err
+		}
+		if err == errNothing && b == x.svid.Bundle {
+			return nil, fmt.Errorf("every X.509 authority of %s has expired", b.TrustDomain())
+		}
+		out = append(out, part...)
+	}
+	_, moved := x.leafAndRest()
+	return append(out, certsPEM(x.bundleCerts(moved))...), nil
+}
+
+// bundleCerts are those of certs that belong in a bundle file.
+func (x x509Encoding) bundleCerts(certs []*x509.Certificate) []*x509.Certificate {
+	if x.want.OmitExpired {
+		return x.unexpired(certs)
+	}
+	return certs
+}
+
+func (x x509Encoding) crl() ([]byte, error) { return crlPEM(x.answer.CRLs) }
+
+// separate encodes a file for each foreign trust domain.
+func (r *encoding) separate(want *X509SVID, answer *snapshot.X509) error {
+	if want.Federated != FederatedSeparate || !want.FederatedFile.Wanted() {
+		return nil
+	}
+	for _, b := range answer.Federated {
+		spec := want.FederatedFile
+		spec.Name = strings.ReplaceAll(spec.Name, placeTrustDomain, b.TrustDomain().Name())
+		data, err := r.bundlePEM(b, want.OmitExpired)
+		if err == errNothing {
+			continue // no authority: a file of none means the same to nobody
+		}
+		if err != nil {
+			return err
+		}
+		if err := r.add(spec, snapshot.KindBundle, false, data); err != nil {
+			return fmt.Errorf("federated bundle of %s: %w", b.TrustDomain(), err)
+		}
+	}
+	return nil
+}
+
+// bundlePEM encodes one bundle, in the order of its authorities.
+func (r *encoding) bundlePEM(b *x509bundle.Bundle, omitExpired bool) ([]byte, error) {
+	form, from := "pem", []any{b}
+	if omitExpired {
+		form, from = "pem unexpired", append(from, len(r.unexpired(b.X509Authorities())))
+	}
+	return r.recall(form, b.TrustDomain().Name(), from, func() ([]byte, error) {
+		certs := b.X509Authorities()
+		if omitExpired {
+			certs = r.unexpired(certs)
+		}
+		if len(certs) == 0 {
+			return nil, errNothing
+		}
+		return certsPEM(certs), nil
+	})
+}
+
+// unexpired returns the certificates that have not expired.
+func (r *encoding) unexpired(certs []*x509.Certificate) []*x509.Certificate {
+	var kept []*x509.Certificate
+	for _, c := range certs {
+		if !r.now.After(c.NotAfter) {
+			kept = append(kept, c)
+		}
+	}
+	return kept
+}
+
+func certsPEM(certs []*x509.Certificate) []byte {
+	var out bytes.Buffer
+	for _, c := range certs {
+		writePEM(&out, "CERTIFICATE", c.Raw)
+	}
+	return out.Bytes()
+}
+
+func crlPEM(crls []*x509.RevocationList) ([]byte, error) {
+	if len(crls) == 0 {
+		return nil, errNothing
+	}
+	var out bytes.Buffer
+	for _, c := range crls {
+		writePEM(&out, "X509 CRL", c.Raw)
+	}
+	return out.Bytes(), nil
+}
+
+// keyPEM encodes a private key. Only RSA and ECDSA keys have a traditional form.
+func keyPEM(key crypto.Signer, encoding KeyEncoding) ([]byte, error) {
+	var out bytes.Buffer
+	if encoding == KeyTraditional {
+		switch key := key.(type) {
+		case *rsa.PrivateKey:
+			writePEM(&out, "RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(key))
+			return out.Bytes(), nil
+		case *ecdsa.PrivateKey:
+			der, err := x509.MarshalECPrivateKey(key)
+			if err != nil {
+				return nil, fmt.Errorf("encoding the private key: %w", err)
+			}
+			writePEM(&out, "EC PRIVATE KEY", der)
+			return out.Bytes(), nil
+		}
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, fmt.Errorf("encoding the private key: %w", err)
+	}
+	writePEM(&out, "PRIVATE KEY", der)
+	return out.Bytes(), nil
+}
+
+// writePEM appends a PEM block. It cannot fail: there are no headers, and a
+// buffer takes everything.
+func writePEM(out *bytes.Buffer, label string, der []byte) {
+	_ = pem.Encode(out, &pem.Block{Type: label, Bytes: der})
+}
+
+func (r *encoding) x509Bundles(s *snapshot.Snapshot) error {
+	for i := range r.output.X509Bundles {
+		want := &r.output.X509Bundles[i]
+		if s.X509Bundles == nil {
+			r.await("X.509 bundles", want.File)
+			continue
+		}
+		bundles := choose(r, "X.509 bundle", s.X509Bundles.Bundles, want.TrustDomains)
+		if err := r.x509BundleFile(want, bundles); err != nil {
+			return fmt.Errorf("%q: %w", want.File.Name, err)
+		}
+	}
+	return nil
+}
+
+func (r *encoding) x509BundleFile(want *X509Bundle, bundles []*x509bundle.Bundle) error {
+	data, err := r.recall("file", want.File.Name, pointers(bundles), func() ([]byte, error) {
+		switch want.Format {
+		case FormatDefault, FormatPEM:
+			var out []byte
+			for _, b := range bundles {
+				part, err := r.bundlePEM(b, false)
+				if err != nil && err != errNothing {
+					return nil, err
+				}
+				out = append(out, part...)
+			}
+			return out, nil
+		case FormatSPIFFE:
+			b, err := single(bundles)
+			if err != nil {
+				return nil, err
+			}
+			return marshalJWKS(x509Keys(b))
+		}
+		return nil, errFormat("X.509", want.Format)
+	})
+	if err != nil && err != errNothing {
+		return err
+	}
+	if len(data) == 0 {
+		if len(want.TrustDomains) == 0 {
+			r.await("X.509 bundles")
+		}
+		return nil
+	}
+	return r.add(want.File, snapshot.KindBundle, false, data)
+}

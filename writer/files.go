@@ -1,0 +1,106 @@
+package writer
+
+import (
+	"iter"
+	"path"
+	"strings"
+
+	"github.com/svidhelper/svidhelper/helper/snapshot"
+)
+
+// files yields every file that an output names, placeholders included, and
+// whether it is private.
+func (o *Output) files() iter.Seq2[FileSpec, bool] {
+	return func(yield func(FileSpec, bool) bool) {
+		for f, use := range o.uses() {
+			if !yield(f, use.private) {
+				return
+			}
+		}
+	}
+}
+
+// A use is what a file is there for.
+type use struct {
+	kind    snapshot.Kind
+	private bool
+}
+
+// uses yields every file that an output names, and what it is for.
+func (o *Output) uses() iter.Seq2[FileSpec, use] {
+	type entry struct {
+		file FileSpec
+		use  use
+	}
+	var all []entry
+	add := func(kind snapshot.Kind, private bool, files ...FileSpec) {
+		for _, f := range files {
+			if f.Wanted() {
+				all = append(all, entry{f, use{kind, private}})
+			}
+		}
+	}
+	for i := range o.X509SVIDs {
+		x := &o.X509SVIDs[i]
+		add(snapshot.KindX509, false, x.Cert)
+		add(snapshot.KindX509, true, x.Key, x.Combined)
+		add(snapshot.KindBundle, false, x.Bundle, x.CRL)
+		add(snapshot.KindX509|snapshot.KindBundle, true, x.PKCS12.file(), x.JKS.file())
+		if x.Federated == FederatedSeparate {
+			add(snapshot.KindBundle, false, x.FederatedFile)
+		}
+	}
+	for i := range o.JWTSVIDs {
+		add(snapshot.KindJWT, true, o.JWTSVIDs[i].File)
+	}
+	for i := range o.WITSVIDs {
+		add(snapshot.KindWIT, true, o.WITSVIDs[i].Token, o.WITSVIDs[i].Key)
+	}
+	for i := range o.X509Bundles {
+		add(snapshot.KindBundle, false, o.X509Bundles[i].File)
+	}
+	for i := range o.JWTBundles {
+		add(snapshot.KindJWT, false, o.JWTBundles[i].File)
+	}
+	for i := range o.WITBundles {
+		add(snapshot.KindWIT, false, o.WITBundles[i].File)
+	}
+	add(snapshot.KindNone, false, o.Manifest)
+	return func(yield func(FileSpec, use) bool) {
+		for _, e := range all {
+			if !yield(e.file, e.use) {
+				return
+			}
+		}
+	}
+}
+
+// kindOf returns the kind of the file that a name on disk is of.
+func (o *Output) kindOf(name string) snapshot.Kind {
+	for f, use := range o.uses() {
+		if matchName(f.Name, name) {
+			return use.kind
+		}
+	}
+	return snapshot.KindNone
+}
+
+// hasDir reports whether files of the output can lie in a directory.
+func (o *Output) hasDir(dir string) bool {
+	for f := range o.uses() {
+		for parent := path.Dir(f.Name); parent != "."; parent = path.Dir(parent) {
+			if matchName(parent, dir) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// sample fills the placeholders of a name with what no name objects to.
+func sample(name string) string {
+	for _, p := range placeholders {
+		name = strings.ReplaceAll(name, p, "x")
+	}
+	return name
+}

@@ -1,0 +1,85 @@
+package writer
+
+import (
+	"fmt"
+	"io/fs"
+	"os/user"
+	"strconv"
+)
+
+// rights are who may do what with a file on disk. An id of -1 means any.
+type rights struct {
+	mode     fs.FileMode
+	uid, gid int
+}
+
+// equal reports whether a file on disk has these rights.
+func (r rights) equal(info fs.FileInfo) bool {
+	uid, gid, known := ownerOf(info)
+	return modeEqual(info.Mode(), r.mode) &&
+		(!known || (r.uid < 0 || r.uid == uid) && (r.gid < 0 || r.gid == gid))
+}
+
+// give gives an open file its rights, the owner first: the mode that lets a
+// group read must not be there before the group is the right one.
+func (r rights) give(f file) error {
+	if r.uid >= 0 || r.gid >= 0 {
+		info, err := f.Stat()
+		if err != nil {
+			return err
+		}
+		uid, gid, known := ownerOf(info)
+		if known && (r.uid >= 0 && r.uid != uid || r.gid >= 0 && r.gid != gid) {
+			if err := f.Chown(r.uid, r.gid); err != nil {
+				return err
+			}
+		}
+	}
+	return f.Chmod(r.mode)
+}
+
+// lookupOwner returns the ids of an owner and a group, by name or number; an
+// empty owner is the helper itself, an empty group is whichever the file system
+// gives.
+func lookupOwner(owner, group string) (uid, gid int, err error) {
+	uid, gid = ownUID(), -1
+	if owner != "" {
+		if uid, err = lookupID("user", owner, func(name string) (string, error) {
+			u, err := user.Lookup(name)
+			if err != nil {
+				return "", err
+			}
+			return u.Uid, nil
+		}); err != nil {
+			return 0, 0, err
+		}
+	}
+	if group != "" {
+		if gid, err = lookupID("group", group, func(name string) (string, error) {
+			g, err := user.LookupGroup(name)
+			if err != nil {
+				return "", err
+			}
+			return g.Gid, nil
+		}); err != nil {
+			return 0, 0, err
+		}
+	}
+	return uid, gid, nil
+}
+
+// lookupID turns a name or number into an id.
+func lookupID(what, name string, lookup func(string) (string, error)) (int, error) {
+	id := name
+	if _, err := strconv.ParseUint(name, 10, 32); err != nil {
+		var err error
+		if id, err = lookup(name); err != nil {
+			return 0, fmt.Errorf("%s %q is not known here: use one that is, or its number", what, name)
+		}
+	}
+	n, err := strconv.ParseUint(id, 10, 31)
+	if err != nil {
+		return 0, fmt.Errorf("%s %q: %q is not an id", what, name, id)
+	}
+	return int(n), nil
+}

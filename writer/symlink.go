@@ -1,0 +1,313 @@
+package writer
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+	"time"
+)
+
+// The names that are ours. Temporary names and generations are numbered.
+const (
+	dataName   = "..data"  // the link to the current generation
+	genPrefix  = "..gen-"  // generations
+	tempPrefix = "..temp-" // links and files on their way to a visible name
+)
+
+// publishSymlink publishes a whole set in one rename:
+//
+//  1. Make a directory for the new generation beside the current one.
+//  2. Share what has not changed with the current generation by hard links.
+//  3. Create every other file with no rights for anybody else, write it, set
+//     its owner, then its mode.
+//  4. Sync the files and the directories, several at a time.
+//  5. Make the visible names that are not there yet. They lead through "..data"
+//     and thus nowhere until step 6. A regular file that has such a name is
+//     first taken into the current generation, so that its readers see no
+//     change before the others do.
+//  6. Rename a new link over "..data". The new set is visible, whole.
+//  7. Remove the visible names that are not in the set any more, and sync the
+//     directory.
+//  8. Retire the previous generation: it is removed a second later.
+//
+// Until step 6 a crash leaves the old set, from then on the new one. A failure
+// at any step undoes those before it.
+func (t *transaction) publishSymlink() error {
+	if len(t.write)+len(t.gone) == 0 {
+		return t.relinkOnly()
+	}
+	gen, err := t.makeGeneration() // (1) to (4)
+	if err != nil {
+		return err
+	}
+	late, err := t.linkNames() // (5)
+	if err != nil {
+		return err
+	}
+	if err := t.keeper.watch(t.Dir, gen); err != nil {
+		return err
+	}
+	old := t.have.gen
+	if err := t.flip(gen); err != nil { // (6)
+		return err
+	}
+	for _, name := range late {
+		if err := t.relinkName(name); err != nil {
+			return err
+		}
+	}
+	if err := t.removeNames(); err != nil { // (7)
+		return err
+	}
+	if err := t.syncParents(); err != nil {
+		return err
+	}
+	t.next.gen = gen
+	t.keeper.retire(old) // (8)
+	return nil
+}
+
+// relinkOnly repairs visible names when the generation itself is whole.
+func (t *transaction) relinkOnly() error {
+	for _, name := range t.relink {
+		if err := t.relinkName(name); err != nil {
+			return err
+		}
+	}
+	return t.syncParents()
+}
+
+// makeGeneration is steps 1 to 4.
+func (t *transaction) makeGeneration() (gen string, err error) {
+	gen, err = makeNew(genPrefix, t.mkdir) // (1)
+	if err != nil {
+		return "", err
+	}
+	t.onFailure(func() error { return failed("remove", gen, t.fs.RemoveAll(gen)) })
+	names := append([]string(nil), t.share...)
+	for _, it := range t.write {
+		names = append(names, it.Name)
+	}
+	dirs := []string{gen}
+	for _, dir := range dirsOf(names) {
+		dir = path.Join(gen, dir)
+		if err := t.mkdir(dir); err != nil {
+			return "", err
+		}
+		dirs = append(dirs, dir)
+	}
+	write := t.write
+	for _, name := range t.share { // (2)
+		err := t.fs.Link(path.Join(t.have.gen, name), path.Join(gen, name))
+		if err == nil {
+			continue
+		}
+		it, ok := t.again(name)
+		if !ok || !cannotLink(err) {
+			return "", failed("link", path.Join(gen, name), err)
+		}
+		write = append(write, it)
+	}
+	return gen, t.writeAll(gen, write, append(dirs, ".")) // (3) (4)
+}
+
+// again returns what is shared as something to write, for a file system that
+// cannot link.
+func (t *transaction) again(name string) (item, bool) {
+	h := t.next.files[name]
+	return item{File{Name: name, Data: h.data}, h.rights}, h.data != nil
+}
+
+// cannotLink reports whether writing the file again can do what a hard link
+// cannot.
+func cannotLink(err error) bool {
+	for _, target := range linkErrors {
+		if errors.Is(err, target) {
+			return true
+		}
+	}
+	return false
+}
+
+// flip makes a generation the current one.
+func (t *transaction) flip(gen string) error {
+	old := t.have.gen
+	if err := t.pointData(gen); err != nil {
+		return err
+	}
+	t.onFailure(func() error {
+		if old != "" {
+			return t.pointData(old)
+		}
+		return failed("remove", dataName, t.fs.Remove(dataName))
+	})
+	return nil
+}
+
+// pointData renames a new link over "..data".
+func (t *transaction) pointData(gen string) error {
+	return t.placeLink(gen, dataName)
+}
+
+// placeLink puts a link to target under a name, whatever stands there, in one
+// rename.
+func (t *transaction) placeLink(target, name string) error {
+	temp, err := makeNew(path.Join(path.Dir(name), tempPrefix), func(temp string) error {
+		return failed("link", temp, t.fs.Symlink(target, temp))
+	})
+	if err != nil {
+		return err
+	}
+	if err := t.fs.Rename(temp, name); err != nil {
+		return errors.Join(failed("rename to", name, err), failed("remove", temp, t.fs.Remove(temp)))
+	}
+	return nil
+}
+
+// linkNames makes the visible names of step 5. It returns those that can only
+// be made when the new generation is visible, because something else stands
+// there.
+func (t *transaction) linkNames() (late []string, err error) {
+	for _, name := range t.relink {
+		if err := t.makeParents(name); err != nil {
+			return nil, err
+		}
+		info, err := t.fs.Lstat(name)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			if err := t.fs.Symlink(linkTarget(name), name); err != nil {
+				return nil, failed("link", name, err)
+			}
+			t.onFailure(func() error { return failed("remove", name, t.fs.Remove(name)) })
+		case err != nil:
+			return nil, failed("look at", name, err)
+		case info.Mode().IsRegular() && !t.have.files[name].shared:
+			adopted, err := t.adopt(name)
+			if err != nil {
+				return nil, err
+			}
+			if !adopted {
+				late = append(late, name)
+			}
+		default:
+			late = append(late, name)
+		}
+	}
+	return late, nil
+}
+
+// relinkName replaces whatever stands under a visible name by its link.
+func (t *transaction) relinkName(name string) error {
+	if err := t.makeParents(name); err != nil {
+		return err
+	}
+	return t.placeLink(linkTarget(name), name)
+}
+
+// adopt takes a regular file that stands under a visible name into the current
+// generation, and puts the link in its place: a reader sees the same bytes.
+func (t *transaction) adopt(name string) (bool, error) {
+	if t.have.gen == "" {
+		gen, err := makeNew(genPrefix, t.mkdir)
+		if err != nil {
+			return false, err
+		}
+		t.onFailure(func() error { return failed("remove", gen, t.fs.RemoveAll(gen)) })
+		if err := t.flip(gen); err != nil {
+			return false, err
+		}
+		t.have.gen = gen
+	}
+	for _, dir := range dirsOf([]string{name}) {
+		if err := t.mkdir(path.Join(t.have.gen, dir)); err != nil && !errors.Is(err, fs.ErrExist) {
+			return false, err
+		}
+	}
+	inside := path.Join(t.have.gen, name)
+	if err := t.fs.Link(name, inside); cannotLink(err) {
+		return false, nil
+	} else if err != nil {
+		return false, failed("link", inside, err)
+	}
+	t.onFailure(func() error { return failed("remove", inside, ignoreMissing(t.fs.Remove(inside))) })
+	if err := t.placeLink(linkTarget(name), name); err != nil {
+		return false, err
+	}
+	t.onFailure(func() error { return failed("rename to", name, t.fs.Rename(inside, name)) })
+	return true, nil
+}
+
+// makeParents makes the directories that a visible name lies in. A link that
+// stands there is not followed but replaced.
+func (t *transaction) makeParents(name string) error {
+	for _, dir := range dirsOf([]string{name}) {
+		info, err := t.fs.Lstat(dir)
+		if err == nil && info.IsDir() {
+			continue
+		}
+		if err == nil && info.Mode()&fs.ModeSymlink != 0 {
+			if err := t.fs.Remove(dir); err != nil {
+				return failed("remove", dir, err)
+			}
+		} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return failed("look at", dir, err)
+		}
+		if err := t.mkdir(dir); err != nil {
+			return err
+		}
+		t.onFailure(func() error { return failed("remove", dir, t.fs.Remove(dir)) })
+	}
+	return nil
+}
+
+// removeNames removes the visible names that are gone from the set, and
+// directories that are empty then.
+func (t *transaction) removeNames() error {
+	for _, name := range t.gone {
+		err := t.fs.Remove(name)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return failed("remove", name, err)
+		}
+		if err == nil {
+			t.onFailure(func() error { return failed("link", name, t.fs.Symlink(linkTarget(name), name)) })
+		}
+	}
+	return nil
+}
+
+// syncParents syncs the directories in which visible names came or went.
+func (t *transaction) syncParents() error {
+	dirs := append(dirsOf(append(t.gone[:len(t.gone):len(t.gone)], t.relink...)), ".")
+	for _, dir := range dirs {
+		if err := t.syncDir(dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func ignoreMissing(err error) error {
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// retirement is how long a previous generation stays.
+const retirement = time.Second
+
+// generation returns the current generation's directory, or nothing if there is
+// none that can be trusted.
+func (d *Dir) generation() string {
+	gen, err := d.fs.Readlink(dataName)
+	if err != nil || !strings.HasPrefix(gen, genPrefix) || strings.Contains(gen, "/") {
+		return ""
+	}
+	info, err := d.fs.Lstat(gen)
+	if err != nil || !info.IsDir() {
+		return ""
+	}
+	return gen
+}
