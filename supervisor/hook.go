@@ -58,8 +58,9 @@ type hookTarget interface {
 	// retries is how often a failed notify is tried again; negative is
 	// without end.
 	retries() int
-	// watch arms changes, and settle disarms it.
-	watch()
+	// watch arms changes, and settle disarms it. After watch has reported
+	// true, it is worth a look at what came before it was armed.
+	watch() bool
 	settle()
 	// changes hears of events that may make a failed notify succeed, nil if
 	// there are none; concerns reports whether one of them may.
@@ -68,7 +69,7 @@ type hookTarget interface {
 }
 
 // hookBackoff is the wait before a failed notification is tried again.
-func hookBackoff() *exponential.ExponentialBackOff {
+var hookBackoff = func() *exponential.ExponentialBackOff {
 	return &exponential.ExponentialBackOff{
 		InitialInterval:     500 * time.Millisecond,
 		Multiplier:          2,
@@ -196,8 +197,11 @@ func (h *Hook) Run(ctx context.Context) error {
 		again := h.target.retries() < 0 || tries <= h.target.retries()
 		h.failed(err, again)
 		if again {
-			retry = time.After(wait.NextBackOff())
-			h.target.watch()
+			pause := wait.NextBackOff()
+			if h.target.watch() {
+				pause = 0
+			}
+			retry = time.After(pause)
 		}
 	}
 }

@@ -24,7 +24,7 @@ type fakeTarget struct {
 
 func (f *fakeTarget) notify(ctx context.Context, n Notice) error { return f.tell(ctx, n) }
 func (f *fakeTarget) retries() int                               { return f.again }
-func (f *fakeTarget) watch()                                     {}
+func (f *fakeTarget) watch() bool                                { return false }
 func (f *fakeTarget) settle()                                    {}
 func (f *fakeTarget) changes() <-chan fsnotify.Event             { return nil }
 func (f *fakeTarget) concerns(fsnotify.Event) bool               { return false }

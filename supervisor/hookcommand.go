@@ -58,7 +58,7 @@ func newHookCommand(spec HookSpec, log *slog.Logger) (hookTarget, error) {
 }
 
 func (c *hookCommand) retries() int                   { return c.again }
-func (c *hookCommand) watch()                         {}
+func (c *hookCommand) watch() bool                    { return false }
 func (c *hookCommand) settle()                        {}
 func (c *hookCommand) changes() <-chan fsnotify.Event { return nil }
 func (c *hookCommand) concerns(fsnotify.Event) bool   { return false }

@@ -14,12 +14,14 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
+// hookHandlerWait is how long a process may take to install the handler of a
+// signal that would end it otherwise.
+var hookHandlerWait = 10 * time.Second
+
 const (
-	// hookHandlerWait is how long a process may take to install the handler of
-	// a signal that would end it otherwise.
-	hookHandlerWait = 10 * time.Second
 	// hookHandlerPoll is how often we look; nothing tells us.
 	hookHandlerPoll = 20 * time.Millisecond
+	hookBlockedLong = 100 * time.Millisecond
 )
 
 // A hookSignal signals the process that a pid file or a name stands for.
@@ -155,7 +157,16 @@ func (s *hookSignal) waitHandled(ctx context.Context, p hookProcess) error {
 	defer deadline.Stop()
 	poll := time.NewTicker(hookHandlerPoll)
 	defer poll.Stop()
+	var blocked time.Time // since when we see it blocked
 	for !handles(p, s.sig) {
+		switch {
+		case !blocks(p, s.sig):
+			blocked = time.Time{}
+		case blocked.IsZero():
+			blocked = time.Now()
+		case time.Since(blocked) >= hookBlockedLong:
+			return nil
+		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -178,15 +189,19 @@ func (s *hookSignal) waitHandled(ctx context.Context, p hookProcess) error {
 	return nil
 }
 
-// handles reports whether sig does not end p. A blocked signal counts: it is
-// how a process says that it takes signals from a queue (sigwait, signalfd).
+// handles reports whether p has a handler for sig.
 func handles(p hookProcess, sig syscall.Signal) bool {
 	if !p.signals.known {
 		// the best that can be said: whoever has run for a while is set up
 		return time.Since(p.started) >= time.Second
 	}
-	bit := uint64(1) << (sig - 1)
-	return (p.signals.caught|p.signals.blocked)&bit != 0
+	return p.signals.caught&(1<<(sig-1)) != 0
+}
+
+// blocks reports whether p has sig blocked. If it stays so, p takes signals
+// from a queue (sigwait, signalfd); for a moment, every fork does it.
+func blocks(p hookProcess, sig syscall.Signal) bool {
+	return p.signals.blocked&(1<<(sig-1)) != 0
 }
 
 // endsByDefault reports whether a process without a handler dies of sig.

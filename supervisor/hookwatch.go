@@ -4,6 +4,7 @@ package supervisor
 
 import (
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/fsnotify/fsnotify"
@@ -16,25 +17,32 @@ type fsWatch struct {
 	watcher *fsnotify.Watcher
 }
 
-// watch begins to listen, or moves on to a directory that has appeared. What
-// cannot be watched is not an error: the backoff comes round anyway.
-func (w *fsWatch) watch() {
+// watch begins to listen, or moves on to a directory that has appeared, which
+// it reports. What cannot be watched is not an error: the backoff comes round
+// anyway.
+func (w *fsWatch) watch() bool {
 	if w.path == "" {
-		return
+		return false
 	}
 	path, err := filepath.Abs(w.path)
 	if err != nil {
-		return
+		return false
 	}
 	if w.watcher == nil {
 		if w.watcher, err = fsnotify.NewWatcher(); err != nil {
 			w.watcher = nil
-			return
+			return false
 		}
 	}
 	for dir := filepath.Dir(path); ; dir = filepath.Dir(dir) {
-		if w.watcher.Add(dir) == nil || dir == filepath.Dir(dir) {
-			return
+		if slices.Contains(w.watcher.WatchList(), dir) {
+			return false
+		}
+		if w.watcher.Add(dir) == nil {
+			return true
+		}
+		if dir == filepath.Dir(dir) {
+			return false
 		}
 	}
 }
