@@ -33,7 +33,8 @@ type Spec struct {
 
 	// Restart says when a process that has exited is started again.
 	Restart RestartPolicy
-	// MaxRestarts within RestartWindow gives up; 0 means never.
+	// MaxRestarts within RestartWindow gives up; 0 means never, and no window
+	// the helper's whole life.
 	MaxRestarts   int
 	RestartWindow time.Duration
 

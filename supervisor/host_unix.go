@@ -1,0 +1,150 @@
+//go:build linux || darwin
+
+package supervisor
+
+import (
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+)
+
+// A unixHost runs processes with fork, exec and wait.
+type unixHost struct {
+	spec *Spec
+	term *terminal
+}
+
+func newHost(spec *Spec) (host, error) {
+	return &unixHost{spec: spec, term: &terminal{}}, nil
+}
+
+func (h *unixHost) open() (changes, jobs <-chan os.Signal, shut func()) {
+	children := make(chan os.Signal, 1)
+	signal.Notify(children, syscall.SIGCHLD)
+	// A broken pipe behind stderr is no reason to die; nobody reads this.
+	pipes := make(chan os.Signal, 1)
+	signal.Notify(pipes, syscall.SIGPIPE)
+	stops := make(chan os.Signal, 8)
+	h.term.open(stops)
+	stopReaping := h.spec.reap()
+	return children, stops, func() {
+		stopReaping()
+		h.term.close(stops)
+		signal.Stop(pipes)
+		signal.Stop(children)
+	}
+}
+
+func (h *unixHost) start() (process, error) {
+	path, err := h.spec.lookPath()
+	if err != nil {
+		return nil, err
+	}
+	attr, err := h.spec.procAttr()
+	if err != nil {
+		return nil, err
+	}
+	foreground := h.term.offer(attr.Sys)
+	argv := h.spec.Command
+	pid, err := spawn(func() (int, error) {
+		if err := h.spec.limitThread(); err != nil {
+			return 0, err
+		}
+		return syscall.ForkExec(path, argv, attr)
+	})
+	if foreground {
+		h.term.took(pid)
+	}
+	if err != nil {
+		h.term.back()
+		return nil, err
+	}
+	return &unixProcess{pid: pid, group: h.spec.SignalGroup, term: h.term, masks: openMasks(pid)}, nil
+}
+
+// procAttr is how the process is to be started: in a process group of its own,
+// on the helper's descriptors.
+func (spec *Spec) procAttr() (*syscall.ProcAttr, error) {
+	files, err := spec.files()
+	if err != nil {
+		return nil, err
+	}
+	cred, err := spec.credential()
+	if err != nil {
+		return nil, err
+	}
+	sys := &syscall.SysProcAttr{Setpgid: true, Credential: cred}
+	setDeathSignal(sys, spec.stopSignal())
+	return &syscall.ProcAttr{Dir: spec.Dir, Env: spec.environ(), Files: files, Sys: sys}, nil
+}
+
+func (h *unixHost) suspend(p process, sig syscall.Signal) {
+	if up, is := p.(*unixProcess); is {
+		h.term.suspend(up.pid, sig)
+	} else {
+		h.term.suspend(0, sig)
+	}
+}
+
+func (h *unixHost) resume(p process) bool {
+	if up, is := p.(*unixProcess); is {
+		return h.term.resume(up.pid)
+	}
+	return h.term.resume(0)
+}
+
+// A unixProcess is a child. Only poll reaps it, so that between two polls its
+// pid, and its group's number, are nobody else's.
+type unixProcess struct {
+	pid   int
+	group bool
+	term  *terminal
+	masks *masks
+}
+
+func (p *unixProcess) id() int { return p.pid }
+
+func (p *unixProcess) handling(sig syscall.Signal) handling { return p.masks.handling(sig) }
+
+func (p *unixProcess) poll(now time.Time) change {
+	var ws syscall.WaitStatus
+	pid, err := syscall.Wait4(p.pid, &ws, syscall.WNOHANG|syscall.WUNTRACED, nil)
+	for err == syscall.EINTR {
+		pid, err = syscall.Wait4(p.pid, &ws, syscall.WNOHANG|syscall.WUNTRACED, nil)
+	}
+	switch {
+	case err != nil: // ECHILD: somebody else has its status, which nobody should
+		p.gone()
+		return change{exit: &Exit{At: now, Code: 1}}
+	case pid != p.pid:
+		return change{}
+	case ws.Stopped():
+		return change{stopped: ws.StopSignal()}
+	case ws.Signaled():
+		p.gone()
+		return change{exit: &Exit{At: now, Signal: ws.Signal()}}
+	default:
+		p.gone()
+		return change{exit: &Exit{At: now, Code: ws.ExitStatus()}}
+	}
+}
+
+func (p *unixProcess) gone() {
+	p.term.back()
+	p.masks.close()
+	release(p.pid)
+}
+
+func (p *unixProcess) send(sig syscall.Signal) error {
+	if p.group || p.term.shared(sig) {
+		return syscall.Kill(-p.pid, sig)
+	}
+	return syscall.Kill(p.pid, sig)
+}
+
+// kill ends the process, too, if it has moved to another group.
+func (p *unixProcess) kill() error {
+	_ = syscall.Kill(-p.pid, syscall.SIGKILL)
+	return syscall.Kill(p.pid, syscall.SIGKILL)
+}

@@ -1,0 +1,57 @@
+//go:build linux || darwin
+
+package supervisor
+
+import (
+	"cmp"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// lookPath returns the file to execute, found as a shell finds it in Dir: a
+// name without a separator through PATH, anything else as it is.
+func (spec *Spec) lookPath() (string, error) {
+	name := spec.Command[0]
+	if strings.ContainsRune(name, filepath.Separator) {
+		path := name
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(spec.Dir, path)
+		}
+		return name, executable(path)
+	}
+	var denied error
+	for _, dir := range filepath.SplitList(os.Getenv("PATH")) {
+		path := filepath.Join(cmp.Or(dir, "."), name)
+		if !filepath.IsAbs(path) && spec.Dir != "" {
+			path = filepath.Join(spec.Dir, path)
+		}
+		switch err := executable(path); {
+		case err == nil:
+			return path, nil
+		case !errors.Is(err, fs.ErrNotExist):
+			denied = cmp.Or(denied, err)
+		}
+	}
+	return "", cmp.Or[error](denied, &fs.PathError{Op: "find in PATH", Path: name, Err: fs.ErrNotExist})
+}
+
+// executable reports why path cannot be executed by anybody, if so. Whether the
+// process's user may execute it only the attempt can tell.
+func executable(path string) error {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, syscall.ENOTDIR):
+		return &fs.PathError{Op: "execute", Path: path, Err: fs.ErrNotExist}
+	case err != nil:
+		return err
+	case info.IsDir():
+		return &fs.PathError{Op: "execute", Path: path, Err: errors.New("is a directory")}
+	case info.Mode()&0o111 == 0:
+		return &fs.PathError{Op: "execute", Path: path, Err: fs.ErrPermission}
+	}
+	return nil
+}

@@ -1,0 +1,57 @@
+package supervisor
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// CheckReadable reports which of the files the process's user cannot read, if
+// there is one. The kernel decides: a thread takes on the user for the time of
+// the attempt, and ends with it.
+func (spec Spec) CheckReadable(paths ...string) error {
+	cred, err := spec.credential()
+	if err != nil || cred == nil {
+		return err
+	}
+	done := make(chan error)
+	go onOwnThread(func() { done <- readableAs(cred, spec, paths) })
+	return <-done
+}
+
+func readableAs(cred *syscall.Credential, spec Spec, paths []string) error {
+	groups := make([]int, 0, len(cred.Groups))
+	for _, g := range cred.Groups {
+		groups = append(groups, int(g))
+	}
+	// System calls of their own: those of package syscall change all threads.
+	if err := unix.Setgroups(groups); err != nil {
+		return fmt.Errorf("become process user %s: %w", spec.runsAs(), err)
+	}
+	unix.SetfsgidRetGid(int(cred.Gid))
+	unix.SetfsuidRetUid(int(cred.Uid))
+	// They fail without saying so; an impossible id changes nothing and
+	// returns the present one.
+	gid, _ := unix.SetfsgidRetGid(-1)
+	uid, _ := unix.SetfsuidRetUid(-1)
+	if gid != int(cred.Gid) || uid != int(cred.Uid) {
+		return fmt.Errorf("become process user %s: %w", spec.runsAs(), unix.EPERM)
+	}
+	for _, path := range paths {
+		f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+		if err != nil {
+			return fmt.Errorf("process user %s cannot read what is published: %w; set owner, group or mode of the output, or the process's group",
+				spec.runsAs(), err)
+		}
+		f.Close()
+	}
+	return nil
+}
+
+// runsAs names the process's user for people.
+func (spec Spec) runsAs() string {
+	return strings.Trim(spec.User+":"+spec.Group, ":")
+}

@@ -1,0 +1,10 @@
+package supervisor
+
+import "syscall"
+
+const (
+	lastSignal    = syscall.Signal(64)
+	firstRealTime = syscall.Signal(34) // as libc counts; it keeps 32 and 33 for itself
+)
+
+func isRealTime(sig syscall.Signal) bool { return sig >= firstRealTime && sig <= lastSignal }

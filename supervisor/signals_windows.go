@@ -1,0 +1,30 @@
+package supervisor
+
+import (
+	"errors"
+	"os"
+	"syscall"
+)
+
+// Signals returns what to subscribe to and to hand to Signal: Ctrl-C, and
+// SIGTERM for a console that closes.
+func Signals() []os.Signal { return []os.Signal{os.Interrupt, syscall.SIGTERM} }
+
+func signalName(sig syscall.Signal) string { return sig.String() }
+
+func continues(syscall.Signal) bool { return false }
+func suspends(syscall.Signal) bool  { return false }
+func meansEnd(syscall.Signal) bool  { return false }
+
+func (spec *Spec) checkSignals() error {
+	if spec.OnRotation == (Rotation{}) {
+		spec.OnRotation.Action = RotationNone
+	}
+	if spec.OnRotation.Action == RotationSignal {
+		return errors.New(`on_rotation: there are no signals on Windows, choose "restart" or "none"`)
+	}
+	if spec.StopSignal != 0 || len(spec.SignalRewrite) > 0 || spec.SignalGroup {
+		return errors.New("stop_signal, signal_rewrite and signal_group: there are no signals on Windows")
+	}
+	return nil
+}
