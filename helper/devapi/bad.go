@@ -1,10 +1,10 @@
 package devapi
 
 import (
-	"bytes"
 	"crypto/x509"
-	"fmt"
+	"errors"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/spiffe/go-spiffe/v2/proto/spiffe/workload"
@@ -13,7 +13,8 @@ import (
 )
 
 // A Bad is an answer that no client may take for a good one: an edit, for
-// Mutate, of the default identity's part of a good answer.
+// Mutate, of the default identity's part of a good answer. Some are malformed;
+// most are well signed, and only a client that looks finds out.
 type Bad[T proto.Message] struct {
 	Name string
 	Edit func(T)
@@ -22,148 +23,159 @@ type Bad[T proto.Message] struct {
 // foreign is a trust domain that has nothing to do with anybody's.
 var foreign = spiffeid.RequireTrustDomainFromString("foreign.invalid")
 
-// BadX509SVIDs returns bad answers of FetchX509SVID, made for this server as it
-// is now. Most are well signed: only a client that looks finds out.
-func (s *Server) BadX509SVIDs() ([]Bad[*workload.X509SVIDResponse], error) {
-	good := s.current.Load()
-	if len(good.tokens) == 0 {
-		return nil, fmt.Errorf("bad answers: there is no identity to spoil")
-	}
-	id, own := good.tokens[0].Identity, good.tokens[0].authority
-	td := id.ID.TrustDomain()
-	now := s.config.Now()
-	soon := now.Add(time.Hour)
-
-	var firstErr error
-	keep := func(err error) {
-		if err != nil && firstErr == nil {
-			firstErr = err
-		}
-	}
-	authority := func(td spiffeid.TrustDomain, o AuthorityOptions) *Authority {
-		a, err := NewAuthority(td, o)
-		keep(err)
-		return a
-	}
-	var bad []Bad[*workload.X509SVIDResponse]
-	add := func(name string, edit func(*workload.X509SVIDResponse)) {
-		bad = append(bad, Bad[*workload.X509SVIDResponse]{name, edit})
-	}
-	first := func(name string, edit func(*workload.X509SVID)) {
-		add(name, func(r *workload.X509SVIDResponse) { edit(r.Svids[0]) })
-	}
-	// issued replaces certificate and key, and the bundle if it is the
-	// issuer's own that shall be wrong.
-	issued := func(name string, by *Authority, id Identity, from, to time.Time, bundle []byte, edit ...func(*x509.Certificate)) {
-		svid, err := by.IssueX509SVID(id, from, to, edit...)
-		keep(err)
-		first(name, func(to *workload.X509SVID) {
-			to.SpiffeId, to.X509Svid, to.X509SvidKey = svid.SpiffeId, svid.X509Svid, svid.X509SvidKey
-			if bundle != nil {
-				to.Bundle = bundle
-			}
-		})
-	}
-
-	add("no SVIDs", func(r *workload.X509SVIDResponse) { r.Svids = nil })
-	first("no certificate", func(v *workload.X509SVID) { v.X509Svid = nil })
-	first("garbage certificate", func(v *workload.X509SVID) { v.X509Svid = []byte("garbage") })
-	first("truncated certificate", func(v *workload.X509SVID) { v.X509Svid = v.X509Svid[:len(v.X509Svid)-1] })
-	first("garbage after the chain", func(v *workload.X509SVID) { v.X509Svid = append(v.X509Svid, "garbage"...) })
-	first("no key", func(v *workload.X509SVID) { v.X509SvidKey = nil })
-	first("garbage key", func(v *workload.X509SVID) { v.X509SvidKey = []byte("garbage") })
-	first("no bundle", func(v *workload.X509SVID) { v.Bundle = nil })
-	first("garbage bundle", func(v *workload.X509SVID) { v.Bundle = []byte("garbage") })
-	first("no SPIFFE ID", func(v *workload.X509SVID) { v.SpiffeId = "" })
-	first("another SPIFFE ID than the leaf's", func(v *workload.X509SVID) { v.SpiffeId += "-other" })
-
-	other, err := own.IssueX509SVID(id, now, soon)
-	keep(err)
-	first("another leaf's key", func(v *workload.X509SVID) { v.X509SvidKey = other.X509SvidKey })
-
-	issued("expired leaf", own, id, now.Add(-time.Hour), now.Add(-time.Minute), nil)
-	issued("leaf not valid yet", own, id, soon, soon.Add(time.Hour), nil)
-	issued("leaf outside the bundle", authority(td, AuthorityOptions{}), id, now, soon, nil)
-	expired := authority(td, AuthorityOptions{NotBefore: now.Add(-time.Hour), NotAfter: now.Add(-time.Minute)})
-	issued("expired authority", expired, id, now.Add(-time.Hour), soon, expired.root.Raw)
-	issued("foreign trust domain's SVID", authority(foreign, AuthorityOptions{}),
-		Identity{ID: spiffeid.RequireFromPath(foreign, "/x")}, now, soon, nil)
-	issued("leaf that is an authority", own, id, now, soon, nil, func(c *x509.Certificate) { c.IsCA = true })
-	issued("leaf that may sign certificates", own, id, now, soon, nil, func(c *x509.Certificate) { c.KeyUsage |= x509.KeyUsageCertSign })
-	issued("leaf without a SPIFFE ID", own, id, now, soon, nil, func(c *x509.Certificate) { c.URIs = nil })
-	issued("leaf with two SPIFFE IDs", own, id, now, soon, nil, func(c *x509.Certificate) {
-		c.URIs = append(c.URIs, &url.URL{Scheme: "spiffe", Host: td.Name(), Path: "/second"})
-	})
-	return bad, firstErr
+// A spoiler issues, for one identity, what should not be issued. The first
+// error sticks.
+type spoiler struct {
+	Identity
+	own       *Authority // that really issues for the identity
+	now, soon time.Time
+	err       error
 }
 
-// BadJWTSVIDs returns bad answers of FetchJWTSVID, made for this server as it is
-// now, and for a client that does not ask for the audience "another".
-func (s *Server) BadJWTSVIDs(audience ...string) ([]Bad[*workload.JWTSVIDResponse], error) {
-	good := s.current.Load()
-	if len(good.tokens) == 0 {
-		return nil, fmt.Errorf("bad answers: there is no identity to spoil")
+func (s *Server) spoiler() (*spoiler, error) {
+	tokens := s.current.Load().tokens
+	if len(tokens) == 0 {
+		return nil, errors.New("bad answers: there is no identity to spoil")
 	}
-	id, own := good.tokens[0].Identity, good.tokens[0].authority
 	now := s.config.Now()
-	soon := now.Add(time.Hour)
+	return &spoiler{Identity: tokens[0].Identity, own: tokens[0].authority, now: now, soon: now.Add(time.Hour)}, nil
+}
+
+// keep returns what was issued, and remembers why it was not.
+func keep[T any](sp *spoiler, issued *T, err error) *T {
+	sp.err = errors.Join(sp.err, err)
+	if issued == nil {
+		return new(T)
+	}
+	return issued
+}
+
+func (sp *spoiler) authority(td spiffeid.TrustDomain, o AuthorityOptions) *Authority {
+	a, err := NewAuthority(td, o)
+	return keep(sp, a, err)
+}
+
+// BadX509SVIDs returns bad answers of FetchX509SVID, made for this server as it
+// is now.
+func (s *Server) BadX509SVIDs() ([]Bad[*workload.X509SVIDResponse], error) {
+	sp, err := s.spoiler()
+	if err != nil {
+		return nil, err
+	}
+	bad := []Bad[*workload.X509SVIDResponse]{
+		{"no SVIDs", func(r *workload.X509SVIDResponse) { r.Svids = nil }},
+	}
+	for _, b := range append(malformedX509(), sp.misissuedX509()...) {
+		bad = append(bad, Bad[*workload.X509SVIDResponse]{b.Name, func(r *workload.X509SVIDResponse) { b.Edit(r.Svids[0]) }})
+	}
+	return bad, sp.err
+}
+
+func malformedX509() []Bad[*workload.X509SVID] {
+	garbage := []byte("garbage")
+	return []Bad[*workload.X509SVID]{
+		{"no certificate", func(v *workload.X509SVID) { v.X509Svid = nil }},
+		{"garbage certificate", func(v *workload.X509SVID) { v.X509Svid = garbage }},
+		{"truncated certificate", func(v *workload.X509SVID) { v.X509Svid = v.X509Svid[:len(v.X509Svid)-1] }},
+		{"garbage after the chain", func(v *workload.X509SVID) { v.X509Svid = append(v.X509Svid, garbage...) }},
+		{"no key", func(v *workload.X509SVID) { v.X509SvidKey = nil }},
+		{"garbage key", func(v *workload.X509SVID) { v.X509SvidKey = garbage }},
+		{"no bundle", func(v *workload.X509SVID) { v.Bundle = nil }},
+		{"garbage bundle", func(v *workload.X509SVID) { v.Bundle = garbage }},
+		{"no SPIFFE ID", func(v *workload.X509SVID) { v.SpiffeId = "" }},
+		{"another SPIFFE ID than the leaf's", func(v *workload.X509SVID) { v.SpiffeId += "-other" }},
+	}
+}
+
+func (sp *spoiler) misissuedX509() []Bad[*workload.X509SVID] {
+	now, soon, ago := sp.now, sp.soon, sp.now.Add(-time.Hour)
+	td := sp.ID.TrustDomain()
+	issue := func(by *Authority, id Identity, from, to time.Time, edit ...func(*x509.Certificate)) func(*workload.X509SVID) {
+		svid, err := by.IssueX509SVID(id, from, to, edit...)
+		svid = keep(sp, svid, err)
+		return func(v *workload.X509SVID) {
+			v.SpiffeId, v.X509Svid, v.X509SvidKey = svid.SpiffeId, svid.X509Svid, svid.X509SvidKey
+		}
+	}
+	other, err := sp.own.IssueX509SVID(sp.Identity, now, soon)
+	other = keep(sp, other, err)
+	expired := sp.authority(td, AuthorityOptions{NotBefore: ago, NotAfter: now.Add(-time.Minute)})
+	byExpired := issue(expired, sp.Identity, ago, soon)
+	stranger := Identity{ID: spiffeid.RequireFromPath(foreign, "/x")}
+
+	return []Bad[*workload.X509SVID]{
+		{"another leaf's key", func(v *workload.X509SVID) { v.X509SvidKey = other.X509SvidKey }},
+		{"expired leaf", issue(sp.own, sp.Identity, ago, now.Add(-time.Minute))},
+		{"leaf not valid yet", issue(sp.own, sp.Identity, soon, soon.Add(time.Hour))},
+		{"leaf outside the bundle", issue(sp.authority(td, AuthorityOptions{}), sp.Identity, now, soon)},
+		{"expired authority", func(v *workload.X509SVID) { byExpired(v); v.Bundle = expired.root.Raw }},
+		{"foreign trust domain's SVID", issue(sp.authority(foreign, AuthorityOptions{}), stranger, now, soon)},
+		{"leaf that is an authority", issue(sp.own, sp.Identity, now, soon, func(c *x509.Certificate) { c.IsCA = true })},
+		{"leaf that may sign certificates", issue(sp.own, sp.Identity, now, soon, func(c *x509.Certificate) { c.KeyUsage |= x509.KeyUsageCertSign })},
+		{"leaf without a SPIFFE ID", issue(sp.own, sp.Identity, now, soon, func(c *x509.Certificate) { c.URIs = nil })},
+		{"leaf with two SPIFFE IDs", issue(sp.own, sp.Identity, now, soon, func(c *x509.Certificate) {
+			c.URIs = append(c.URIs, &url.URL{Scheme: "spiffe", Host: td.Name(), Path: "/second"})
+		})},
+	}
+}
+
+// BadJWTSVIDs returns bad answers of FetchJWTSVID to a request for the given
+// audience, made for this server as it is now.
+func (s *Server) BadJWTSVIDs(audience ...string) ([]Bad[*workload.JWTSVIDResponse], error) {
+	sp, err := s.spoiler()
+	if err != nil {
+		return nil, err
+	}
+	token := func(edit func(token string) string) func(*workload.JWTSVIDResponse) {
+		return func(r *workload.JWTSVIDResponse) { r.Svids[0].Svid = edit(r.Svids[0].Svid) }
+	}
+	issue := func(id Identity, audience []string, from, to time.Time) func(*workload.JWTSVIDResponse) {
+		svid, err := sp.own.IssueJWTSVID(id, audience, from, to)
+		svid = keep(sp, svid, err)
+		return token(func(string) string { return svid.Svid })
+	}
+	stranger := Identity{ID: spiffeid.RequireFromPath(foreign, "/x")}
 	bad := []Bad[*workload.JWTSVIDResponse]{
 		{"no SVIDs", func(r *workload.JWTSVIDResponse) { r.Svids = nil }},
-		{"empty token", func(r *workload.JWTSVIDResponse) { r.Svids[0].Svid = "" }},
-		{"garbage token", func(r *workload.JWTSVIDResponse) { r.Svids[0].Svid = "gar.ba.ge" }},
-		{"no signature", func(r *workload.JWTSVIDResponse) {
-			token := []byte(r.Svids[0].Svid)
-			r.Svids[0].Svid = string(token[:bytes.LastIndexByte(token, '.')])
-		}},
+		{"empty token", token(func(string) string { return "" })},
+		{"garbage token", token(func(string) string { return "gar.ba.ge" })},
+		{"token without its signature", token(func(good string) string { return good[:strings.LastIndexByte(good, '.')] })},
+		// Further in the past than any leeway for clocks that disagree.
+		{"expired token", issue(sp.Identity, audience, sp.now.Add(-time.Hour), sp.now.Add(-2*time.Minute))},
+		{"token of another audience", issue(sp.Identity, []string{strings.Join(audience, "-") + "-other"}, sp.now, sp.soon)},
+		{"foreign trust domain's token", issue(stranger, audience, sp.now, sp.soon)},
 	}
-	var firstErr error
-	issued := func(name string, id Identity, audience []string, from, to time.Time) {
-		svid, err := own.IssueJWTSVID(id, audience, from, to)
-		if err != nil && firstErr == nil {
-			firstErr = err
-		}
-		bad = append(bad, Bad[*workload.JWTSVIDResponse]{name, func(r *workload.JWTSVIDResponse) {
-			r.Svids[0].Svid = svid.Svid
-		}})
-	}
-	// JWT validation allows a minute for clocks that disagree.
-	issued("expired token", id, audience, now.Add(-time.Hour), now.Add(-2*time.Minute))
-	issued("token of another audience", id, []string{"another"}, now, soon)
-	issued("token of another SPIFFE ID", Identity{ID: spiffeid.RequireFromPath(foreign, "/x")}, audience, now, soon)
-	return bad, firstErr
+	return bad, sp.err
 }
 
 // BadWITSVIDs returns bad answers of FetchWITSVID, made for this server as it is
 // now.
 func (s *Server) BadWITSVIDs() ([]Bad[*workload.WITSVIDResponse], error) {
-	good := s.current.Load()
-	if len(good.tokens) == 0 {
-		return nil, fmt.Errorf("bad answers: there is no identity to spoil")
-	}
-	id, own := good.tokens[0].Identity, good.tokens[0].authority
-	now := s.config.Now()
-	other, err := own.IssueWITSVID(id, now, now.Add(time.Hour))
+	sp, err := s.spoiler()
 	if err != nil {
 		return nil, err
 	}
-	expired, err := own.IssueWITSVID(id, now.Add(-time.Hour), now.Add(-2*time.Minute))
-	if err != nil {
-		return nil, err
+	issue := func(id Identity, from, to time.Time) *workload.WITSVID {
+		svid, err := sp.own.IssueWITSVID(id, from, to)
+		return keep(sp, svid, err)
 	}
-	bearer, err := own.IssueJWTSVID(id, []string{"a"}, now, now.Add(time.Hour))
-	if err != nil {
-		return nil, err
+	other := issue(sp.Identity, sp.now, sp.soon)
+	expired := issue(sp.Identity, sp.now.Add(-time.Hour), sp.now.Add(-2*time.Minute))
+	bearer, err := sp.own.IssueJWTSVID(sp.Identity, []string{"a"}, sp.now, sp.soon)
+	bearer = keep(sp, bearer, err)
+
+	first := func(edit func(*workload.WITSVID)) func(*workload.WITSVIDResponse) {
+		return func(r *workload.WITSVIDResponse) { edit(r.Svids[0]) }
 	}
-	return []Bad[*workload.WITSVIDResponse]{
+	bad := []Bad[*workload.WITSVIDResponse]{
 		{"no SVIDs", func(r *workload.WITSVIDResponse) { r.Svids = nil }},
-		{"empty token", func(r *workload.WITSVIDResponse) { r.Svids[0].WitSvid = "" }},
-		{"garbage token", func(r *workload.WITSVIDResponse) { r.Svids[0].WitSvid = "gar.ba.ge" }},
-		{"JWT-SVID for a WIT-SVID", func(r *workload.WITSVIDResponse) { r.Svids[0].WitSvid = bearer.Svid }},
-		{"no key", func(r *workload.WITSVIDResponse) { r.Svids[0].WitSvidKey = "" }},
-		{"garbage key", func(r *workload.WITSVIDResponse) { r.Svids[0].WitSvidKey = "{}" }},
-		{"another token's key", func(r *workload.WITSVIDResponse) { r.Svids[0].WitSvidKey = other.WitSvidKey }},
-		{"expired token", func(r *workload.WITSVIDResponse) {
-			r.Svids[0].WitSvid, r.Svids[0].WitSvidKey = expired.WitSvid, expired.WitSvidKey
-		}},
-	}, nil
+		{"empty token", first(func(v *workload.WITSVID) { v.WitSvid = "" })},
+		{"garbage token", first(func(v *workload.WITSVID) { v.WitSvid = "gar.ba.ge" })},
+		{"JWT-SVID in place of a WIT-SVID", first(func(v *workload.WITSVID) { v.WitSvid = bearer.Svid })},
+		{"no key", first(func(v *workload.WITSVID) { v.WitSvidKey = "" })},
+		{"garbage key", first(func(v *workload.WITSVID) { v.WitSvidKey = "{}" })},
+		{"another token's key", first(func(v *workload.WITSVID) { v.WitSvidKey = other.WitSvidKey })},
+		{"expired token", first(func(v *workload.WITSVID) { v.WitSvid, v.WitSvidKey = expired.WitSvid, expired.WitSvidKey })},
+	}
+	return bad, sp.err
 }

@@ -6,6 +6,14 @@ import (
 	"time"
 )
 
+// listener puts the faults around a listener.
+func (f *Faults) listener(l net.Listener) net.Listener {
+	if f == nil {
+		return l
+	}
+	return &faultyListener{Listener: l, faults: f}
+}
+
 // A faultyListener counts connections and can freeze them.
 type faultyListener struct {
 	net.Listener

@@ -27,7 +27,8 @@ type Server struct {
 
 	lifecycle sync.Mutex // guards what follows
 	address   string     // as served last, ports resolved
-	grpc      *grpc.Server
+	listener  net.Listener
+	grpc      *grpc.Server // nil: not serving
 	serving   sync.WaitGroup
 	failed    chan error // serving ended by itself
 	rotating  sync.WaitGroup
@@ -62,7 +63,7 @@ func (s *Server) Start(address string) error {
 	if err != nil {
 		return fmt.Errorf("development Workload API: %w", err)
 	}
-	s.address = addressOf(l)
+	s.listener, s.address = l, addressOf(l)
 	s.log.Warn("this Workload API is for development only: its authorities are throwaway, and everybody who can connect gets every identity", "address", s.address)
 	for _, svid := range s.SVIDs() {
 		s.logSVID("serving", svid)
