@@ -1,0 +1,161 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/svidhelper/svidhelper/writer"
+)
+
+// mode is a file mode. Integers follow base 0 of Go, as do strings, so that
+// 0444 is octal, and 444 is decimal, which hardly anybody means. Bits beyond
+// the permissions are an error, but were ignored by the flat keys.
+func mode(dst *fs.FileMode, flat bool) value {
+	return scalar{
+		func(d *decoder, n *node) {
+			v, err := strconv.ParseInt(n.text, 0, 64)
+			switch {
+			case n.kind != nodeNumber && n.kind != nodeString || err != nil:
+				d.complain(n, "write "+d.key+" = "+octalOf(n.text), "want a mode in octal")
+			case v < 0:
+				d.complain(n, "", "a mode cannot be negative")
+			case v > 0o777 && !flat:
+				d.complain(n, "write "+octalOf(n.text), "%s is not a mode", n.text)
+			default:
+				*dst = fs.FileMode(v & 0o777)
+				d.warnDecimal(n, *dst)
+			}
+		},
+		func() string {
+			if *dst == 0 {
+				return ""
+			}
+			return quote(fmt.Sprintf("%04o", *dst))
+		},
+	}
+}
+
+// octalOf returns the mode that text was probably meant to be.
+func octalOf(text string) string {
+	if v, err := strconv.ParseUint(text, 8, 32); err == nil && 0 < v && v <= 0o777 {
+		return fmt.Sprintf("%04o", v)
+	}
+	return "0644"
+}
+
+// usualModes are those whose decimal form somebody has computed: JSON has no
+// octal numbers.
+var usualModes = []fs.FileMode{0o400, 0o440, 0o444, 0o600, 0o640, 0o644, 0o660, 0o664, 0o666, 0o700, 0o750, 0o755}
+
+func (d *decoder) warnDecimal(n *node, m fs.FileMode) {
+	if n.text[0] == '0' || slices.Contains(usualModes, m) {
+		return
+	}
+	hint := fmt.Sprintf("write %04o if it is what you mean", m)
+	if v, err := strconv.ParseUint(n.text, 8, 32); err == nil && v <= 0o777 {
+		hint = fmt.Sprintf("did you mean %04o?", v)
+	}
+	d.warnf(n.span, hint, "%s: %s is decimal, mode %04o", d.key, n.text, m)
+}
+
+// A namedFile is a file of the output being read, for the rules that span
+// files.
+type namedFile struct {
+	key    string
+	at     span
+	secret bool // a private key or a token is in it
+	*writer.FileSpec
+}
+
+// file is a file of an output: its name, or a block with name, mode and owner.
+func file(dst *writer.FileSpec, secret bool) value { return fileValue{dst, secret} }
+
+type fileValue struct {
+	dst    *writer.FileSpec
+	secret bool
+}
+
+func (v fileValue) table() *block {
+	return &block{name: "file", fields: []field{
+		{key: "file", doc: "name", value: fileName(&v.dst.Name)},
+		{key: "mode", doc: "instead of the output's", value: mode(&v.dst.Mode, false)},
+		{key: "owner", doc: "name or number", value: text(&v.dst.Owner)},
+		{key: "group", doc: "name or number", value: text(&v.dst.Group)},
+	}}
+}
+
+func (v fileValue) read(d *decoder, it *item) {
+	at := it.value.span
+	if it.value.kind == nodeObject {
+		key := it.key
+		d.read(it.value, it.at, v.table())
+		if d.key = key; v.dst.Name == "" {
+			d.errorf(it.at, fmt.Sprintf("write %s = { file = \"…\", mode = \"0640\" }", key), "%s names no file", key)
+		}
+	} else {
+		scalar{take: fileName(&v.dst.Name).(scalar).take}.read(d, it)
+	}
+	if v.dst.Wanted() {
+		d.files = append(d.files, namedFile{it.key, at, v.secret, v.dst})
+	}
+}
+
+func (v fileValue) print(p *printer, f field) {
+	if !v.dst.Wanted() {
+		return
+	}
+	if *v.dst == (writer.FileSpec{Name: v.dst.Name}) {
+		p.line(f.key, quote(v.dst.Name), f.doc)
+		return
+	}
+	var parts []string
+	for _, sub := range v.table().fields {
+		if text := sub.value.(scalar).literal(); text != "" {
+			parts = append(parts, sub.key+" = "+text)
+		}
+	}
+	p.line(f.key, "{ "+strings.Join(parts, ", ")+" }", f.doc)
+}
+
+func fileName(dst *string) value {
+	return checked(dst, func(name string) (string, error) { return checkName(name) })
+}
+
+// Bounds of file systems.
+const (
+	maxElement  = 255
+	maxFileName = 1024
+)
+
+// checkName accepts the name of a file within an output: relative, without
+// "..", and outside of the names that the writer keeps for itself, which begin
+// with "..".
+func checkName(name string) (hint string, err error) {
+	switch {
+	case strings.HasPrefix(name, "/"):
+		return "write " + quote(strings.TrimLeft(path.Clean(name), "/")) + ", or make the directory an output of its own",
+			errors.New("a file's name is relative to its output's directory")
+	case len(name) > maxFileName:
+		return "", fmt.Errorf("a file's name has at most %d bytes", maxFileName)
+	case strings.ContainsFunc(name, func(r rune) bool { return r < 0x20 || r == 0x7f }):
+		return "", errors.New("a file's name has a control character")
+	}
+	for _, element := range strings.Split(name, "/") {
+		switch {
+		case element == "..":
+			return "make the other directory an output of its own", errors.New(`".." leads out of the output's directory`)
+		case strings.HasPrefix(element, ".."):
+			return "", fmt.Errorf("%q: names that begin with two dots are kept for publishing", element)
+		case element == "" || element == ".":
+			return "write " + quote(path.Clean(name)), fmt.Errorf("%q is not a plain name", name)
+		case len(element) > maxElement:
+			return "", fmt.Errorf("a part of a file's name has at most %d bytes", maxElement)
+		}
+	}
+	return "", nil
+}

@@ -1,0 +1,204 @@
+package config
+
+import (
+	"bytes"
+	"strconv"
+)
+
+// layout is the text that hcl/v2 parses in place of the file: byte for byte as
+// long, so that every offset in it is an offset in the file.
+//
+// hcl/v2 refuses much that HCL 1 and JSON accept: quoted keys, a key given
+// twice, hexadecimal numbers, items that share a line or that a comma
+// separates, a block that begins on the next line, "${" in a string. What it is
+// needed for is structure, so the layout keeps nothing but structure:
+//
+//   - each scalar is the number 1, followed by spaces; its value is read from
+//     the file;
+//   - each key is a made-up name, unique among the file's outermost; labels and
+//     comments are spaces;
+//   - a block is an attribute with an object, and items are separated as
+//     hcl/v2 wants it.
+//
+// What is out of place is written as it stands, for hcl/v2 to judge.
+type layout struct {
+	src     []byte
+	text    []byte
+	objects []bool // the open brackets: is it an object?
+	state   layoutState
+	last    token // the last one that was not left out
+	names   [maxName + 1]int
+	items   []int // where the outermost items begin
+}
+
+type layoutState uint8
+
+const (
+	wantItem  layoutState = iota // a key, or the end of the object
+	wantValue                    // a value, or the end of the list
+	afterKey                     // labels, then = or {
+	afterValue
+)
+
+// newLayout lays out the tokens of src. Their brackets match.
+func newLayout(src []byte, tokens []token) *layout {
+	l := &layout{src: src, text: bytes.Repeat([]byte{' '}, len(src))}
+	for i, t := range tokens {
+		glued := i+1 < len(tokens) && tokens[i+1].kind == tokPunct && bytes.IndexByte([]byte("=:{"), src[tokens[i+1].start]) >= 0
+		l.add(t, glued)
+	}
+	return l
+}
+
+// add lays out one token; beforeValue says that a value or a block follows it.
+func (l *layout) add(t token, beforeValue bool) {
+	c := byte(0)
+	if t.kind == tokPunct {
+		c = l.src[t.start]
+	}
+	switch {
+	case c == '}' || c == ']':
+		l.text[t.start] = c
+		l.objects = l.objects[:len(l.objects)-1]
+		l.state = afterValue
+	case c == ',':
+		l.comma(t)
+	case l.state == wantItem && isKeyToken(t):
+		l.key(t)
+	case l.state == afterKey && (c == '=' || c == ':'):
+		l.text[t.start] = '='
+		l.state = wantValue
+	case l.state == afterKey && c == '{':
+		l.assign(t)
+		l.open(t)
+	case l.state == afterKey && !t.newline && isKeyToken(t):
+		return // a label
+	case l.state == afterKey && isKeyToken(t): // the last key has no value
+		l.key(t)
+	case l.state == wantValue && l.inObject() && t.newline && t.kind == tokWord && beforeValue:
+		l.key(t) // neither has this one
+	case l.state == afterValue && l.inObject() && isKeyToken(t) && (t.newline || beforeValue || t.kind == tokWord):
+		l.key(t)
+	case c == '{' || c == '[':
+		if l.state == afterValue && !l.inObject() && c == '{' && l.src[l.last.start] == '}' {
+			l.separate(t, ',') // objects in a list, one a line
+		}
+		l.open(t)
+	case c != 0:
+		l.text[t.start] = c
+	default:
+		l.text[t.start] = '1'
+		l.state = afterValue
+	}
+	l.last = t
+}
+
+func isKeyToken(t token) bool { return t.kind == tokWord || t.kind == tokString }
+
+func (l *layout) inObject() bool { return len(l.objects) == 0 || l.objects[len(l.objects)-1] }
+
+func (l *layout) open(t token) {
+	l.text[t.start] = l.src[t.start]
+	l.objects = append(l.objects, l.src[t.start] == '{')
+	l.state = wantItem
+	if l.src[t.start] == '[' {
+		l.state = wantValue
+	}
+}
+
+// comma keeps the commas between the elements of a list; between items, key
+// writes the separators. HCL 1 allows one too many anywhere.
+func (l *layout) comma(t token) {
+	switch {
+	case l.state == afterValue && l.inObject():
+		l.state = wantItem
+	case l.state == afterValue:
+		l.text[t.start] = ','
+		l.state = wantValue
+	case l.state != wantItem && l.inObject():
+		l.text[t.start] = ','
+	}
+}
+
+// key writes a made-up name, after a separator.
+func (l *layout) key(t token) {
+	at := t.start
+	if len(l.objects) == 0 {
+		l.items = append(l.items, t.start)
+		if len(l.items) > 1 {
+			at = l.separate(t, '\n')
+		}
+	} else if l.src[l.last.start] != '{' || l.last.kind != tokPunct {
+		at = l.separate(t, ',')
+	}
+	l.name(l.text[at:t.end])
+	l.state = afterKey
+}
+
+// separate writes c in front of t: between it and the last token, or else on
+// that one's last byte, or else on t's first. It returns where t begins.
+func (l *layout) separate(t token, c byte) int {
+	switch {
+	case t.start > l.last.end || l.last.end-l.last.start > 1:
+		l.text[t.start-1] = c
+	case t.end-t.start > 1:
+		l.text[t.start] = c
+		return t.start + 1
+	}
+	return t.start
+}
+
+// assign writes the = of a block, which has none: before its brace, on the last
+// byte of whatever stands there.
+func (l *layout) assign(brace token) { l.text[brace.start-1] = '=' }
+
+// maxName bytes are enough to name every outermost key apart.
+const maxName = 5
+
+// name fills room with a name. A name of the outermost object is never used
+// twice, unless keys of one letter abound, and those are all unknown.
+func (l *layout) name(room []byte) {
+	for i := range room {
+		room[i] = ' '
+	}
+	if len(room) > 1 {
+		room = room[:len(room)-1] // assign may need the last
+	}
+	room = room[:min(len(room), maxName)]
+	for i := range room {
+		room[i] = 'a'
+	}
+	if len(l.objects) > 0 {
+		return
+	}
+	l.names[len(room)]++
+	digits := strconv.FormatInt(int64(l.names[len(room)]), 26)
+	for i := range min(len(digits), len(room)) {
+		room[len(room)-1-i] = letter(digits[len(digits)-1-i])
+	}
+}
+
+// letter turns a digit of base 26 into a letter, since a name begins with one.
+func letter(digit byte) byte {
+	if isDigit(digit) {
+		return 'a' + digit - '0'
+	}
+	return digit + 10
+}
+
+// drop blanks the outermost item that holds the offset, and returns where it
+// was.
+func (l *layout) drop(offset int) span {
+	sp := span{0, len(l.text)}
+	for _, start := range l.items {
+		if start > offset {
+			sp.end = start - 1
+			break
+		}
+		sp.start = start
+	}
+	for i := sp.start; i < sp.end; i++ {
+		l.text[i] = ' '
+	}
+	return sp
+}

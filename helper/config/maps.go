@@ -1,0 +1,129 @@
+package config
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+// listOf is a list of values that are no plain strings; one may stand alone.
+func listOf[T any](dst *[]T, take func(*decoder, *node) (T, bool), literal func(T) string) value {
+	return scalar{
+		func(d *decoder, n *node) {
+			elems := n.elems
+			if n.kind != nodeList {
+				elems = []*node{n}
+			}
+			if len(elems) == 0 {
+				d.complain(n, "", "the list is empty")
+			}
+			for _, e := range elems {
+				if v, ok := take(d, e); ok {
+					*dst = append(*dst, v)
+				}
+			}
+		},
+		func() string { return literalList(*dst, literal) },
+	}
+}
+
+// entries calls each for the keys of an object that is a map, in order.
+func (d *decoder) entries(n *node, example string, each func(it *item)) {
+	if n.kind != nodeObject {
+		d.complain(n, "write "+d.key+" = "+example, "want a map, not %s", n.describe())
+		return
+	}
+	key := d.key
+	seen := map[string]bool{}
+	for _, it := range n.items {
+		if d.key = key + "." + it.key; seen[it.key] {
+			d.errorf(it.at, "", "%s is given twice", d.key)
+		} else if len(it.labels) > 0 {
+			d.errorf(it.labels[0].span, "write "+key+" = "+example, "%s is not a block", d.key)
+		} else {
+			each(it)
+		}
+		seen[it.key] = true
+	}
+	d.key = key
+}
+
+// environment is a map of variables, kept as NAME=value in the file's order.
+func environment(dst *[]string) value {
+	return scalar{
+		func(d *decoder, n *node) {
+			d.entries(n, `{ NAME = "value" }`, func(it *item) {
+				if it.key == "" || strings.ContainsRune(it.key, '=') {
+					d.errorf(it.at, "", "%s: a variable's name is not empty and has no equals sign", d.key)
+					return
+				}
+				value := it.value.text
+				if it.value.kind != nodeBool {
+					var ok bool
+					if value, ok = d.str(it.value); !ok {
+						return
+					}
+				}
+				*dst = append(*dst, it.key+"="+value)
+			})
+		},
+		func() string {
+			var parts []string
+			for _, variable := range *dst {
+				name, value, _ := strings.Cut(variable, "=")
+				parts = append(parts, quote(name)+" = "+quote(value))
+			}
+			return literalMap(parts)
+		},
+	}
+}
+
+// signalMap says which signal is forwarded in place of which; 0 is none.
+func signalMap(dst *map[syscall.Signal]syscall.Signal) value {
+	return scalar{
+		func(d *decoder, n *node) {
+			rewrites := map[syscall.Signal]syscall.Signal{}
+			d.entries(n, `{ SIGTERM = "SIGQUIT" }`, func(it *item) {
+				from, err := ParseSignal(it.key)
+				if err != nil {
+					d.errorf(it.at, signalHint(it.key), "%s: %v", d.key, err)
+					return
+				}
+				if name := signalName(from); name == "SIGKILL" || name == "SIGSTOP" {
+					d.errorf(it.at, "", "%s: nobody can catch %s", d.key, name)
+					return
+				}
+				if _, twice := rewrites[from]; twice {
+					d.errorf(it.at, "", "%s: %s is given twice", d.key, printSignal(from))
+				}
+				var to syscall.Signal
+				if it.value.text != "none" {
+					to, _ = d.signal(it.value)
+				}
+				rewrites[from] = to
+			})
+			if len(rewrites) > 0 {
+				*dst = rewrites
+			}
+		},
+		func() string {
+			var parts []string
+			for _, from := range slices.Sorted(maps.Keys(*dst)) {
+				to := "none"
+				if sig := (*dst)[from]; sig != 0 {
+					to = printSignal(sig)
+				}
+				parts = append(parts, quote(printSignal(from))+" = "+quote(to))
+			}
+			return literalMap(parts)
+		},
+	}
+}
+
+func literalMap(parts []string) string {
+	if len(parts) == 0 {
+		return ""
+	}
+	return "{ " + strings.Join(parts, ", ") + " }"
+}

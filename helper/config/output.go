@@ -1,0 +1,288 @@
+package config
+
+import (
+	"errors"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+	"github.com/svidhelper/svidhelper/writer"
+)
+
+// The names that x509_svid has when it names no file; they are those that most
+// helper.conf files have.
+const (
+	defaultCert      = "svid.pem"
+	defaultKey       = "svid_key.pem"
+	defaultBundle    = "svid_bundle.pem"
+	defaultFederated = "{trust_domain}.pem"
+)
+
+func outputTable(o *writer.Output) *block {
+	return &block{name: "output", label: &o.Dir, labelWant: "a directory", labelExample: "/run/tls", fields: []field{
+		{key: "publish", doc: "how new files become visible: symlink (all in one instant), rename (one by one) or in-place",
+			value: choice(&o.Publish, word[writer.Mode]{"symlink", writer.ModeSymlink}, word[writer.Mode]{"rename", writer.ModeRename}, word[writer.Mode]{"in-place", writer.ModeInPlace})},
+		{key: "owner", doc: "name or number", value: text(&o.Rights.Owner)},
+		{key: "group", doc: "name or number", value: text(&o.Rights.Group)},
+		{key: "file_mode", doc: "of certificates and bundles", value: mode(&o.Rights.FileMode, false)},
+		{key: "key_mode", doc: "of private keys and tokens", value: mode(&o.Rights.KeyMode, false)},
+		{key: "dir_mode", doc: "of the directory", value: mode(&o.DirMode, false)},
+		{key: "fsync", doc: "whether a power cut can damage the files", value: boolean(&o.NoFsync, false)},
+		{key: "manifest", doc: "SPIFFE IDs, serials, validity and files, as JSON", value: file(&o.Manifest, false)},
+		{key: "x509_svid", doc: "an X.509-SVID, its private key and its bundle", value: many[writer.X509SVID]{&o.X509SVIDs, x509SVIDTable}},
+		{key: "jwt_svid", doc: "a JWT-SVID", value: many[writer.JWTSVID]{&o.JWTSVIDs, jwtSVIDTable}},
+		{key: "wit_svid", doc: "a WIT-SVID and its private key", value: many[writer.WITSVID]{&o.WITSVIDs, witSVIDTable}},
+		{key: "x509_bundle", doc: "the X.509 authorities of trust domains", value: many[writer.X509Bundle]{&o.X509Bundles, func(x *writer.X509Bundle) *block {
+			return bundleTable("x509_bundle", &x.File, &x.TrustDomains, &x.Format, writer.FormatPEM, writer.FormatSPIFFE)
+		}}},
+		{key: "jwt_bundle", doc: "the JWT authorities of trust domains", value: many[writer.JWTBundle]{&o.JWTBundles, func(j *writer.JWTBundle) *block {
+			return bundleTable("jwt_bundle", &j.File, &j.TrustDomains, &j.Format, writer.FormatMap, writer.FormatJWKS, writer.FormatSPIFFE)
+		}}},
+		{key: "wit_bundle", doc: "the WIT authorities of trust domains", value: many[writer.WITBundle]{&o.WITBundles, func(w *writer.WITBundle) *block {
+			return bundleTable("wit_bundle", &w.File, &w.TrustDomains, &w.Format, writer.FormatMap, writer.FormatJWKS, writer.FormatSPIFFE)
+		}}},
+	}, check: func(d *decoder, at places) {
+		files := d.files
+		d.files = nil
+		d.checkOutput(o, at, files)
+	}}
+}
+
+func (d *decoder) checkOutput(o *writer.Output, at places, files []namedFile) {
+	switch {
+	case o.Dir == "":
+		d.errorf(at.block, `write output "/run/tls" { … }`, "an output needs a directory")
+	case strings.ContainsFunc(o.Dir, func(r rune) bool { return r < 0x20 || r == 0x7f }):
+		d.errorf(at.block, "", "the output's directory has a control character")
+	case len(o.X509SVIDs)+len(o.JWTSVIDs)+len(o.WITSVIDs)+len(o.X509Bundles)+len(o.JWTBundles)+len(o.WITBundles) == 0:
+		d.errorf(at.block, "write x509_svid { } for certificate, key and bundle", "output %q holds nothing", o.Dir)
+	}
+	if o.Dir != "" {
+		d.take("output", filepath.Clean(o.Dir), at.block)
+	}
+	d.checkFiles(o, files)
+}
+
+// checkFiles refuses names that collide, and warns of secrets that everybody
+// may read.
+func (d *decoder) checkFiles(o *writer.Output, files []namedFile) {
+	for i, f := range files {
+		for _, g := range files[:i] {
+			switch {
+			case f.Name == g.Name:
+				d.errorf(f.at, "", "%s: %q is already the name of %s, line %d", f.key, f.Name, g.key, d.line(g.at))
+			case strings.HasPrefix(f.Name, g.Name+"/") || strings.HasPrefix(g.Name, f.Name+"/"):
+				d.errorf(f.at, "", "%s: %q and %q (line %d) cannot both exist", f.key, f.Name, g.Name, d.line(g.at))
+			default:
+				continue
+			}
+			break
+		}
+		mode := f.Mode
+		if mode == 0 && f.secret {
+			mode = o.Rights.KeyMode
+		}
+		if f.secret && mode&0o007 != 0 {
+			d.warnf(f.at, "write 0600, or 0640 and a group", "%s: everybody can use %q, which holds a secret: mode %04o", f.key, f.Name, mode)
+		}
+	}
+}
+
+func x509SVIDTable(x *writer.X509SVID) *block {
+	return &block{name: "x509_svid", fields: append(selectorFields(&x.Select), []field{
+		{key: "allow", doc: "patterns of SPIFFE IDs; any other is refused", value: texts(&x.Allow)},
+		{key: "cert", doc: "leaf, then intermediates, PEM", value: file(&x.Cert, false)},
+		{key: "key", doc: "private key, PEM", value: file(&x.Key, true)},
+		{key: "bundle", doc: "X.509 authorities of the SVID's trust domain, PEM", value: file(&x.Bundle, false)},
+		{key: "combined", doc: "key, then chain, PEM", value: file(&x.Combined, true)},
+		{key: "crl", doc: "certificate revocation lists, PEM", value: file(&x.CRL, false)},
+		{key: "pkcs12", doc: "key, chain and bundle, PKCS#12", value: one[writer.Keystore]{&x.PKCS12, keystoreTable("pkcs12")}},
+		{key: "jks", doc: "key, chain and bundle, Java KeyStore", value: one[writer.Keystore]{&x.JKS, keystoreTable("jks")}},
+		{key: "key_encoding", doc: "pkcs8, or traditional: SEC 1 or PKCS#1", value: choice(&x.KeyEncoding,
+			word[writer.KeyEncoding]{"pkcs8", writer.KeyPKCS8}, word[writer.KeyEncoding]{"traditional", writer.KeyTraditional})},
+		{key: "federated_bundles", doc: "foreign trust domains' bundles: none, a file each (separate), or appended to ours (merge)", value: choice(&x.Federated,
+			word[writer.Federated]{"none", writer.FederatedNone}, word[writer.Federated]{"separate", writer.FederatedSeparate}, word[writer.Federated]{"merge", writer.FederatedMerge})},
+		{key: "federated_file", doc: "the name of each foreign bundle", value: file(&x.FederatedFile, false)},
+		{key: "intermediates_in_bundle", doc: "intermediates stand in the bundle, not behind the leaf", value: boolean(&x.IntermediatesInBundle, true)},
+		{key: "omit_expired", doc: "expired authorities are left out", value: boolean(&x.OmitExpired, true)},
+	}...), check: func(d *decoder, at places) { d.checkX509SVID(x, at) }}
+}
+
+func (d *decoder) checkX509SVID(x *writer.X509SVID, at places) {
+	named := []struct {
+		key string
+		*writer.FileSpec
+	}{{"cert", &x.Cert}, {"key", &x.Key}, {"bundle", &x.Bundle}, {"combined", &x.Combined}, {"crl", &x.CRL},
+		{"pkcs12", keystoreFile(x.PKCS12)}, {"jks", keystoreFile(x.JKS)}, {"federated_file", &x.FederatedFile}}
+	if !slices.ContainsFunc(named[:7], func(f struct {
+		key string
+		*writer.FileSpec
+	}) bool {
+		return at.has(f.key)
+	}) {
+		x.Cert.Name, x.Key.Name, x.Bundle.Name = defaultCert, defaultKey, defaultBundle
+		d.files = append(d.files, namedFile{"cert", at.block, false, &x.Cert}, namedFile{"key", at.block, true, &x.Key}, namedFile{"bundle", at.block, false, &x.Bundle})
+	}
+	d.checkSelector(&x.Select, at)
+	d.checkFederated(x, at)
+	for _, f := range named {
+		d.checkPlaceholder(f.FileSpec, x.Select.All, at.of(f.key), f.key)
+	}
+	for _, pattern := range x.Allow {
+		if !strings.HasPrefix(pattern, "spiffe://") {
+			d.errorf(at.of("allow"), `write allow = ["spiffe://example.org/web"]`, "allow: %q is not a pattern of SPIFFE IDs", pattern)
+		}
+	}
+}
+
+func (d *decoder) checkFederated(x *writer.X509SVID, at places) {
+	switch {
+	case x.Federated == writer.FederatedSeparate && !x.FederatedFile.Wanted():
+		x.FederatedFile.Name = defaultFederated
+		d.files = append(d.files, namedFile{"federated_file", at.of("federated_bundles"), false, &x.FederatedFile})
+	case x.Federated == writer.FederatedSeparate && !strings.Contains(x.FederatedFile.Name, "{trust_domain}"):
+		d.errorf(at.of("federated_file"), "write "+quote(defaultFederated), "federated_file needs {trust_domain} in its name: each trust domain has a file")
+	case x.Federated != writer.FederatedSeparate && at.has("federated_file"):
+		d.errorf(at.of("federated_file"), `write federated_bundles = "separate"`, "federated_file is for separate bundles")
+	case x.Federated == writer.FederatedMerge && !x.Bundle.Wanted() && x.PKCS12 == nil && x.JKS == nil:
+		d.errorf(at.of("federated_bundles"), "name the bundle's file", "there is no bundle to merge federated bundles into")
+	}
+}
+
+// checkPlaceholder sees that the files of many SVIDs have many names.
+func (d *decoder) checkPlaceholder(f *writer.FileSpec, all bool, at span, key string) {
+	if f == nil || !f.Wanted() {
+		return
+	}
+	has := slices.ContainsFunc([]string{"{hint}", "{id}", "{index}"}, func(p string) bool { return strings.Contains(f.Name, p) })
+	switch {
+	case all && !has:
+		d.errorf(at, "write "+quote("{index}-"+f.Name), "%s: all = true needs {hint}, {id} or {index} in every file's name", key)
+	case !all && has:
+		d.warnf(at, "write all = true to have a file for each SVID", "%s: %q is taken as it stands", key, f.Name)
+	}
+}
+
+func selectorFields(s *writer.Selector) []field {
+	return []field{
+		{key: "hint", doc: "the first SVID with this hint", value: text(&s.Hint)},
+		{key: "spiffe_id", doc: "the first SVID with this SPIFFE ID", value: spiffeID(&s.ID)},
+		{key: "all", doc: "every SVID; file names hold {hint}, {id} or {index}", value: boolean(&s.All, true)},
+	}
+}
+
+func (d *decoder) checkSelector(s *writer.Selector, at places) {
+	if s.All && (s.Hint != "" || !s.ID.IsZero()) {
+		d.errorf(at.of("all"), "", "all = true selects everything: leave out hint and spiffe_id")
+	}
+}
+
+func keystoreTable(name string) func(*writer.Keystore) *block {
+	return func(k *writer.Keystore) *block {
+		return &block{name: name, fields: []field{
+			{key: "file", doc: "its name", value: file(&k.File, true)},
+			{key: "password", doc: "password_file is better", value: text(&k.Password)},
+			{key: "password_file", doc: "read at each publish", value: text(&k.PasswordFile)},
+			{key: "alias", doc: "the entry's name, instead of the SPIFFE ID", value: text(&k.Alias)},
+		}, check: func(d *decoder, at places) {
+			if !at.has("file") {
+				d.errorf(at.block, `write file = "keystore"`, "%s names no file", name)
+			}
+			if at.has("password") == at.has("password_file") {
+				d.errorf(at.of("password", "password_file"), "", "%s needs one of password and password_file", name)
+			}
+		}}
+	}
+}
+
+func keystoreFile(k *writer.Keystore) *writer.FileSpec {
+	if k == nil {
+		return nil
+	}
+	return &k.File
+}
+
+func jwtSVIDTable(j *writer.JWTSVID) *block {
+	return &block{name: "jwt_svid", fields: []field{
+		{key: "audience", doc: "whom the token is for", value: texts(&j.Audience)},
+		{key: "file", doc: "the token, without a newline", value: file(&j.File, true)},
+		{key: "spiffe_id", doc: "the token of this SPIFFE ID", value: spiffeID(&j.ID)},
+		{key: "hint", doc: "the first token with this hint", value: text(&j.Hint)},
+	}, check: func(d *decoder, at places) {
+		if !at.has("audience") {
+			d.errorf(at.block, `write audience = ["name"]`, "jwt_svid needs an audience")
+		}
+		if !at.has("file") {
+			d.errorf(at.block, `write file = "svid.jwt"`, "jwt_svid names no file")
+		}
+	}}
+}
+
+func witSVIDTable(w *writer.WITSVID) *block {
+	return &block{name: "wit_svid", fields: append(selectorFields(&w.Select), []field{
+		{key: "token", doc: "the token, without a newline", value: file(&w.Token, true)},
+		{key: "key", doc: "the private key that the token is bound to, PEM", value: file(&w.Key, true)},
+	}...), check: func(d *decoder, at places) {
+		d.checkSelector(&w.Select, at)
+		if !at.has("token") || !at.has("key") {
+			d.errorf(at.block, `write token = "svid.wit" and key = "wit_key.pem"`, "wit_svid needs token and key: one is useless without the other")
+		}
+		d.checkPlaceholder(&w.Token, w.Select.All, at.of("token"), "token")
+		d.checkPlaceholder(&w.Key, w.Select.All, at.of("key"), "key")
+	}}
+}
+
+func bundleTable(name string, f *writer.FileSpec, domains *[]spiffeid.TrustDomain, format *writer.BundleFormat, formats ...writer.BundleFormat) *block {
+	var words []word[writer.BundleFormat]
+	for _, f := range formats {
+		words = append(words, word[writer.BundleFormat]{string(f), f})
+	}
+	return &block{name: name, fields: []field{
+		{key: "file", doc: "its name", value: file(f, false)},
+		{key: "trust_domains", doc: "instead of all", value: trustDomains(domains)},
+		{key: "format", doc: "of the file", value: choice(format, words...)},
+	}, check: func(d *decoder, at places) {
+		if !at.has("file") {
+			d.errorf(at.block, `write file = "name"`, "%s names no file", name)
+		}
+		if *format == writer.FormatSPIFFE && len(*domains) != 1 {
+			d.errorf(at.of("format"), `write trust_domains = ["example.org"]`, "format: a SPIFFE bundle is of exactly one trust domain")
+		}
+	}}
+}
+
+func spiffeID(dst *spiffeid.ID) value {
+	return scalar{
+		func(d *decoder, n *node) {
+			s, ok := d.str(n)
+			if !ok {
+				return
+			}
+			id, err := spiffeid.FromString(s)
+			if err != nil {
+				d.complain(n, `write "spiffe://example.org/path"`, "%q is not a SPIFFE ID: %v", s, err)
+				return
+			}
+			*dst = id
+		},
+		func() string { return literalText(dst.String()) },
+	}
+}
+
+func trustDomains(dst *[]spiffeid.TrustDomain) value {
+	return listOf(dst, func(d *decoder, n *node) (spiffeid.TrustDomain, bool) {
+		s, ok := d.str(n)
+		if !ok {
+			return spiffeid.TrustDomain{}, false
+		}
+		td, err := spiffeid.TrustDomainFromString(s)
+		if err == nil && slices.Contains(*dst, td) {
+			err = errors.New("is given twice")
+		}
+		if err != nil {
+			d.complain(n, `write "example.org"`, "trust domain %q: %v", s, err)
+		}
+		return td, err == nil
+	}, func(td spiffeid.TrustDomain) string { return quote(td.Name()) })
+}

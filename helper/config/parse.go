@@ -1,0 +1,245 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"runtime"
+	"slices"
+
+	"github.com/svidhelper/svidhelper/helper/snapshot"
+	"github.com/svidhelper/svidhelper/supervisor"
+	"github.com/svidhelper/svidhelper/writer"
+)
+
+// Flags is what the command line says beside the file. It takes precedence.
+type Flags struct {
+	// Dir is the directory of the only output, in place of the file's own, or
+	// that of an output with one X.509-SVID if the file has none.
+	Dir string
+	// OnRotation is what the process hears of a rotation: a signal, "restart"
+	// or "none".
+	OnRotation string
+	// Command is the process's command.
+	Command []string
+	// DaemonMode, unless nil, stands for daemon_mode.
+	DaemonMode *bool
+	// Fetch says that everything is to be written once, whatever daemon_mode
+	// is: what is only of use to a daemon is left out without a word.
+	Fetch bool
+}
+
+// Parse returns the configuration that src is, or nil if there are errors.
+func Parse(filename string, src []byte) (*Config, Diagnostics) {
+	return Flags{}.Parse(filename, src)
+}
+
+// Load reads and parses the file.
+func Load(path string) (*Config, Diagnostics) { return Flags{}.Load(path) }
+
+// FromFlags returns the configuration for a command line without a file: one
+// output, with svid.pem, svid_key.pem and svid_bundle.pem, and a process if
+// there is a command.
+func FromFlags(dir, onRotation string, command []string) (*Config, Diagnostics) {
+	return Flags{Dir: dir, OnRotation: onRotation, Command: command}.Load("")
+}
+
+// Load reads and parses the file, if its path is not empty, and applies the
+// flags.
+func (f Flags) Load(path string) (*Config, Diagnostics) {
+	if path == "" {
+		return f.Parse(commandLine, nil)
+	}
+	src, err := readFile(path)
+	if err != nil {
+		if cause := (*fs.PathError)(nil); errors.As(err, &cause) {
+			err = cause.Err
+		}
+		return nil, Diagnostics{{File: path, Message: fmt.Sprintf("cannot read the configuration: %v", err), Hint: "-config names the file; with -dir, none is needed"}}
+	}
+	return f.Parse(path, src)
+}
+
+func readFile(path string) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return io.ReadAll(io.LimitReader(file, maxSize+1))
+}
+
+// Parse returns the configuration that src is with the flags applied, or nil
+// if there are errors.
+func (f Flags) Parse(filename string, src []byte) (*Config, Diagnostics) {
+	return f.parse(filename, src, runtime.GOOS)
+}
+
+func (f Flags) parse(filename string, src []byte, goos string) (*Config, Diagnostics) {
+	r := &reporter{file: filename, src: src}
+	if len(src) > maxSize {
+		r.errorf(noSpan, "", "the file is larger than %d bytes", maxSize)
+		return nil, r.diagnostics()
+	}
+	c := &Config{}
+	d := &decoder{reporter: r, goos: goos, taken: map[string]span{}}
+	flat := &dropIn{}
+	root := parseTree(src, r)
+	table := rootTable(c, flat)
+	if !r.failed() { // the rules across keys need all of them
+		table.check = func(d *decoder, at places) {
+			c.OneShot = f.oneShot(c.OneShot)
+			flat.translate(d, c, at, f)
+			f.finish(d, c, at)
+		}
+	}
+	d.read(root, noSpan, table)
+	if r.failed() {
+		return nil, r.diagnostics()
+	}
+	return c, r.diagnostics()
+}
+
+func (f Flags) oneShot(file bool) bool {
+	switch {
+	case f.Fetch:
+		return true
+	case f.DaemonMode != nil:
+		return !*f.DaemonMode
+	}
+	return file
+}
+
+// finish applies the flags, then the rules that need the whole configuration,
+// then the defaults that depend on it.
+func (f Flags) finish(d *decoder, c *Config, at places) {
+	if c.OneShot {
+		f.dropDaemon(d, c, at)
+	}
+	f.apply(d, c, at)
+	if len(c.Outputs) == 0 {
+		hint := `write output "/run/tls" { x509_svid { } }, or give -dir`
+		if at.has("svid_file_name") || at.has("jwt_svids") {
+			hint = "name svid_file_name, svid_key_file_name and svid_bundle_file_name, or jwt_svids, or jwt_bundle_file_name"
+		}
+		d.errorf(noSpan, hint, "there is nothing to write: no output is configured")
+	}
+	if c.Process != nil && len(c.Process.Command) == 0 {
+		d.errorf(at.of("process"), `write command = ["program", "argument"], or give the command after -- on the command line`, "the process has no command")
+	}
+	d.checkPlatform(c, at)
+	setTargets(d, c, at)
+}
+
+// dropDaemon leaves out what a run that writes everything once has no use for.
+func (f Flags) dropDaemon(d *decoder, c *Config, at places) {
+	for _, key := range []string{"cmd", "renew_signal", "process", "hook"} {
+		if at.has(key) && !f.Fetch {
+			d.warnf(at.of(key), "", "%s is ignored: daemon_mode is false", key)
+		}
+	}
+	c.Process, c.Hooks = nil, nil
+}
+
+// apply lets the flags override the file.
+func (f Flags) apply(d *decoder, c *Config, at places) {
+	switch {
+	case f.Dir == "":
+	case len(c.Outputs) == 0:
+		c.Outputs = []writer.Output{defaultOutput(f.Dir)}
+	case len(c.Outputs) == 1:
+		c.Outputs[0].Dir = f.Dir
+	default:
+		d.flagErrorf("leave out -dir, or name one output in the file", "-dir: the file has %d outputs", len(c.Outputs))
+	}
+	if len(f.Command) > 0 {
+		if c.Process == nil {
+			c.Process = &Process{}
+		}
+		c.Process.Command = slices.Clone(f.Command)
+	}
+	if f.OnRotation == "" {
+		return
+	}
+	if c.Process == nil {
+		if !c.OneShot {
+			d.flagErrorf("give a command after --", "-on-rotation: there is no process")
+		}
+		return
+	}
+	rot, err := parseRotation(f.OnRotation)
+	if err != nil {
+		d.flagErrorf(rotationHint(f.OnRotation), "-on-rotation: %v", err)
+	}
+	c.Process.OnRotation = rot
+}
+
+func defaultOutput(dir string) writer.Output {
+	return writer.Output{Dir: dir, X509SVIDs: []writer.X509SVID{{
+		Cert: writer.FileSpec{Name: defaultCert}, Key: writer.FileSpec{Name: defaultKey}, Bundle: writer.FileSpec{Name: defaultBundle},
+	}}}
+}
+
+// checkPlatform refuses what the operating system does not have.
+func (d *decoder) checkPlatform(c *Config, at places) {
+	if d.goos != "windows" {
+		return
+	}
+	if p := c.Process; p != nil && p.OnRotation.Action == supervisor.RotationSignal && p.OnRotation.Signal != 0 {
+		d.errorf(at.of("renew_signal", "process"), `write on_rotation = "restart" or "none"`, "Windows has no signals to send to the process")
+	}
+	for _, h := range c.Hooks {
+		if len(h.Command) == 0 {
+			d.errorf(at.of("pid_file_name", "hook"), "use a command", "Windows has no signals to send for hook %q", h.Name)
+		}
+	}
+}
+
+// configuredKinds are the kinds of material that the outputs hold.
+func configuredKinds(outputs []writer.Output) snapshot.Kind {
+	var k snapshot.Kind
+	for _, o := range outputs {
+		if len(o.X509SVIDs) > 0 {
+			k |= snapshot.KindX509 | snapshot.KindBundle
+		}
+		if len(o.X509Bundles) > 0 {
+			k |= snapshot.KindBundle
+		}
+		if len(o.JWTSVIDs)+len(o.JWTBundles) > 0 {
+			k |= snapshot.KindJWT
+		}
+		if len(o.WITSVIDs)+len(o.WITBundles) > 0 {
+			k |= snapshot.KindWIT
+		}
+	}
+	return k
+}
+
+const (
+	defaultKinds = snapshot.KindX509 | snapshot.KindBundle
+	everyKind    = defaultKinds | snapshot.KindJWT | snapshot.KindWIT
+)
+
+// setTargets fills in what process and hooks want to hear of, and refuses what
+// they would never hear of.
+func setTargets(d *decoder, c *Config, at places) {
+	have := configuredKinds(c.Outputs)
+	set := func(t *Target, key string) {
+		switch {
+		case t.On == snapshot.KindNone && have.Has(defaultKinds):
+			t.On = defaultKinds
+		case t.On == snapshot.KindNone:
+			t.On = everyKind
+		case have != snapshot.KindNone && !have.Has(t.On):
+			d.errorf(at.of(key), "the outputs hold "+enumerate(have.Names(), "and"), "%s: nothing ever happens on %v", key, t.On)
+		}
+	}
+	if c.Process != nil {
+		set(&c.Process.Target, "process")
+	}
+	for i := range c.Hooks {
+		set(&c.Hooks[i].Target, "hook")
+	}
+}

@@ -1,0 +1,340 @@
+package config
+
+import (
+	"bytes"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Bounds on what a file can make us do. A helper.conf with a thousand
+// JWT-SVIDs stays well below all of them.
+const (
+	maxSize   = 1 << 20 // bytes
+	maxTokens = 100_000
+	maxDepth  = 32
+)
+
+// A span is a range of bytes in the file.
+type span struct{ start, end int }
+
+type tokenKind uint8
+
+const (
+	tokWord    tokenKind = iota // an identifier; true, false and null too
+	tokString                   // in double quotes
+	tokHeredoc                  // <<EOF … EOF
+	tokNumber                   // begins with a digit, or minus and a digit
+	tokBare                     // text where a value should be, unquoted
+	tokPunct                    // one of = : , { } [ ]
+)
+
+// A token is a token of HCL 1 or JSON. Comments and white space are not tokens.
+type token struct {
+	kind    tokenKind
+	newline bool // first on its line
+	span
+}
+
+// scanner cuts a file into tokens by the rules of HCL 1, where "${" makes
+// quotes and line breaks part of a string up to its closing brace. hcl/v2's own
+// scanner would look for templates there.
+type scanner struct {
+	src     []byte
+	json    bool
+	report  *reporter
+	pos     int
+	newline bool
+	tokens  []token
+	open    []token // brackets that are still open
+	broken  bool    // brackets do not match: there is no structure to judge
+}
+
+// scan returns the tokens of src, and whether their brackets match.
+func scan(src []byte, json bool, r *reporter) ([]token, bool) {
+	s := &scanner{src: src, json: json, report: r, newline: true}
+	if bytes.HasPrefix(src, []byte("\ufeff")) {
+		s.pos = len("\ufeff")
+	}
+	for s.next() {
+		if len(s.tokens) > maxTokens {
+			r.errorf(span{s.pos, s.pos}, "", "the file has more than %d words", maxTokens)
+			return s.tokens, false
+		}
+	}
+	for _, t := range s.open {
+		r.errorf(t.span, "", "%q is never closed", src[t.start:t.end])
+	}
+	return s.tokens, !s.broken && len(s.open) == 0
+}
+
+func (s *scanner) peek(n int) byte {
+	if s.pos+n < len(s.src) {
+		return s.src[s.pos+n]
+	}
+	return 0
+}
+
+func (s *scanner) emit(kind tokenKind, end int) {
+	s.tokens = append(s.tokens, token{kind, s.newline, span{s.pos, end}})
+	s.newline = false
+	s.pos = end
+}
+
+// next takes one step: a token, a comment or white space.
+func (s *scanner) next() bool {
+	if s.pos >= len(s.src) || s.broken {
+		return false
+	}
+	switch c := s.src[s.pos]; {
+	case c == '\n':
+		s.newline = true
+		s.pos++
+	case c == ' ' || c == '\t' || c == '\r':
+		s.pos++
+	case c == '#', c == '/' && s.peek(1) == '/':
+		s.pos = s.lineEnd(s.pos)
+	case c == '/' && s.peek(1) == '*':
+		s.blockComment()
+	case c == '"':
+		s.emit(tokString, s.stringEnd())
+	case c == '<' && s.peek(1) == '<':
+		s.heredoc()
+	case bytes.IndexByte([]byte("=:,{}[]"), c) >= 0:
+		s.punct(c)
+	default:
+		s.wordOrNumber()
+	}
+	return true
+}
+
+func (s *scanner) lineEnd(from int) int {
+	if i := bytes.IndexByte(s.src[from:], '\n'); i >= 0 {
+		return from + i
+	}
+	return len(s.src)
+}
+
+func (s *scanner) blockComment() {
+	i := bytes.Index(s.src[s.pos+2:], []byte("*/"))
+	if i < 0 {
+		s.report.errorf(span{s.pos, s.pos + 2}, "", "the comment is never closed")
+		s.pos = len(s.src)
+		return
+	}
+	end := s.pos + 2 + i + 2
+	s.newline = s.newline || bytes.IndexByte(s.src[s.pos:end], '\n') >= 0
+	s.pos = end
+}
+
+// stringEnd returns the end of the string that begins at pos. A string that is
+// not closed ends with its line, so that what follows is still looked at.
+func (s *scanner) stringEnd() int {
+	braces := 0
+	for i := s.pos + 1; i < len(s.src); i++ {
+		switch c := s.src[i]; {
+		case c == '\\':
+			i++
+		case c == '"' && braces == 0:
+			return i + 1
+		case c == '\n' && braces == 0:
+			return s.unclosedString("")
+		case c == '$' && braces == 0 && !s.json && i+1 < len(s.src) && s.src[i+1] == '{':
+			braces++
+			i++
+		case c == '{' && braces > 0:
+			braces++
+		case c == '}' && braces > 0:
+			braces--
+		}
+	}
+	if braces > 0 {
+		return s.unclosedString(`"${" needs its "}" within the string; a lone one is written \u0024{`)
+	}
+	return s.unclosedString("")
+}
+
+func (s *scanner) unclosedString(hint string) int {
+	end := s.lineEnd(s.pos)
+	s.report.errorf(span{s.pos, end}, hint, "the string is never closed")
+	return end
+}
+
+// heredoc takes <<EOF, lines, EOF. The closing marker may be indented.
+func (s *scanner) heredoc() {
+	first := s.lineEnd(s.pos)
+	marker, _ := heredocMarker(s.src[s.pos:first])
+	if len(marker) == 0 {
+		s.stray(s.pos + 2)
+		return
+	}
+	for line := first + 1; line <= len(s.src); {
+		end := s.lineEnd(line)
+		if bytes.Equal(bytes.TrimSpace(s.src[line:end]), marker) {
+			s.emit(tokHeredoc, end)
+			return
+		}
+		line = end + 1
+	}
+	s.report.errorf(span{s.pos, first}, "end it with a line that holds "+string(marker), "the heredoc is never closed")
+	s.emit(tokHeredoc, len(s.src))
+}
+
+// heredocMarker returns the marker of a heredoc's first line, and whether it
+// is of the indented form.
+func heredocMarker(line []byte) (marker []byte, indented bool) {
+	line = bytes.TrimRight(line[len("<<"):], "\r")
+	line, indented = bytes.CutPrefix(line, []byte("-"))
+	for _, c := range line {
+		if !isWord(rune(c)) || c >= utf8.RuneSelf {
+			return nil, false
+		}
+	}
+	return line, indented
+}
+
+func (s *scanner) punct(c byte) {
+	s.emit(tokPunct, s.pos+1)
+	t := s.tokens[len(s.tokens)-1]
+	switch c {
+	case '{', '[':
+		s.open = append(s.open, t)
+		if len(s.open) > maxDepth {
+			s.report.errorf(t.span, "", "nested more than %d deep", maxDepth)
+			s.broken = true
+		}
+	case '}', ']':
+		s.close(t, c)
+	}
+}
+
+// close matches a closing bracket with the last open one. '{' and '}', like '['
+// and ']', are two code points apart.
+func (s *scanner) close(t token, c byte) {
+	if len(s.open) == 0 {
+		s.report.errorf(t.span, "", "%q closes nothing", c)
+		s.broken = true
+		return
+	}
+	last := s.open[len(s.open)-1]
+	if s.src[last.start] != c-2 {
+		s.report.errorf(last.span, "", "%q is never closed", s.src[last.start])
+		s.report.errorf(t.span, "", "%q does not close it", c)
+		s.open, s.broken = nil, true
+		return
+	}
+	s.open = s.open[:len(s.open)-1]
+}
+
+func isWord(r rune) bool {
+	return r == '_' || r == '-' || r == '.' || unicode.IsLetter(r) || unicode.IsDigit(r)
+}
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
+
+// wordOrNumber takes an identifier or a number. Where a value should stand,
+// anything else up to the end of the line is what somebody forgot to quote.
+func (s *scanner) wordOrNumber() {
+	end := s.pos
+	for end < len(s.src) {
+		r, n := utf8.DecodeRune(s.src[end:])
+		if !isWord(r) {
+			break
+		}
+		end += n
+	}
+	c := s.src[s.pos]
+	number := isDigit(c) || c == '-' && isDigit(s.peek(1))
+	if number && end < len(s.src) && s.src[end] == '+' { // 1e+5
+		end++
+		for end < len(s.src) && isDigit(s.src[end]) {
+			end++
+		}
+	}
+	if s.valueExpected() && !(s.delimited(end) && (number || isKeyword(s.src[s.pos:end]))) {
+		s.bare()
+		return
+	}
+	switch {
+	case number:
+		s.emit(tokNumber, end)
+	case end > s.pos && c != '-' && c != '.':
+		s.emit(tokWord, end)
+	default:
+		_, n := utf8.DecodeRune(s.src[s.pos:])
+		s.stray(s.pos + max(n, end-s.pos))
+	}
+}
+
+func isKeyword(word []byte) bool {
+	switch string(word) {
+	case "true", "false", "null":
+		return true
+	}
+	return false
+}
+
+// valueExpected reports whether a value should stand here, on this line.
+func (s *scanner) valueExpected() bool {
+	if len(s.tokens) == 0 {
+		return false
+	}
+	last := s.tokens[len(s.tokens)-1]
+	if last.kind != tokPunct {
+		return false
+	}
+	switch s.src[last.start] {
+	case '=', ':':
+		return !s.newline
+	case '[', ',':
+		return s.inList()
+	}
+	return false
+}
+
+func (s *scanner) inList() bool {
+	return len(s.open) > 0 && s.src[s.open[len(s.open)-1].start] == '['
+}
+
+// delimited reports whether nothing is glued to a value that ends at end.
+func (s *scanner) delimited(end int) bool {
+	return end >= len(s.src) || bytes.IndexByte([]byte(" \t\r\n,}]#/\"[{"), s.src[end]) >= 0
+}
+
+// bare takes the rest of the line, up to a comment or a closing bracket; in a
+// list, up to the end of the element.
+func (s *scanner) bare() {
+	stops := "\n}"
+	if s.inList() {
+		stops = "\n},]"
+	}
+	end := s.pos + 1
+	for end < len(s.src) && bytes.IndexByte([]byte(stops), s.src[end]) < 0 && !s.commentAt(end) {
+		end++
+	}
+	if text := bytes.TrimRight(s.src[s.pos:end], " \t\r"); len(text) > 0 {
+		end = s.pos + len(text)
+	}
+	s.emit(tokBare, end)
+}
+
+func (s *scanner) commentAt(i int) bool {
+	if s.src[i-1] != ' ' && s.src[i-1] != '\t' {
+		return false
+	}
+	return s.src[i] == '#' || bytes.HasPrefix(s.src[i:], []byte("//")) || bytes.HasPrefix(s.src[i:], []byte("/*"))
+}
+
+// stray reports what can stand nowhere, and passes over it.
+func (s *scanner) stray(end int) {
+	sp := span{s.pos, end}
+	text := s.src[s.pos:end]
+	switch {
+	case text[0] == '\'':
+		s.report.errorf(sp, "strings stand in double quotes", "unexpected single quote")
+	case !utf8.Valid(text):
+		s.report.errorf(sp, "save the file as UTF-8", "the file is not valid UTF-8")
+	default:
+		s.report.errorf(sp, "", "unexpected %q", text)
+	}
+	s.pos = end
+}

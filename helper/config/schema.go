@@ -1,0 +1,257 @@
+package config
+
+import (
+	"strings"
+)
+
+// A block is one kind of block: its keys, and the rules that span them. There
+// is one table a kind, in native.go, output.go, target.go and dropin.go; it
+// drives reading, errors, suggestions, documentation and printing.
+type block struct {
+	// name is what the block is called in messages: "process".
+	name string
+	// label is the block's label, for blocks that have one: output "/run/tls".
+	label                   *string
+	labelWant, labelExample string // "a directory", "/run/tls"
+
+	fields []field
+	// check applies the rules that span keys, after they have been read.
+	check func(d *decoder, at places)
+}
+
+// A field is one key of a block.
+type field struct {
+	key   string
+	doc   string // one line, without a full stop
+	value value
+	// flat marks a key of the drop-in dialect: its case does not matter, and
+	// when it is given twice the last one wins.
+	flat bool
+}
+
+// A value reads what stands behind a key into the place it was made for, and
+// prints it.
+type value interface {
+	read(d *decoder, it *item)
+	// print writes the key unless the value is the default.
+	print(p *printer, f field)
+}
+
+// places are where the keys of a block stand.
+type places struct {
+	block span // its label, or else its name
+	keys  map[string]span
+}
+
+// has reports whether the file has the key.
+func (p places) has(key string) bool {
+	_, ok := p.keys[key]
+	return ok
+}
+
+// of returns the place of the first of the keys that the file has, or else that
+// of the block.
+func (p places) of(keys ...string) span {
+	for _, key := range keys {
+		if sp, ok := p.keys[key]; ok {
+			return sp
+		}
+	}
+	return p.block
+}
+
+// decoder reads a tree into the places that tables name.
+type decoder struct {
+	*reporter
+	goos  string
+	key   string          // the key being read, for messages
+	files []namedFile     // of the output being read
+	taken map[string]span // directories and names of hooks, which must differ
+}
+
+// complain reports an error about the value of the key being read.
+func (d *decoder) complain(n *node, hint, format string, args ...any) {
+	d.errorf(n.span, hint, d.key+": "+format, args...)
+}
+
+// read reads an object by its table.
+func (d *decoder) read(object *node, at span, b *block) {
+	where := places{at, map[string]span{}}
+	for _, it := range object.items {
+		if it.value.kind == nodeNull {
+			continue // JSON's way not to give a key
+		}
+		f := b.field(it.key)
+		if f == nil {
+			d.unknown(it, b)
+			continue
+		}
+		if first, twice := where.keys[f.key]; twice && !f.flat && !repeatable(f.value) {
+			d.errorf(it.at, "", "%s is given twice, first in line %d", f.key, d.line(first))
+			continue
+		}
+		where.keys[f.key] = it.at
+		d.key = f.key
+		f.value.read(d, it)
+	}
+	if b.check != nil {
+		b.check(d, where)
+	}
+}
+
+// take notes what must be there only once, and complains if it already is.
+func (d *decoder) take(kind, name string, at span) {
+	key := kind + " " + name
+	if first, twice := d.taken[key]; twice {
+		d.errorf(at, "", "%s is there twice, first in line %d", kind+" "+quote(name), d.line(first))
+		return
+	}
+	d.taken[key] = at
+}
+
+// line is the number of the line that a place begins in.
+func (d *decoder) line(sp span) int {
+	return strings.Count(string(d.src[:max(sp.start, 0)]), "\n") + 1
+}
+
+func (b *block) field(key string) *field {
+	for i, f := range b.fields {
+		if f.key == key || f.flat && strings.EqualFold(f.key, key) {
+			return &b.fields[i]
+		}
+	}
+	return nil
+}
+
+// unknown reports a key that the block does not have.
+func (d *decoder) unknown(it *item, b *block) {
+	where := ""
+	if b.name != "" {
+		where = " in " + b.name
+	}
+	d.errorf(it.at, suggest(it.key, b), "unknown key %q%s", it.key, where)
+}
+
+// An instance is one block of a kind: its label, if it has one, and what stands
+// between its braces.
+type instance struct {
+	label  label
+	at     span
+	object *node
+}
+
+// instances returns the blocks that an item holds. In JSON, and in an
+// assignment, a list holds several and labels are keys:
+//
+//	hook "a" { }    hook = { "a" = { } }    "hook": [{"a": {}}]
+func (d *decoder) instances(it *item, b *block) []instance {
+	if it.value.kind == nodeList {
+		var all []instance
+		for _, elem := range it.value.elems {
+			all = append(all, d.instances(&item{key: it.key, at: elem.span, value: elem}, b)...)
+		}
+		return all
+	}
+	if it.value.kind != nodeObject {
+		d.complain(it.value, "write "+b.example(), "this is a block, not %s", it.value.describe())
+		return nil
+	}
+	if b.label == nil {
+		if len(it.labels) > 0 {
+			d.errorf(it.labels[0].span, "write "+b.example(), "%s has no label", it.key)
+		}
+		return []instance{{at: it.at, object: it.value}}
+	}
+	switch len(it.labels) {
+	case 1:
+		return []instance{{it.labels[0], it.at, it.value}}
+	case 0:
+		return d.labelled(it, b)
+	}
+	d.errorf(it.labels[1].span, "write "+b.example(), "%s has one label, %s", it.key, b.labelWant)
+	return nil
+}
+
+// labelled returns the blocks of an object whose keys are the labels.
+func (d *decoder) labelled(it *item, b *block) []instance {
+	var all []instance
+	for _, sub := range it.value.items {
+		if sub.value.kind != nodeObject {
+			all = nil
+			break
+		}
+		all = append(all, instance{label{sub.at, sub.key}, sub.at, sub.value})
+	}
+	if all == nil {
+		d.errorf(it.at, "write "+b.example(), "%s needs %s as its label", it.key, b.labelWant)
+	}
+	return all
+}
+
+// example shows how a block is written.
+func (b *block) example() string {
+	if b.label != nil {
+		return b.name + ` "` + b.labelExample + `" { … }`
+	}
+	return b.name + " { … }"
+}
+
+// one is a block that is given at most once: *dst stays nil until it is.
+type one[T any] struct {
+	dst   **T
+	table func(*T) *block
+}
+
+func (v one[T]) read(d *decoder, it *item) {
+	dst := *v.dst
+	if dst == nil {
+		dst = new(T)
+	}
+	b := v.table(dst)
+	for i, in := range d.instances(it, b) {
+		if i > 0 {
+			d.errorf(in.at, "", "%s is given twice", it.key)
+			return
+		}
+		*v.dst = dst
+		d.read(in.object, in.at, b)
+	}
+}
+
+func (v one[T]) print(p *printer, f field) {
+	if *v.dst != nil {
+		p.block(f.doc, v.table(*v.dst))
+	}
+}
+
+// many is a block that may be given again and again.
+type many[T any] struct {
+	dst   *[]T
+	table func(*T) *block
+}
+
+func (v many[T]) read(d *decoder, it *item) {
+	for _, in := range d.instances(it, v.table(new(T))) {
+		var dst T
+		b := v.table(&dst)
+		if b.label != nil {
+			*b.label = in.label.text
+			in.at = in.label.span
+		}
+		d.read(in.object, in.at, b)
+		*v.dst = append(*v.dst, dst)
+	}
+}
+
+func (v many[T]) print(p *printer, f field) {
+	for i := range *v.dst {
+		p.block(f.doc, v.table(&(*v.dst)[i]))
+	}
+}
+
+func (many[T]) repeats() {}
+
+func repeatable(v value) bool {
+	_, ok := v.(interface{ repeats() })
+	return ok
+}
