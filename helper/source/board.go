@@ -146,6 +146,7 @@ func (b *board) good(k key, store func(*snapshot.Snapshot)) {
 	if r == nil {
 		return // not needed any more
 	}
+	worth := r.LastSuccess.IsZero() || r.LastError != nil
 	r.LastSuccess = time.Now()
 	r.LastError, r.Code, r.Reason = nil, codes.OK, ""
 	r.DeniedSince, r.Revoked = time.Time{}, time.Time{}
@@ -155,7 +156,7 @@ func (b *board) good(k key, store func(*snapshot.Snapshot)) {
 	}
 	b.completed()
 	changed := r.enter(StateStreaming)
-	if changed {
+	if changed && worth {
 		b.log.Info("receiving", r.attrs()...)
 	}
 	if changed || store != nil {

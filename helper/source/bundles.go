@@ -38,14 +38,15 @@ func parseBundles[B any](in map[string][]byte, prev *bundleSet[B], parse func(sp
 	if prev == nil {
 		prev = &bundleSet[B]{}
 	}
+	if prev.holds(in) {
+		return prev, nil
+	}
 	next := &bundleSet[B]{entries: make(map[string]bundleEntry[B], len(in))}
-	same := len(in) == len(prev.entries)
 	for key, raw := range in {
 		if e, ok := prev.entries[key]; ok && bytes.Equal(e.raw, raw) {
 			next.entries[key] = e
 			continue
 		}
-		same = false
 		td, err := spiffeid.TrustDomainFromString(key)
 		if err != nil {
 			return nil, reject(ReasonGarbage, "bundle of %.300q: %w", key, err)
@@ -56,13 +57,23 @@ func parseBundles[B any](in map[string][]byte, prev *bundleSet[B], parse func(sp
 		}
 		next.entries[key] = bundleEntry[B]{raw: raw, trustDomain: td, bundle: b}
 	}
-	if same {
-		return prev, nil
-	}
 	if err := next.sort(); err != nil {
 		return nil, err
 	}
 	return next, nil
+}
+
+// holds reports whether the set was parsed from exactly in.
+func (s *bundleSet[B]) holds(in map[string][]byte) bool {
+	if len(in) != len(s.entries) {
+		return false
+	}
+	for key, raw := range in {
+		if e, ok := s.entries[key]; !ok || !bytes.Equal(e.raw, raw) {
+			return false
+		}
+	}
+	return true
 }
 
 // sort fills in sorted. Two keys that name one trust domain contradict each

@@ -78,9 +78,9 @@ func (c *connection) establish(ctx context.Context) *link {
 		if ctx.Err() != nil {
 			return nil
 		}
-		c.board.disconnected(err)
-		wait, ok := rush.next(time.Now())
-		if !ok {
+		wait, rushing := rush.next(time.Now())
+		if !rushing {
+			c.board.disconnected(err)
 			wait = c.retry.failed(transient, time.Now())
 		}
 		if c.pause(ctx, wait) {
@@ -167,8 +167,8 @@ func (c *connection) replace(ctx context.Context) *link {
 		if err == nil {
 			return l
 		}
-		wait, ok := rush.next(time.Now())
-		if !ok || ctx.Err() != nil {
+		wait, rushing := rush.next(time.Now())
+		if !rushing || ctx.Err() != nil {
 			return nil
 		}
 		c.pause(ctx, wait)

@@ -26,9 +26,9 @@ const (
 	// handshakeTimeout bounds connecting, up to the server's first frame.
 	handshakeTimeout = 10 * time.Second
 	// A ping after pingAfter without traffic finds a server that is connected
-	// but dead. Servers answer more than one in five minutes by hanging up,
-	// unless they are configured otherwise; a dead process on this host is
-	// noticed at once anyway.
+	// over TCP but dead. Servers answer more than one in five minutes by
+	// hanging up, unless they are configured otherwise. Over a Unix socket none
+	// is needed: the kernel tells when the other side dies.
 	pingAfter   = 6 * time.Minute
 	pingTimeout = 20 * time.Second
 )
@@ -83,7 +83,7 @@ func (d grpcDialer) dial(ctx context.Context) (*link, error) {
 		return nil, err
 	}
 	tc := &trackedConn{Conn: conn, gone: make(chan struct{})}
-	cc, err := grpc.NewClient("passthrough:///workload-api", clientOptions(tc)...)
+	cc, err := grpc.NewClient("passthrough:///workload-api", d.options(tc)...)
 	if err != nil {
 		conn.Close()
 		return nil, fmt.Errorf("grpc client: %w", err)
@@ -98,20 +98,23 @@ func (d grpcDialer) dial(ctx context.Context) (*link, error) {
 	return l, nil
 }
 
-func clientOptions(conn *trackedConn) []grpc.DialOption {
-	return []grpc.DialOption{
+func (d grpcDialer) options(conn *trackedConn) []grpc.DialOption {
+	options := []grpc.DialOption{
 		grpc.WithTransportCredentials(insecure.NewCredentials()), // Workload Endpoint 3: no TLS
 		grpc.WithContextDialer(conn.dialOnce),
 		grpc.WithAuthority("localhost"),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage)),
 		grpc.WithInitialWindowSize(flowWindow),
 		grpc.WithInitialConnWindowSize(flowWindow),
-		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: pingAfter, Timeout: pingTimeout}),
 		grpc.WithIdleTimeout(0),
 		grpc.WithDisableRetry(),
 		grpc.WithDisableServiceConfig(),
 		grpc.WithDisableHealthCheck(),
 	}
+	if d.address.network == "tcp" {
+		options = append(options, grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: pingAfter, Timeout: pingTimeout}))
+	}
+	return options
 }
 
 // handshake waits for the server's first frame.

@@ -29,8 +29,10 @@ func explainConnection(c Connection, address string) string {
 	path := strings.TrimPrefix(address, "unix://")
 	err := c.LastError
 	switch {
+	case err == nil && c.Attempts > 0:
+		return "connecting takes long: whoever listens there hangs, or does not speak gRPC"
 	case err == nil:
-		return "no connection yet"
+		return "not contacted yet"
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Sprintf("no socket at %s: start the agent that provides it (a SPIRE agent, or the CSI driver's volume), or correct the address", path)
 	case errors.Is(err, fs.ErrPermission):

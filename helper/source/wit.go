@@ -2,6 +2,10 @@ package source
 
 import (
 	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"errors"
 	"slices"
 	"time"
 
@@ -77,14 +81,9 @@ func parseWITSVID(in *workload.WITSVID, now time.Time) (*witsvid.SVID, error) {
 	case svid.ID != id:
 		return nil, reject(ReasonIDMismatch, "WIT-SVID of %s announced as %s", svid.ID, id)
 	}
-	// What the parser says of a private key is not for logs.
-	var jwk jose.JSONWebKey
-	if err := jwk.UnmarshalJSON([]byte(in.GetWitSvidKey())); err != nil {
-		return nil, reject(ReasonGarbage, "WIT-SVID of %s: its private key is not a JWK", id)
-	}
-	key, ok := jwk.Key.(crypto.Signer)
-	if !ok {
-		return nil, reject(ReasonGarbage, "WIT-SVID of %s: its private key is a JWK of another kind", id)
+	key, err := parsePrivateJWK(in.GetWitSvidKey())
+	if err != nil {
+		return nil, reject(ReasonGarbage, "WIT-SVID of %s: its private key %w", id, err)
 	}
 	if !publicKeysEqual(key.Public(), svid.PublicKey) {
 		return nil, reject(ReasonKeyMismatch, "WIT-SVID of %s: its private key is not the one that the token is bound to", id)
@@ -92,4 +91,32 @@ func parseWITSVID(in *workload.WITSVID, now time.Time) (*witsvid.SVID, error) {
 	svid.PrivateKey = key
 	svid.Hint = in.GetHint()
 	return svid, nil
+}
+
+var errNoPrivateJWK = errors.New("is not a private JWK of type EC, RSA or OKP")
+
+// parsePrivateJWK parses a private key. A JWK holds both halves of the pair and
+// nothing makes them agree, so the public half is computed anew. What a parser
+// says of a private key is not for logs.
+func parsePrivateJWK(raw string) (crypto.Signer, error) {
+	var jwk jose.JSONWebKey
+	if err := jwk.UnmarshalJSON([]byte(raw)); err != nil {
+		return nil, errNoPrivateJWK
+	}
+	agree := false
+	switch key := jwk.Key.(type) {
+	case *ecdsa.PrivateKey:
+		if d, err := key.Bytes(); err == nil {
+			again, err := ecdsa.ParseRawPrivateKey(key.Curve, d)
+			agree = err == nil && again.PublicKey.Equal(&key.PublicKey)
+		}
+	case *rsa.PrivateKey:
+		agree = key.Validate() == nil
+	case ed25519.PrivateKey:
+		agree = len(key) == ed25519.PrivateKeySize && ed25519.NewKeyFromSeed(key.Seed()).Equal(key)
+	}
+	if signer, ok := jwk.Key.(crypto.Signer); ok && agree {
+		return signer, nil
+	}
+	return nil, errNoPrivateJWK
 }

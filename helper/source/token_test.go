@@ -1,0 +1,275 @@
+package source
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/spiffe/go-spiffe/v2/proto/spiffe/workload"
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+	"github.com/svidhelper/svidhelper/helper/devapi"
+	"github.com/svidhelper/svidhelper/helper/snapshot"
+)
+
+func jwtRequest(hint string, audience ...string) snapshot.JWTRequest {
+	return snapshot.NewJWTRequest(audience, spiffeid.ID{}, hint)
+}
+
+func issueJWT(t testing.TB, a *devapi.Authority, id devapi.Identity, from, to time.Time, audience ...string) *workload.JWTSVID {
+	t.Helper()
+	svid, err := a.IssueJWTSVID(id, audience, from, to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return svid
+}
+
+func TestJWTRefusedWithReason(t *testing.T) {
+	a, now := newAuthority(t, "example.org"), time.Now()
+	id := devapi.Identity{ID: testID}
+	issue := func(from, to time.Duration, audience ...string) *workload.JWTSVID {
+		return issueJWT(t, a, id, now.Add(from), now.Add(to), audience...)
+	}
+	edit := func(f func(*workload.JWTSVID)) *workload.JWTSVID {
+		s := issue(0, time.Hour, "a")
+		f(s)
+		return s
+	}
+	hinted := func(hint string) *workload.JWTSVID { return edit(func(s *workload.JWTSVID) { s.Hint = hint }) }
+	for name, tt := range map[string]struct {
+		req  snapshot.JWTRequest
+		svid *workload.JWTSVID
+		want Reason
+	}{
+		"none":                     {jwtRequest("", "a"), nil, ReasonNoSVIDs},
+		"garbage":                  {jwtRequest("", "a"), edit(func(s *workload.JWTSVID) { s.Svid = "gar.ba.ge" }), ReasonGarbage},
+		"empty":                    {jwtRequest("", "a"), edit(func(s *workload.JWTSVID) { s.Svid = "" }), ReasonGarbage},
+		"expired":                  {jwtRequest("", "a"), issue(-time.Hour, -2*time.Minute, "a"), ReasonExpired},
+		"expired within leeway":    {jwtRequest("", "a"), issue(-time.Hour, -2*time.Second, "a"), ReasonExpired},
+		"issued in five minutes":   {jwtRequest("", "a"), issue(5*time.Minute, time.Hour, "a"), ReasonNotYetValid},
+		"another audience":         {jwtRequest("", "a"), issue(0, time.Hour, "b"), ReasonAudience},
+		"one audience of two":      {jwtRequest("", "a", "b"), issue(0, time.Hour, "a"), ReasonAudience},
+		"another SPIFFE ID":        {jwtRequest("", "a"), edit(func(s *workload.JWTSVID) { s.SpiffeId += "/x" }), ReasonIDMismatch},
+		"another trust domain":     {jwtRequest("", "a"), edit(func(s *workload.JWTSVID) { s.SpiffeId = "spiffe://evil.test/web" }), ReasonForeignTrustDomain},
+		"no SPIFFE ID":             {jwtRequest("", "a"), edit(func(s *workload.JWTSVID) { s.SpiffeId = "" }), ReasonGarbage},
+		"wanted hint is missing":   {jwtRequest("wanted", "a"), hinted("other"), ReasonHint},
+		"hint of 1025 bytes":       {jwtRequest("", "a"), hinted(strings.Repeat("h", 1025)), ReasonHint},
+		"not the wanted SPIFFE ID": {snapshot.NewJWTRequest([]string{"a"}, spiffeid.RequireFromString("spiffe://example.org/db"), ""), issue(0, time.Hour, "a"), ReasonIDMismatch},
+	} {
+		t.Run(name, func(t *testing.T) {
+			resp := &workload.JWTSVIDResponse{}
+			if tt.svid != nil {
+				resp.Svids = append(resp.Svids, tt.svid)
+			}
+			svid, err := parseJWT(resp, tt.req, nil, time.Now())
+			wantReason(t, err, tt.want)
+			if svid != nil {
+				t.Error("a refused token was returned")
+			}
+			if tt.svid != nil && tt.svid.Svid != "" && err != nil && strings.Contains(err.Error(), tt.svid.Svid) {
+				t.Error("the error quotes the token")
+			}
+		})
+	}
+}
+
+func TestJWTSelection(t *testing.T) {
+	a, now := newAuthority(t, "example.org"), time.Now()
+	id := func(path, hint string) *workload.JWTSVID {
+		return issueJWT(t, a, devapi.Identity{ID: spiffeid.RequireFromPath(testTD, path), Hint: hint}, now, now.Add(time.Hour), "a")
+	}
+	garbage := &workload.JWTSVID{SpiffeId: "spiffe://example.org/x", Svid: "x", Hint: "broken"}
+	resp := &workload.JWTSVIDResponse{Svids: []*workload.JWTSVID{
+		id("/hinted", "internal"), garbage, id("/plain", ""), id("/second", "internal"), id("/external", "external"),
+	}}
+	for name, tt := range map[string]struct {
+		req  snapshot.JWTRequest
+		want string
+	}{
+		"nothing asked: the first":   {jwtRequest("", "a"), "/hinted"},
+		"hint: the first that has":   {jwtRequest("internal", "a"), "/hinted"},
+		"hint, not the first":        {jwtRequest("external", "a"), "/external"},
+		"SPIFFE ID among hinted":     {snapshot.NewJWTRequest([]string{"a"}, spiffeid.RequireFromString("spiffe://example.org/plain"), ""), "/plain"},
+		"SPIFFE ID and hint, agreed": {snapshot.NewJWTRequest([]string{"a"}, spiffeid.RequireFromString("spiffe://example.org/external"), "external"), "/external"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			svid, err := parseJWT(resp, tt.req, nil, now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if svid.ID.Path() != tt.want {
+				t.Errorf("got %s, want %s", svid.ID.Path(), tt.want)
+			}
+			again, err := parseJWT(clone(resp), tt.req, svid, now)
+			if err != nil || again != svid {
+				t.Errorf("the same token again: %p, %v; want %p itself", again, err, svid)
+			}
+		})
+	}
+}
+
+func issueWIT(t testing.TB, a *devapi.Authority, id devapi.Identity, from, to time.Time) *workload.WITSVID {
+	t.Helper()
+	svid, err := a.IssueWITSVID(id, from, to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return svid
+}
+
+func TestWITRefusedWithReason(t *testing.T) {
+	a, now := newAuthority(t, "example.org"), time.Now()
+	id := devapi.Identity{ID: testID}
+	good, other := issueWIT(t, a, id, now, now.Add(time.Hour)), issueWIT(t, a, id, now, now.Add(time.Hour))
+	jwt := issueJWT(t, a, id, now, now.Add(time.Hour), "a")
+	edit := func(f func(*workload.WITSVID)) *workload.WITSVID {
+		s := clone(good)
+		f(s)
+		return s
+	}
+	for name, tt := range map[string]struct {
+		svid *workload.WITSVID
+		want Reason
+	}{
+		"none":                  {nil, ReasonNoSVIDs},
+		"garbage token":         {edit(func(s *workload.WITSVID) { s.WitSvid = "gar.ba.ge" }), ReasonGarbage},
+		"a JWT-SVID":            {edit(func(s *workload.WITSVID) { s.WitSvid = jwt.Svid }), ReasonInvalidSVID},
+		"no key":                {edit(func(s *workload.WITSVID) { s.WitSvidKey = "" }), ReasonGarbage},
+		"garbage key":           {edit(func(s *workload.WITSVID) { s.WitSvidKey = "{" }), ReasonGarbage},
+		"symmetric key":         {edit(func(s *workload.WITSVID) { s.WitSvidKey = `{"kty":"oct","k":"AAAA"}` }), ReasonGarbage},
+		"public key":            {edit(func(s *workload.WITSVID) { s.WitSvidKey = publicHalf(t, s.WitSvidKey) }), ReasonGarbage},
+		"another token's key":   {edit(func(s *workload.WITSVID) { s.WitSvidKey = other.WitSvidKey }), ReasonKeyMismatch},
+		"halves of two keys":    {edit(func(s *workload.WITSVID) { s.WitSvidKey = chimera(t, s.WitSvidKey, other.WitSvidKey) }), ReasonGarbage},
+		"expired":               {issueWIT(t, a, id, now.Add(-time.Hour), now.Add(-2*time.Minute)), ReasonExpired},
+		"expired within leeway": {issueWIT(t, a, id, now.Add(-time.Hour), now.Add(-2*time.Second)), ReasonExpired},
+		"another SPIFFE ID":     {edit(func(s *workload.WITSVID) { s.SpiffeId += "/x" }), ReasonIDMismatch},
+		"another trust domain":  {edit(func(s *workload.WITSVID) { s.SpiffeId = "spiffe://evil.test/web" }), ReasonForeignTrustDomain},
+		"hint of 1025 bytes":    {edit(func(s *workload.WITSVID) { s.Hint = strings.Repeat("h", 1025) }), ReasonHint},
+	} {
+		t.Run(name, func(t *testing.T) {
+			resp := &workload.WITSVIDResponse{}
+			if tt.svid != nil {
+				resp.Svids = append(resp.Svids, tt.svid)
+			}
+			_, err := parseWIT(resp, nil, time.Now())
+			wantReason(t, err, tt.want)
+		})
+	}
+
+	part, err := parseWIT(&workload.WITSVIDResponse{Svids: []*workload.WITSVID{clone(good)}}, nil, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if part.out.SVIDs[0].PrivateKey == nil {
+		t.Error("no private key")
+	}
+	same, err := parseWIT(&workload.WITSVIDResponse{Svids: []*workload.WITSVID{clone(good)}}, part, now)
+	if err != nil || same != part {
+		t.Errorf("the same answer again: %p, %v; want %p itself", same, err, part)
+	}
+	_, err = parseWIT(&workload.WITSVIDResponse{Svids: []*workload.WITSVID{clone(good)}}, part, now.Add(2*time.Hour))
+	wantReason(t, err, ReasonExpired)
+}
+
+func publicHalf(t *testing.T, private string) string {
+	t.Helper()
+	var k jose.JSONWebKey
+	if err := k.UnmarshalJSON([]byte(private)); err != nil {
+		t.Fatal(err)
+	}
+	public := k.Public()
+	return string(must(public.MarshalJSON()))
+}
+
+// chimera returns a JWK with the public half of one key and the private half of
+// another.
+func chimera(t *testing.T, public, private string) string {
+	t.Helper()
+	member := func(jwk string) string { return between(jwk, `"d":"`, `"`) }
+	if member(public) == "" || member(private) == "" {
+		t.Fatal("no private half")
+	}
+	return strings.Replace(public, member(public), member(private), 1)
+}
+
+func between(s, begin, end string) string {
+	_, s, _ = strings.Cut(s, begin)
+	s, _, _ = strings.Cut(s, end)
+	return s
+}
+
+func TestBundlesRefusedWithReason(t *testing.T) {
+	a := newAuthority(t, "example.org")
+	api, err := devapi.New(devapi.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer api.Close()
+	good := must(must(api.JWTBundles().GetJWTBundleForTrustDomain(testTD)).Marshal())
+	private := issueWIT(t, a, devapi.Identity{ID: testID}, time.Now(), time.Now().Add(time.Hour)).WitSvidKey
+	withKID := func(jwk string) string { return strings.Replace(jwk, "{", `{"kid":"k",`, 1) }
+	for name, tt := range map[string]struct {
+		bundles map[string][]byte
+		want    Reason // empty: good
+	}{
+		"good":            {map[string][]byte{"spiffe://example.org": good}, ""},
+		"no keys at all":  {map[string][]byte{"spiffe://example.org": []byte(`{"keys":[]}`)}, ""},
+		"none":            {nil, ReasonNoBundle},
+		"no trust domain": {map[string][]byte{"": good}, ReasonGarbage},
+		"two of one":      {map[string][]byte{"spiffe://example.org": good, "example.org": good}, ReasonGarbage},
+		"garbage":         {map[string][]byte{"spiffe://example.org": []byte("garbage")}, ReasonGarbage},
+		"no JWKS":         {map[string][]byte{"spiffe://example.org": []byte("{}")}, ReasonGarbage},
+		"null":            {map[string][]byte{"spiffe://example.org": []byte("null")}, ReasonGarbage},
+		"private key":     {map[string][]byte{"spiffe://example.org": []byte(`{"keys":[` + withKID(private) + `]}`)}, ReasonGarbage},
+		"symmetric key":   {map[string][]byte{"spiffe://example.org": []byte(`{"keys":[{"kty":"oct","kid":"k","k":"AAAA"}]}`)}, ReasonGarbage},
+		"one of two bad":  {map[string][]byte{"spiffe://example.org": good, "spiffe://b.test": nil}, ReasonGarbage},
+	} {
+		t.Run(name, func(t *testing.T) {
+			wit := make(map[string]string)
+			for td, raw := range tt.bundles {
+				wit[td] = string(raw)
+			}
+			part, jwtErr := parseJWTBundles(&workload.JWTBundlesResponse{Bundles: tt.bundles}, nil, time.Now())
+			_, witErr := parseWITBundles(&workload.WITBundlesResponse{Bundles: wit}, nil, time.Now())
+			if tt.want != "" {
+				wantReason(t, jwtErr, tt.want)
+				wantReason(t, witErr, tt.want)
+				return
+			}
+			if jwtErr != nil || witErr != nil {
+				t.Fatal(jwtErr, witErr)
+			}
+			again := map[string][]byte{"spiffe://example.org": bytes.Clone(tt.bundles["spiffe://example.org"])}
+			if same, err := parseJWTBundles(&workload.JWTBundlesResponse{Bundles: again}, part, time.Now()); err != nil || same != part {
+				t.Errorf("the same answer again: %p, %v; want %p itself", same, err, part)
+			}
+		})
+	}
+}
+
+func TestX509BundlesAreKeptOneByOne(t *testing.T) {
+	a, b := newAuthority(t, "a.test").X509Authority().Raw, newAuthority(t, "b.test").X509Authority().Raw
+	answer := func(b []byte) *workload.X509BundlesResponse {
+		return &workload.X509BundlesResponse{Bundles: map[string][]byte{"spiffe://a.test": bytes.Clone(a), "spiffe://b.test": bytes.Clone(b)}}
+	}
+	first, err := parseX509Bundles(answer(b), nil, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if same, err := parseX509Bundles(answer(b), first, time.Now()); err != nil || same != first {
+		t.Errorf("the same answer again: %p, %v; want %p itself", same, err, first)
+	}
+	second, err := parseX509Bundles(answer(newAuthority(t, "b.test").X509Authority().Raw), first, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if second.out.Bundles[0] != first.out.Bundles[0] || second.out.Bundles[1] == first.out.Bundles[1] {
+		t.Error("of two bundles exactly the second is new")
+	}
+	_, err = parseX509Bundles(&workload.X509BundlesResponse{}, first, time.Now())
+	wantReason(t, err, ReasonNoBundle)
+	_, err = parseX509Bundles(&workload.X509BundlesResponse{Bundles: map[string][]byte{"spiffe://a.test": nil}}, first, time.Now())
+	wantReason(t, err, ReasonNoBundle)
+}
