@@ -1,0 +1,70 @@
+package main
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/svidhelper/svidhelper/"
+
+// TestImports holds the borders between the parts: there is one way through,
+// and nobody takes a short cut. The reason stands with each rule, for whoever
+// is stopped by it.
+func TestImports(t *testing.T) {
+	rules := []struct{ from, to, why string }{
+		{"writer", "supervisor", "the writer knows no process"},
+		{"writer", "helper/source", "the writer takes snapshots, wherever they come from"},
+		{"writer", "helper/config", "configuration is in the writer's terms, not the other way round"},
+		{"supervisor", "writer", "the supervisor knows no files"},
+		{"supervisor", "helper/", "the supervisor knows no SPIFFE"},
+		{"supervisor", "github.com/spiffe/", "the supervisor knows no SPIFFE"},
+		{"helper/source", "writer", "the source never waits for a disk"},
+		{"helper/source", "supervisor", "the source never waits for a process"},
+		{"helper/snapshot", "helper/source", "a snapshot does not know where it comes from"},
+		{"helper/devapi", "helper/", "the tests' Workload API must not share the code that it tests"},
+		{"helper/proof", "writer", "a proof looks from outside, at what is served"},
+		{"helper/health", "helper/source", "health sees copies of the others' status"},
+		{"helper/health", "writer", "health sees copies of the others' status"},
+		{"helper/health", "supervisor", "health sees copies of the others' status"},
+	}
+	deps := dependencies(t)
+	for _, r := range rules {
+		for pkg, imports := range deps {
+			if pkg != module+r.from {
+				continue
+			}
+			for _, imported := range imports {
+				if hit := strings.TrimPrefix(imported, module); imported != pkg && strings.HasPrefix(hit, r.to) {
+					t.Errorf("%s depends on %s: %s", r.from, hit, r.why)
+				}
+			}
+		}
+	}
+	for pkg, imports := range deps {
+		for _, imported := range imports {
+			if strings.HasPrefix(imported, "testing") && pkg != imported {
+				t.Errorf("%s depends on %s: tests stay out of the product", pkg, imported)
+			}
+		}
+	}
+}
+
+// dependencies maps each of our packages to all that it depends on, tests left
+// out.
+func dependencies(t *testing.T) map[string][]string {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Deps " "}}`, "../../...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	deps := map[string][]string{}
+	for line := range strings.Lines(string(out)) {
+		fields := strings.Fields(line)
+		deps[fields[0]] = fields[1:]
+	}
+	if len(deps) < 10 {
+		t.Fatalf("go list found %d packages only", len(deps))
+	}
+	return deps
+}

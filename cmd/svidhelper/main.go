@@ -1,0 +1,140 @@
+// Command svidhelper keeps X.509-SVIDs, JWT-SVIDs and bundles of the SPIFFE
+// Workload API fresh on disk, runs a process on top of them, and makes every
+// rotation reach it.
+//
+// This package has one file a subcommand: flags in, exit code out. What they do
+// is in the package helper.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/svidhelper/svidhelper/supervisor"
+)
+
+// Exit codes of our own; a process's own status takes their place when there is
+// one.
+const (
+	exitOK      = 0
+	exitFailure = 1
+	exitUsage   = 2
+)
+
+// A command is one subcommand: arguments in, exit code out.
+type command struct {
+	name, synopsis, does string
+	run                  func(args []string, stdout, stderr io.Writer) int
+}
+
+func commands() []command {
+	return []command{
+		{"run", "[-config F] [-dir D] [-on-rotation SIG] [-- cmd args]", "keep the files fresh and the process told (the default)", runRun},
+		{"fetch", "[-config F] [-dir D] [-timeout 60s] [-- cmd args]", "write everything once, then exit, or become cmd", runFetch},
+		{"config", "check F | print F", "say what is wrong with a configuration, or print its native form", runConfig},
+		{"dev", "[-id ID] [-dns N] [-ttl 1h] [-socket S] [-- cmd args]", "a development Workload API with a throwaway CA", runDev},
+		{"version", "", "print version, commit and Go version", runVersion},
+	}
+}
+
+func main() {
+	os.Exit(dispatch(os.Args, os.Stdout, os.Stderr))
+}
+
+// dispatch runs the subcommand that args name. Arguments that begin with a flag
+// mean run, as does the name spiffe-helper, which has no subcommands.
+func dispatch(args []string, stdout, stderr io.Writer) int {
+	rest := args[1:]
+	if dropIn(args[0]) || len(rest) == 0 || strings.HasPrefix(rest[0], "-") {
+		return runDropIn(rest, stdout, stderr)
+	}
+	name, rest := rest[0], rest[1:]
+	for _, c := range commands() {
+		if c.name == name {
+			return c.run(rest, stdout, stderr)
+		}
+	}
+	if name == "help" {
+		usage(stdout)
+		return exitOK
+	}
+	fmt.Fprintf(stderr, "svidhelper: unknown command %q\n", name)
+	usage(stderr)
+	return exitUsage
+}
+
+// dropIn reports whether the program was called by the name of the program
+// whose place it can take.
+func dropIn(argv0 string) bool {
+	return strings.TrimSuffix(filepath.Base(argv0), ".exe") == "spiffe-helper"
+}
+
+func usage(w io.Writer) {
+	fmt.Fprint(w, "usage: svidhelper [command] [flags] [-- cmd args]\n\ncommands:\n")
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, c := range commands() {
+		fmt.Fprintf(t, "  %s\t%s\n", c.name, c.does)
+		if c.synopsis != "" {
+			fmt.Fprintf(t, "  \t%s\n", c.synopsis)
+		}
+	}
+	t.Flush()
+	fmt.Fprint(w, "\n\"svidhelper <command> -h\" lists the flags of a command.\n"+
+		"exit status: the process's own, or 128+signal; 126 or 127 when it cannot be\n"+
+		"executed; 1 for a failure of svidhelper's; 2 for wrong flags; 0 otherwise.\n")
+}
+
+// newFlags returns a flag set that prints c's usage to stderr and lets the
+// caller turn an error into an exit code.
+func newFlags(name string, stderr io.Writer) *flag.FlagSet {
+	fs := flag.NewFlagSet(name, flag.ContinueOnError)
+	fs.SetOutput(stderr)
+	fs.Usage = func() {
+		for _, c := range commands() {
+			if c.name == name {
+				fmt.Fprintf(stderr, "usage: svidhelper %s %s\n\n%s\n\n", name, c.synopsis, c.does)
+			}
+		}
+		fs.PrintDefaults()
+	}
+	return fs
+}
+
+// isSet reports whether the command line has the flag.
+func isSet(fs *flag.FlagSet, name string) (set bool) {
+	fs.Visit(func(f *flag.Flag) { set = set || f.Name == name })
+	return set
+}
+
+// flagsExit is the exit code for an error of flag.FlagSet.Parse, which has
+// already been printed.
+func flagsExit(err error) int {
+	if errors.Is(err, flag.ErrHelp) {
+		return exitOK
+	}
+	return exitUsage
+}
+
+// exit prints err as the last line that the user sees, and returns the exit
+// code that belongs to it.
+func exit(err error, stderr io.Writer) int {
+	var ended *supervisor.ExitError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &ended):
+		if ended.Err != nil {
+			fmt.Fprintln(stderr, "svidhelper:", err)
+		}
+		return ended.Code
+	default:
+		fmt.Fprintln(stderr, "svidhelper:", err)
+		return exitFailure
+	}
+}

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"slices"
+
+	"github.com/svidhelper/svidhelper/helper/config"
+)
+
+// Where the Workload API is unless something says otherwise.
+const (
+	addressVariable = "SPIFFE_ENDPOINT_SOCKET" // SPIFFE Workload Endpoint 4
+	defaultAddress  = "/tmp/spire-agent/public/api.sock"
+	defaultFile     = "helper.conf"
+)
+
+// options are what run and fetch have in common.
+type options struct {
+	file  string
+	flags config.Flags
+}
+
+func (o *options) register(fs *flag.FlagSet) {
+	fs.StringVar(&o.file, "config", "", "read this `file` (default "+defaultFile+", unless -dir makes it unnecessary)")
+	fs.StringVar(&o.flags.Dir, "dir", "", "write svid.pem, svid_key.pem and svid_bundle.pem to this `directory`, or a file's only output to it")
+}
+
+// parse splits args into flags and, after "--", a command. done says that there
+// is nothing left to do but to exit with code.
+func (o *options) parse(fs *flag.FlagSet, args []string, stderr io.Writer) (code int, done bool) {
+	if i := slices.Index(args, "--"); i >= 0 {
+		args, o.flags.Command = args[:i], args[i+1:]
+		if len(o.flags.Command) == 0 {
+			fmt.Fprintln(stderr, "svidhelper: there is no command after --")
+			return exitUsage, true
+		}
+	}
+	if err := fs.Parse(args); err != nil {
+		return flagsExit(err), true
+	}
+	return exitOK, false
+}
+
+// refuseArguments reports arguments that are neither flags nor behind "--".
+func refuseArguments(fs *flag.FlagSet, stderr io.Writer) bool {
+	if fs.NArg() == 0 {
+		return false
+	}
+	fmt.Fprintf(stderr, "svidhelper: unexpected argument %q: a command goes after --\n", fs.Arg(0))
+	return true
+}
+
+// load reads the configuration and makes the logger that it asks for. What is
+// wrong with it has been printed when ok is false.
+func (o *options) load(stderr io.Writer) (c *config.Config, log *slog.Logger, ok bool) {
+	c, diagnostics := o.read()
+	diagnostics.WriteTo(stderr)
+	if diagnostics.HasErrors() {
+		return nil, nil, false
+	}
+	if c.AgentAddress == "" {
+		address, err := environmentAddress()
+		if err != nil {
+			fmt.Fprintln(stderr, "svidhelper:", err)
+			return nil, nil, false
+		}
+		c.AgentAddress = address
+	}
+	return c, newLogger(c.Log, stderr), true
+}
+
+// read reads the file that was named, or the default one if there is no need
+// to name one.
+func (o *options) read() (*config.Config, config.Diagnostics) {
+	return o.flags.Load(o.path())
+}
+
+// path is the file to read, or empty for none.
+func (o *options) path() string {
+	if o.file != "" {
+		return o.file
+	}
+	if _, err := os.Stat(defaultFile); err != nil && len(o.flags.Command) > 0 {
+		return ""
+	}
+	if o.flags.Dir != "" {
+		return ""
+	}
+	return defaultFile
+}
+
+func environmentAddress() (string, error) {
+	value := os.Getenv(addressVariable)
+	if value == "" {
+		value = defaultAddress
+	}
+	address, err := config.ParseAddress(value)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", addressVariable, err)
+	}
+	return address, nil
+}
+
+func newLogger(l config.Log, w io.Writer) *slog.Logger {
+	o := &slog.HandlerOptions{Level: l.Level}
+	if l.JSON {
+		return slog.New(slog.NewJSONHandler(w, o))
+	}
+	return slog.New(slog.NewTextHandler(w, o))
+}

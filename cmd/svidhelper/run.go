@@ -1,0 +1,48 @@
+package main
+
+import (
+	"context"
+	"io"
+
+	"github.com/svidhelper/svidhelper/helper"
+)
+
+func runRun(args []string, stdout, stderr io.Writer) int {
+	return supervise(args, false, stdout, stderr)
+}
+
+// runDropIn is run as spiffe-helper's users call it: arguments that are no
+// flags are ignored, as "-daemon-mode false" makes one.
+func runDropIn(args []string, stdout, stderr io.Writer) int {
+	return supervise(args, true, stdout, stderr)
+}
+
+func supervise(args []string, ignoreArguments bool, stdout, stderr io.Writer) int {
+	fs := newFlags("run", stderr)
+	var o options
+	o.register(fs)
+	fs.StringVar(&o.flags.OnRotation, "on-rotation", "", "what the process hears of a rotation: a `signal` (default SIGHUP), restart or none")
+	daemon := fs.Bool("daemon-mode", true, "false: fetch once and exit, whatever the file says")
+	showVersion := fs.Bool("version", false, "print the version and exit")
+	if code, done := o.parse(fs, args, stderr); done {
+		return code
+	}
+	if *showVersion {
+		return runVersion(nil, stdout, stderr)
+	}
+	if !ignoreArguments && refuseArguments(fs, stderr) {
+		return exitUsage
+	}
+	if isSet(fs, "daemon-mode") {
+		o.flags.DaemonMode = daemon
+	}
+	c, log, ok := o.load(stderr)
+	if !ok {
+		return exitFailure
+	}
+	if c.OneShot {
+		return exit(once(c, log), stderr)
+	}
+	log.Info(versionLine())
+	return exit(helper.Run(context.Background(), c, log), stderr)
+}

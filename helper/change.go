@@ -1,0 +1,65 @@
+package helper
+
+import (
+	"path/filepath"
+	"strings"
+
+	"github.com/svidhelper/svidhelper/helper/snapshot"
+	"github.com/svidhelper/svidhelper/supervisor"
+	"github.com/svidhelper/svidhelper/writer"
+)
+
+// A change is what one rotation changed on disk, over all outputs.
+type change struct {
+	kinds snapshot.Kind
+	parts []changedOutput
+}
+
+// changedOutput is one output's part of a change.
+type changedOutput struct {
+	dir        string
+	files      []string
+	identities []writer.Identity
+}
+
+func (c *change) add(o *output, w writer.Change) {
+	if w.Kinds == snapshot.KindNone {
+		return
+	}
+	part := changedOutput{dir: o.spec.Dir, files: w.Files}
+	for _, id := range o.set.Identities {
+		if w.Kinds.Has(id.Kind) {
+			part.identities = append(part.identities, id)
+		}
+	}
+	c.kinds |= w.Kinds
+	c.parts = append(c.parts, part)
+}
+
+// notice describes the change to a hook.
+func (c change) notice(first bool) supervisor.Notice {
+	outputs := supervisor.List{Name: "SVIDHELPER_OUTPUT"}
+	kinds := supervisor.List{Name: "SVIDHELPER_KINDS", Values: c.kinds.Names()}
+	files := supervisor.List{Name: "SVIDHELPER_FILES"}
+	var ids, serials []string
+	for _, p := range c.parts {
+		outputs.Values = append(outputs.Values, p.dir)
+		for _, f := range p.files {
+			files.Values = append(files.Values, filepath.Join(p.dir, f))
+		}
+		for _, id := range p.identities {
+			ids = append(ids, id.ID.String())
+			if id.Serial != "" {
+				serials = append(serials, id.Serial)
+			}
+		}
+	}
+	return supervisor.Notice{
+		Env: []string{
+			"SVIDHELPER_SPIFFE_ID=" + strings.Join(ids, ","),
+			"SVIDHELPER_SERIAL=" + strings.Join(serials, ","),
+		},
+		Lists: []supervisor.List{outputs, kinds, files},
+		First: first,
+	}
+}

@@ -1,0 +1,28 @@
+package helper
+
+import (
+	"slices"
+
+	"github.com/svidhelper/svidhelper/helper/snapshot"
+	"github.com/svidhelper/svidhelper/helper/source"
+	"github.com/svidhelper/svidhelper/writer"
+)
+
+// needs says what the outputs need of the Workload API, so that nothing else is
+// asked for.
+func needs(outputs []writer.Output) source.Needs {
+	var n source.Needs
+	for _, o := range outputs {
+		n.X509 = n.X509 || len(o.X509SVIDs) > 0
+		n.X509Bundles = n.X509Bundles || len(o.X509Bundles) > 0
+		n.JWTBundles = n.JWTBundles || len(o.JWTBundles) > 0
+		n.WIT = n.WIT || len(o.WITSVIDs) > 0
+		n.WITBundles = n.WITBundles || len(o.WITBundles) > 0
+		for _, j := range o.JWTSVIDs {
+			n.JWTSVIDs = append(n.JWTSVIDs, j.Request())
+		}
+	}
+	slices.SortFunc(n.JWTSVIDs, snapshot.JWTRequest.Compare)
+	n.JWTSVIDs = slices.Compact(n.JWTSVIDs)
+	return n
+}
