@@ -4,20 +4,25 @@ package supervisor
 
 import (
 	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
 
 // files returns the process's descriptors by number: the helper's own 0 to 2,
-// and those of PassFDs at the numbers that they have. All others are closed.
+// and at their own numbers those of PassFDs and of systemd's socket activation.
+// All others are closed.
 func (spec *Spec) files() ([]uintptr, error) {
 	files := []uintptr{0, 1, 2}
-	for _, fd := range spec.PassFDs {
+	for _, fd := range slices.Concat(spec.PassFDs, listenFDs()) {
 		if fd < 3 {
 			return nil, fmt.Errorf("descriptor %d: 0 to 2 are passed anyway, only higher ones can be named", fd)
 		}
-		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil {
-			return nil, fmt.Errorf("descriptor %d to pass on is not open: %w", fd, err)
+		if !slices.Contains(inherited(), fd) {
+			return nil, fmt.Errorf("descriptor %d cannot be passed on: the helper was started without it", fd)
 		}
 		for len(files) <= fd {
 			files = append(files, ^uintptr(0))
@@ -26,3 +31,24 @@ func (spec *Spec) files() ([]uintptr, error) {
 	}
 	return files, nil
 }
+
+// inherited returns the descriptors above 2 that the helper was started with.
+// Whatever the program opens itself is marked to be closed on exec; from now on
+// these are, too, so that they reach only whom they are passed to.
+var inherited = sync.OnceValue(func() []int {
+	var fds []int
+	names, _ := os.ReadDir("/dev/fd") // without it nothing can be passed on
+	for _, name := range names {
+		fd, err := strconv.Atoi(name.Name())
+		if err != nil || fd < 3 {
+			continue
+		}
+		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+		if err != nil || flags&unix.FD_CLOEXEC != 0 {
+			continue
+		}
+		unix.CloseOnExec(fd)
+		fds = append(fds, fd)
+	}
+	return fds
+})

@@ -46,7 +46,7 @@ func (h *unixHost) start() (process, error) {
 		return nil, err
 	}
 	foreground := h.term.offer(attr.Sys)
-	argv := h.spec.Command
+	path, argv := adopting(path, h.spec.Command)
 	pid, err := spawn(func() (int, error) {
 		if err := h.spec.limitThread(); err != nil {
 			return 0, err

@@ -479,9 +479,6 @@ func (s state) restart(e event) (state, []action) {
 
 // startOver ends the process so that another one follows.
 func (s state) startOver(e event) (state, []action) {
-	if s.phase != running {
-		return s, nil
-	}
 	s.phase, s.tellAt = stopping, time.Time{}
 	return s.killLater(e), []action{{kind: actSend, pid: s.pid, signal: s.spec.stopSignal(), why: "restart"}}
 }

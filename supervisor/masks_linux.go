@@ -17,6 +17,11 @@ type masks struct {
 }
 
 func openMasks(pid int) *masks {
+	// In a PID namespace whose /proc was not mounted anew, the pids there are
+	// other processes'.
+	if self, err := os.Readlink("/proc/self"); err != nil || self != strconv.Itoa(os.Getpid()) {
+		return &masks{}
+	}
 	f, _ := os.Open(fmt.Sprintf("/proc/%d/status", pid)) // without it, nothing is seen
 	return &masks{file: f}
 }

@@ -12,7 +12,7 @@ import (
 // CheckReadable reports which of the files the process's user cannot read, if
 // there is one. The kernel decides: a thread takes on the user for the time of
 // the attempt, and ends with it.
-func (spec Spec) CheckReadable(paths ...string) error {
+func (spec Spec) CheckReadable(paths []string) error {
 	cred, err := spec.credential()
 	if err != nil || cred == nil {
 		return err
