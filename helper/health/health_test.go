@@ -1,0 +1,430 @@
+package health
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// healthy is a status with something in every part, and nothing wrong.
+func healthy() Status {
+	return Status{
+		Version:    "v1.2.3",
+		Started:    time.Now().Add(-time.Hour),
+		Connection: Connection{Address: "unix:///run/api.sock", Connected: true, Attempts: 3},
+		Profiles: []Profile{{
+			Name: "x509_svid", State: "streaming", LastSuccess: time.Unix(1_700_000_000, 0),
+			Failures: map[string]uint64{"chain": 2, "unavailable": 1},
+		}},
+		Outputs: []Output{{
+			Dir: "/run/tls", Complete: true, Rotations: 7, LastSuccess: time.Now(),
+			Failures: map[string]uint64{"no_space": 1},
+			Identities: []Identity{{
+				Kind: "x509_svid", SPIFFEID: "spiffe://example.org/web", File: "svid.pem",
+				Serial: "abc", NotAfter: time.Now().Add(time.Hour),
+			}},
+		}},
+		Process: &Process{State: "running", PID: 42, Started: time.Now(), Restarts: 1, Rotated: 7, Delivered: 7},
+		Hooks:   []Hook{{Name: "pgbouncer", Asked: 7, Delivered: 7, Runs: 8, Failures: 1, LastDelivered: time.Now()}},
+		Proofs: []Proof{{
+			Target: "process", Address: "127.0.0.1:8443", Served: "abc", Want: "abc", Proven: true, Attempts: 12,
+			Latency: Latencies{}.Observe(30 * time.Millisecond).Observe(2 * time.Hour),
+		}},
+		Writes: Writes{X509: Written, JWT: map[string]WriteStatus{"/run/tls/a.jwt": Written}},
+	}
+}
+
+// start serves what current returns and stops with the test.
+func start(t *testing.T, cfg Config, current func() Status) (base string) {
+	t.Helper()
+	cfg.Address = "127.0.0.1:0"
+	s, err := New(cfg, current, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	t.Cleanup(func() {
+		http.DefaultClient.CloseIdleConnections()
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("Run = %v", err)
+		}
+	})
+	return "http://" + s.Addr().String()
+}
+
+func get(t *testing.T, url string) (code int, body string) {
+	t.Helper()
+	resp, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(b)
+}
+
+func TestChecksAnswerAsSpiffeHelperDoes(t *testing.T) {
+	status := healthy()
+	base := start(t, Config{}, func() Status { return status })
+	want := `{"status":"OK","health":{"file_write_statuses":{"x509_write_status":"written","jwt_write_status":{"/run/tls/a.jwt":"written"}}}}` + "\n"
+	for _, path := range []string{"/live", "/ready"} {
+		if code, body := get(t, base+path); code != 200 || body != want {
+			t.Errorf("%s = %d %s, want 200 %s", path, code, body, want)
+		}
+	}
+	status.Writes = Writes{JWT: map[string]WriteStatus{"/a.jwt": Failed, "/b.jwt": Unwritten}}
+	status.Outputs[0].Problem = "disk full"
+	want = `{"status":"Service Unavailable","health":{"file_write_statuses":{"jwt_write_status":{"/a.jwt":"failed","/b.jwt":"unwritten"}}},"reasons":["output /run/tls: disk full"]}` + "\n"
+	if code, body := get(t, base+"/ready"); code != 503 || body != want {
+		t.Errorf("/ready = %d %s, want 503 %s", code, body, want)
+	}
+	if code, _ := get(t, base+"/live"); code != 200 {
+		t.Errorf("/live = %d for a trouble that is not ours", code)
+	}
+	status.Dead = "no more descriptors"
+	if code, body := get(t, base+"/live"); code != 503 || !strings.Contains(body, "no more descriptors") {
+		t.Errorf("/live = %d %s", code, body)
+	}
+}
+
+func TestReady(t *testing.T) {
+	now := time.Now()
+	for name, c := range map[string]struct {
+		change func(*Status)
+		why    string // empty: ready
+	}{
+		"all is well":          {func(*Status) {}, ""},
+		"nothing configured":   {func(s *Status) { *s = Status{} }, ""},
+		"not connected":        {func(s *Status) { s.Connection.Connected = false; s.Profiles[0].LastError = "refused" }, ""},
+		"not published":        {func(s *Status) { s.Outputs[0].Complete = false }, "output /run/tls: not published yet"},
+		"something is missing": {func(s *Status) { s.Outputs[0].Complete, s.Outputs[0].Awaited = false, "jwt_svid" }, "output /run/tls: waiting for jwt_svid"},
+		"publish failed":       {func(s *Status) { s.Outputs[0].Problem = "read-only" }, "output /run/tls: read-only"},
+		"expires this moment":  {func(s *Status) { s.Outputs[0].Identities[0].NotAfter = now }, "output /run/tls: x509_svid of spiffe://example.org/web in svid.pem expired at " + now.UTC().Format(time.RFC3339)},
+		"never expires":        {func(s *Status) { s.Outputs[0].Identities[0].NotAfter = time.Time{} }, ""},
+		"refused":              {func(s *Status) { s.Profiles[0].Problem = "no identity" }, "x509_svid: no identity"},
+		"process":              {func(s *Status) { s.Process.Problem = "not told" }, "process: not told"},
+		"hook":                 {func(s *Status) { s.Hooks[0].Problem = "exit status 1" }, "hook pgbouncer: exit status 1"},
+		"proof":                {func(s *Status) { s.Proofs[0].Problem = "serves abd" }, "proof of process: serves abd"},
+		"something else":       {func(s *Status) { s.Problems = []string{"frozen"} }, "frozen"},
+	} {
+		s := healthy()
+		c.change(&s)
+		ok, why := s.ready(now)
+		if got := strings.Join(why, "\n"); got != c.why || ok != (c.why == "") {
+			t.Errorf("%s: ready %v, %q; want %q", name, ok, got, c.why)
+		}
+	}
+}
+
+// During an outage nothing happens, and yet ready turns false when the SVID
+// expires, and true again with the next one.
+func TestReadyComparesWithTheClock(t *testing.T) {
+	var current atomic.Pointer[Status]
+	s := healthy()
+	expiry := time.Now().Add(300 * time.Millisecond)
+	s.Outputs[0].Identities[0].NotAfter = expiry
+	current.Store(&s)
+	base := start(t, Config{}, func() Status { return *current.Load() })
+	if code, body := get(t, base+"/ready"); code != 200 && time.Now().Before(expiry) {
+		t.Errorf("before its end: %d %s", code, body)
+	}
+	<-time.After(time.Until(expiry))
+	code, body := get(t, base+"/ready")
+	if code != 503 || !strings.Contains(body, "expired at") {
+		t.Errorf("after its end: %d %s", code, body)
+	}
+	t.Logf("503 within %v of the end", time.Since(expiry))
+	if code, _ := get(t, base+"/live"); code != 200 {
+		t.Errorf("live is %d in an outage", code)
+	}
+	s = healthy()
+	current.Store(&s)
+	if code, body := get(t, base+"/ready"); code != 200 {
+		t.Errorf("after recovery: %d %s", code, body)
+	}
+}
+
+func TestNewRefuses(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	for name, c := range map[string]struct {
+		cfg  Config
+		says string
+	}{
+		"equal paths":      {Config{Address: "127.0.0.1:0", LivePath: "/x", ReadyPath: "/x"}, `"/x"`},
+		"equal by default": {Config{Address: "127.0.0.1:0", LivePath: "/ready"}, `"/ready"`},
+		"no slash":         {Config{Address: "127.0.0.1:0", LivePath: "live"}, `"live"`},
+		"taken":            {Config{Address: taken.Addr().String()}, taken.Addr().String()},
+		"no port":          {Config{Address: "127.0.0.1"}, "127.0.0.1"},
+	} {
+		s, err := New(c.cfg, nil, slog.New(slog.DiscardHandler))
+		if err == nil {
+			s.Close()
+			t.Errorf("%s: accepted", name)
+		} else if !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestPathsAreTakenAsTheyAre(t *testing.T) {
+	base := start(t, Config{LivePath: "/", ReadyPath: "/{ready}"}, healthy)
+	for path, want := range map[string]int{
+		"/": 200, "/%7Bready%7D": 200, "/metrics": 200, "/ready": 404, "/x": 404,
+		"/debug/pprof/": 404, "/debug/vars": 404, "/metrics/": 404,
+	} {
+		if code, body := get(t, base+path); code != want {
+			t.Errorf("%s = %d %s, want %d", path, code, body, want)
+		}
+	}
+	if _, body := get(t, base+"/"); !strings.HasPrefix(body, "{") {
+		t.Errorf("a configured path gave way to the page: %.60s", body)
+	}
+	resp, err := http.Post(base+"/metrics", "text/plain", strings.NewReader("x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusMethodNotAllowed {
+		t.Errorf("POST = %d", resp.StatusCode)
+	}
+}
+
+func TestMetrics(t *testing.T) {
+	status := healthy()
+	end := time.Now().Add(time.Hour).Truncate(time.Second)
+	ids := status.Outputs[0].Identities
+	ids[0].NotAfter = end
+	// twice the same, and a path that is not UTF-8, must not spoil the rest
+	status.Outputs[0].Identities = append(ids, ids[0], Identity{Kind: "jwt_svid", File: "\xff.jwt", NotAfter: end})
+	base := start(t, Config{}, func() Status { return status })
+	code, body := get(t, base+"/metrics")
+	if code != 200 {
+		t.Fatalf("%d %s", code, body)
+	}
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make(map[string]float64)
+	for name, f := range families {
+		if !strings.HasPrefix(name, "svidhelper_") {
+			t.Errorf("metric %s lacks our prefix", name)
+		}
+		for _, m := range f.GetMetric() {
+			key := strings.TrimPrefix(name, "svidhelper_")
+			for _, l := range m.GetLabel() {
+				key += " " + l.GetName() + "=" + l.GetValue()
+			}
+			got[key] = m.GetGauge().GetValue() + m.GetCounter().GetValue() + float64(m.GetHistogram().GetSampleCount())
+		}
+	}
+	for key, want := range map[string]float64{
+		"ready":                     1,
+		"build_info version=v1.2.3": 1,
+		"identity_expiry_timestamp_seconds file=svid.pem hint= kind=x509_svid output=/run/tls spiffe_id=spiffe://example.org/web": float64(end.Unix()),
+		"identity_expiry_timestamp_seconds file=\uFFFD.jwt hint= kind=jwt_svid output=/run/tls spiffe_id=":                        float64(end.Unix()),
+		"output_rotations_total output=/run/tls":                  7,
+		"output_failures_total output=/run/tls reason=no_space":   1,
+		"workload_api_connected":                                  1,
+		"stream_state profile=x509_svid state=streaming":          1,
+		"stream_last_success_timestamp_seconds profile=x509_svid": 1_700_000_000,
+		"stream_failures_total profile=x509_svid reason=chain":    2,
+		"process_up":                                                    1,
+		"process_restarts_total":                                        1,
+		"hook_failures_total hook=pgbouncer":                            1,
+		"proof_success address=127.0.0.1:8443 target=process":           1,
+		"proof_latency_seconds address=127.0.0.1:8443 target=process":   2,
+		"proof_connections_total address=127.0.0.1:8443 target=process": 12,
+		"hook_rotations_delivered_total hook=pgbouncer":                 7,
+		"process_rotations_delivered_total":                             7,
+		"workload_api_connection_attempts_total":                        3,
+		"output_complete output=/run/tls":                               1,
+		"proof_failures_total address=127.0.0.1:8443 target=process":    0,
+	} {
+		if have, ok := got[key]; !ok || have != want {
+			t.Errorf("%s is %v (%v), want %v", key, have, ok, want)
+		}
+	}
+	problems, err := promlint.New(strings.NewReader(body)).Lint()
+	if err != nil || len(problems) > 0 {
+		t.Errorf("promlint: %v %v", err, problems)
+	}
+	t.Logf("%d metrics, %d bytes", len(got), len(body))
+}
+
+func TestLatencies(t *testing.T) {
+	var l Latencies
+	for _, d := range []time.Duration{0, 5 * time.Millisecond, 6 * time.Millisecond, time.Minute, time.Hour} {
+		l = l.Observe(d)
+	}
+	b := l.cumulative()
+	if b[0.005] != 2 || b[0.01] != 3 || b[30] != 3 || b[60] != 4 || l.count != 5 {
+		t.Errorf("%v of %d", b, l.count)
+	}
+	if last, n := l.Last(); last != time.Hour || n != 5 {
+		t.Errorf("last %v of %d", last, n)
+	}
+}
+
+func TestPageEscapes(t *testing.T) {
+	evil := `<script>alert("x")</script>&%s%!`
+	s := healthy()
+	s.Version, s.Problems = evil, []string{evil}
+	s.Connection.Address = evil
+	s.Profiles = []Profile{{Name: evil, State: evil, LastError: evil}}
+	s.Outputs[0].Dir, s.Outputs[0].Problem = evil, evil
+	s.Outputs[0].Identities[0].Hint = evil
+	s.Process.State, s.Hooks[0].Name = evil, evil
+	s.Proofs[0].Served, s.Proofs[0].Target = evil, evil
+	base := start(t, Config{}, func() Status { return s })
+	resp, err := http.Get(base + "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, _ := io.ReadAll(resp.Body)
+	if strings.Contains(string(body), "<script") || !strings.Contains(string(body), "&lt;script&gt;") {
+		t.Errorf("not escaped:\n%s", body)
+	}
+	if strings.Contains(strings.ReplaceAll(string(body), "%s%!", ""), "%!") {
+		t.Errorf("badly formatted:\n%s", body)
+	}
+	if !strings.Contains(resp.Header.Get("Content-Security-Policy"), "default-src 'none'") {
+		t.Errorf("headers %v", resp.Header)
+	}
+	for _, want := range []string{"spiffe://example.org/web", "not ready", "127.0.0.1:8443"} {
+		if !strings.Contains(string(body), want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+}
+
+func TestHugeHeaderIsRefused(t *testing.T) {
+	base := start(t, Config{}, healthy)
+	req, _ := http.NewRequest("GET", base+"/live", nil)
+	req.Header.Set("X", strings.Repeat("x", 100<<10))
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return // it may hang up while we are still sending
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
+		t.Errorf("answered %d", resp.StatusCode)
+	}
+}
+
+// A client that never finishes its request does not hold the end of the helper.
+func TestRunEndsAtOnce(t *testing.T) {
+	s, err := New(Config{Address: "127.0.0.1:0"}, healthy, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error)
+	go func() { ended <- s.Run(ctx) }()
+	get(t, "http://"+s.Addr().String()+"/live") // leaves an idle connection
+	conn, err := net.Dial("tcp", s.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	io.WriteString(conn, "GET /live HTTP/1.1\r\nHost: x\r\n")
+	began := time.Now()
+	cancel()
+	if err := <-ended; err != nil {
+		t.Errorf("Run = %v", err)
+	}
+	if took := time.Since(began); took > time.Second {
+		t.Errorf("the end took %v", took)
+	} else {
+		t.Logf("the end took %v", took)
+	}
+	http.DefaultClient.CloseIdleConnections()
+}
+
+// Many ask while it changes.
+func TestThousandRequestsASecondWhileRotating(t *testing.T) {
+	const clients, rate, span = 20, 1000, 2 * time.Second
+	var current atomic.Pointer[Status]
+	s := healthy()
+	current.Store(&s)
+	base := start(t, Config{}, func() Status { return *current.Load() })
+	ctx, cancel := context.WithTimeout(t.Context(), span)
+	defer cancel()
+	var group sync.WaitGroup
+	var asked, slow atomic.Int64
+	transport := &http.Transport{MaxIdleConnsPerHost: clients}
+	defer transport.CloseIdleConnections()
+	client := &http.Client{Transport: transport}
+	for i := range clients {
+		group.Go(func() {
+			tick := time.NewTicker(time.Second * clients / rate)
+			defer tick.Stop()
+			for n := i; ctx.Err() == nil; n++ {
+				<-tick.C
+				path := "/ready"
+				if n%100 == 0 {
+					path = "/metrics"
+				}
+				began := time.Now()
+				resp, err := client.Get(base + path)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				body, err := io.ReadAll(resp.Body)
+				resp.Body.Close()
+				if err != nil || resp.StatusCode != 200 || path != "/metrics" && !json.Valid(body) {
+					t.Errorf("%s: %d %v %s", path, resp.StatusCode, err, body)
+					return
+				}
+				asked.Add(1)
+				if time.Since(began) > time.Second {
+					slow.Add(1)
+				}
+			}
+		})
+	}
+	rotations := 0
+	for tick := time.NewTicker(10 * time.Millisecond); ctx.Err() == nil; rotations++ {
+		<-tick.C
+		next := healthy()
+		next.Outputs[0].Rotations = uint64(rotations)
+		current.Store(&next)
+	}
+	group.Wait()
+	t.Logf("%d requests and %d rotations in %v, %d slower than a second", asked.Load(), rotations, span, slow.Load())
+	if asked.Load() < 100 || slow.Load() > 0 {
+		t.Errorf("%d requests, %d slow", asked.Load(), slow.Load())
+	}
+	if diff := cmp.Diff(uint64(rotations-1), current.Load().Outputs[0].Rotations); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -1,0 +1,48 @@
+package health
+
+import "time"
+
+// latencyBounds are the upper ends of the histogram's buckets. A reload takes
+// milliseconds in nginx and a minute in a large Java service.
+var latencyBounds = [...]time.Duration{
+	5 * time.Millisecond, 10 * time.Millisecond, 25 * time.Millisecond,
+	50 * time.Millisecond, 100 * time.Millisecond, 250 * time.Millisecond,
+	500 * time.Millisecond, time.Second, 2500 * time.Millisecond,
+	5 * time.Second, 10 * time.Second, 30 * time.Second, time.Minute,
+}
+
+// Latencies is a histogram as a value. Its zero value is empty.
+type Latencies struct {
+	count   uint64
+	sum     time.Duration
+	last    time.Duration
+	buckets [len(latencyBounds)]uint64 // not cumulative
+}
+
+// Observe returns the histogram with d in it.
+func (l Latencies) Observe(d time.Duration) Latencies {
+	l.count++
+	l.sum += d
+	l.last = d
+	for i, bound := range latencyBounds {
+		if d <= bound {
+			l.buckets[i]++
+			break
+		}
+	}
+	return l
+}
+
+// Last returns what was observed last, and how much was observed in all.
+func (l Latencies) Last() (last time.Duration, count uint64) { return l.last, l.count }
+
+// cumulative returns the buckets as Prometheus wants them.
+func (l Latencies) cumulative() map[float64]uint64 {
+	buckets := make(map[float64]uint64, len(latencyBounds))
+	sum := uint64(0)
+	for i, bound := range latencyBounds {
+		sum += l.buckets[i]
+		buckets[bound.Seconds()] = sum
+	}
+	return buckets
+}
