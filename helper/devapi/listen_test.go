@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/svidhelper/svidhelper/helper/devapi"
 	"github.com/svidhelper/svidhelper/helper/devapi/devapitest"
@@ -107,12 +108,11 @@ func TestTCPKeepsItsPort(t *testing.T) {
 }
 
 func TestServeEndsWithItsContext(t *testing.T) {
-	s, f := devapitest.New(t, devapi.Config{})
+	s, _ := devapitest.New(t, devapi.Config{})
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	path := devapitest.Socket(t)
 	go func() { ended <- s.Serve(ctx, "unix://"+path) }()
-	_ = f
 	cancel()
 	if err := <-ended; err != nil {
 		t.Error(err)
@@ -132,5 +132,25 @@ func TestServeSaysWhyItEnded(t *testing.T) {
 	s, _ := devapitest.New(t, devapi.Config{Listen: func(string) (net.Listener, error) { return l, nil }})
 	if err := s.Serve(t.Context(), "broken"); err == nil {
 		t.Error("no error")
+	}
+}
+
+// A client that connects and says nothing must not hold the server's end up.
+func TestCloseDoesNotWaitForASilentClient(t *testing.T) {
+	s, f := devapitest.Start(t, devapi.Config{})
+	c, err := net.Dial("unix", strings.TrimPrefix(s.Addr(), "unix://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := f.Wait(deadline(t), func(c devapi.Counts) bool { return c.Connections == 1 }); err != nil {
+		t.Fatal(err)
+	}
+	begin := time.Now()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(begin); took > 5*time.Second {
+		t.Errorf("closing took %v", took)
 	}
 }

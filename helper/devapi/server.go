@@ -81,7 +81,7 @@ func (s *Server) Start(address string) error {
 
 func (s *Server) serve(g *grpc.Server, l net.Listener) func() {
 	return func() {
-		err := g.Serve(s.config.Faults.listener(l))
+		err := g.Serve(newCuttingListener(s.config.Faults.listener(l)))
 		if err == nil || errors.Is(err, grpc.ErrServerStopped) {
 			return
 		}
