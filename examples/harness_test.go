@@ -152,11 +152,27 @@ func adapt(t *testing.T, example, dir string, oldnew ...string) string {
 		}
 		text = strings.ReplaceAll(text, oldnew[i], oldnew[i+1])
 	}
-	path := filepath.Join(dir, filepath.Base(example))
+	return adaptText(t, text, dir, filepath.Base(example))
+}
+
+// adaptText writes a file of dir and returns its path.
+func adaptText(t *testing.T, text, dir, name string) string {
+	t.Helper()
+	path := filepath.Join(dir, name)
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// glob returns the files that match, of which there must be some.
+func glob(t *testing.T, pattern string) []string {
+	t.Helper()
+	files, err := filepath.Glob(pattern)
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no file matches %s (%v)", pattern, err)
+	}
+	return files
 }
 
 // freeAddress returns a loopback address that nobody listens on.

@@ -70,27 +70,38 @@ func TestPostgreSQL(t *testing.T) {
 	postmaster := helper.children()
 
 	ctx, stop := context.WithCancel(deadline(t, 2*time.Minute))
-	done := make(chan error, 1)
+	done := make(chan struct{})
 	go func() { served.run(ctx, 1); close(done) }()
-	queries, queried := make(chan error, 1), 0
+	queries, queried := make(chan error), 0
 	go func() {
 		defer close(queries)
-		for ; ctx.Err() == nil; queried++ {
+		for ctx.Err() == nil {
 			q := exec.Command(psql, "-XAtc", "select ssl from pg_stat_ssl where pid = pg_backend_pid()",
 				fmt.Sprintf("host=localhost hostaddr=%s port=%s user=%s dbname=postgres sslmode=verify-full sslrootcert=%s/root.crt", host, port, name, tlsDir))
 			if out, err := q.CombinedOutput(); err != nil || strings.TrimSpace(string(out)) != "t" {
-				queries <- fmt.Errorf("psql: %v: %s", err, out)
-				return
+				err = fmt.Errorf("psql: %v: %s", err, out)
+			}
+			select {
+			case queries <- err:
+			case <-ctx.Done():
 			}
 		}
 	}()
 	for range 10 {
 		served.await(t, rotate(t, api), 10*time.Second)
+		for range 2 { // the first may have begun before the rotation
+			if err := <-queries; err != nil {
+				t.Fatal(err)
+			}
+			queried++
+		}
 	}
 	stop()
 	<-done
-	if err := <-queries; err != nil {
-		t.Error(err)
+	for err := range queries {
+		if err != nil {
+			t.Error(err)
+		}
 	}
 	t.Logf("10 rotations, %d psql connections, %d handshakes, %d failed", queried, served.dials, len(served.failures))
 
