@@ -21,51 +21,48 @@ var (
 // It is written out, rather than left to encoding/csv, for the sake of its
 // errors; it agrees with that package on every input.
 func SplitArgs(s string) ([]string, error) {
+	args, _, err := splitRecord(s)
+	return args, err
+}
+
+// splitRecord is SplitArgs, and returns what it ignores too.
+func splitRecord(s string) (args []string, ignored string, err error) {
 	if s == "" {
-		return nil, nil
+		return nil, "", nil
 	}
-	s = recordLines(s)
-	for strings.HasPrefix(s, "\n") {
-		s = s[1:]
+	if s = strings.TrimLeft(recordLines(s), "\n"); s == "" {
+		return nil, "", errNoArgs
 	}
-	if s == "" {
-		return nil, errNoArgs
-	}
-	var args []string
 	for more := true; more; {
 		var arg string
-		var err error
-		if strings.HasPrefix(s, `"`) {
-			arg, s, more, err = quotedArg(s[1:])
+		if quoted, ok := strings.CutPrefix(s, `"`); ok {
+			arg, s, more, err = quotedArg(quoted)
 		} else {
 			arg, s, more, err = plainArg(s)
 		}
 		if err != nil {
-			return nil, err
+			return nil, "", err
 		}
 		args = append(args, arg)
 	}
-	return args, nil
+	return args, s, nil
 }
 
 // recordLines ends each line with one newline, as a reader of records sees
 // them: a carriage return belongs to a line end, or to the end of the text.
 func recordLines(s string) string {
-	if !strings.HasSuffix(s, "\n") {
-		s = strings.TrimSuffix(s, "\r")
-	}
-	return strings.ReplaceAll(s, "\r\n", "\n")
+	return strings.ReplaceAll(strings.TrimSuffix(s, "\r"), "\r\n", "\n")
 }
 
 // plainArg takes an argument that ends with a space, or with its line.
 func plainArg(s string) (arg, rest string, more bool, err error) {
-	line, _, _ := strings.Cut(s, "\n")
-	arg, rest, more = strings.Cut(line, " ")
+	if i := strings.IndexAny(s, " \n"); i >= 0 {
+		arg, rest, more = s[:i], s[i+1:], s[i] == ' '
+	} else {
+		arg = s
+	}
 	if strings.Contains(arg, `"`) {
 		return "", "", false, errStrayQuote
-	}
-	if more {
-		rest = s[len(arg)+1:]
 	}
 	return arg, rest, more, nil
 }
@@ -79,13 +76,13 @@ func quotedArg(s string) (arg, rest string, more bool, err error) {
 		switch {
 		case !closed:
 			return "", "", false, errUnterminated
-		case strings.HasPrefix(after, `"`):
+		case after == "":
+			return b.String(), "", false, nil
+		case after[0] == '"':
 			b.WriteByte('"')
 			s = after[1:]
-		case strings.HasPrefix(after, " "):
-			return b.String(), after[1:], true, nil
-		case after == "" || after[0] == '\n':
-			return b.String(), "", false, nil
+		case after[0] == ' ' || after[0] == '\n':
+			return b.String(), after[1:], after[0] == ' ', nil
 		default:
 			return "", "", false, errStrayQuote
 		}

@@ -2,14 +2,11 @@ package config
 
 import (
 	"bytes"
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 )
 
 // Severity tells errors from warnings.
@@ -111,123 +108,4 @@ func (ds Diagnostics) WriteTo(w io.Writer) (int64, error) {
 		b.WriteByte('\n')
 	}
 	return b.WriteTo(w)
-}
-
-// maxDiagnostics is as many as a person would read.
-const maxDiagnostics = 50
-
-// reporter collects diagnostics about one file.
-type reporter struct {
-	file    string
-	src     []byte
-	secrets []span // never shown
-	found   []located
-}
-
-type located struct {
-	span
-	Diagnostic
-}
-
-// noSpan is the place of a diagnostic about the command line, or about
-// something that is missing from the file.
-var noSpan = span{-1, -1}
-
-func (r *reporter) errorf(sp span, hint, format string, args ...any) {
-	r.add(Error, sp, hint, fmt.Sprintf(format, args...))
-}
-
-func (r *reporter) warnf(sp span, hint, format string, args ...any) {
-	r.add(Warning, sp, hint, fmt.Sprintf(format, args...))
-}
-
-func (r *reporter) add(s Severity, sp span, hint, message string) {
-	r.found = append(r.found, located{sp, Diagnostic{Severity: s, File: r.file, Message: message, Hint: hint}})
-}
-
-// commandLine stands in place of a file's name.
-const commandLine = "command line"
-
-func (r *reporter) flagErrorf(hint, format string, args ...any) {
-	r.found = append(r.found, located{noSpan, Diagnostic{File: commandLine, Message: fmt.Sprintf(format, args...), Hint: hint}})
-}
-
-func (r *reporter) failed() bool {
-	return slices.ContainsFunc(r.found, func(l located) bool { return l.Severity == Error })
-}
-
-// diagnostics returns what was found, in the order of the file, with lines and
-// columns. What is about no place comes last.
-func (r *reporter) diagnostics() Diagnostics {
-	slices.SortStableFunc(r.found, func(a, b located) int {
-		if aNone, bNone := a.start < 0, b.start < 0; aNone != bNone {
-			if aNone {
-				return 1
-			}
-			return -1
-		}
-		return cmp.Compare(a.start, b.start)
-	})
-	var ds Diagnostics
-	for i, l := range r.found {
-		if i == maxDiagnostics {
-			return append(ds, Diagnostic{Severity: Error, File: r.file, Message: fmt.Sprintf("and %d more", len(r.found)-i)})
-		}
-		if l.start >= 0 {
-			r.locate(&l)
-		}
-		ds = append(ds, l.Diagnostic)
-	}
-	return ds
-}
-
-// maxSource is how many characters of a line are shown.
-const maxSource = 120
-
-// locate fills in line, column and source line.
-func (r *reporter) locate(l *located) {
-	at := min(l.start, len(r.src))
-	lineStart := bytes.LastIndexByte(r.src[:at], '\n') + 1
-	lineEnd := len(r.src)
-	if i := bytes.IndexByte(r.src[at:], '\n'); i >= 0 {
-		lineEnd = at + i
-	}
-	l.Line = bytes.Count(r.src[:at], []byte("\n")) + 1
-	l.Column = utf8.RuneCount(r.src[lineStart:at]) + 1
-	shown := r.printable(lineStart, lineEnd)
-	l.Mark = min(l.Column-1, len(shown))
-	l.Width = utf8.RuneCount(r.src[at:max(at, min(l.end, lineEnd))])
-	if l.Mark > maxSource-20 {
-		cut := l.Mark - 20
-		shown, l.Mark = shown[cut:], 20
-	}
-	if len(shown) > maxSource {
-		shown = append(shown[:maxSource], '…')
-	}
-	l.Width = max(1, min(l.Width, len(shown)-l.Mark))
-	l.Source = strings.TrimRight(string(shown), " ")
-}
-
-// printable returns a line's characters, one for one, with secrets starred and
-// whatever could steer a terminal replaced.
-func (r *reporter) printable(start, end int) []rune {
-	var line []rune
-	for i := start; i < end; {
-		c, n := utf8.DecodeRune(r.src[i:end])
-		switch {
-		case r.secret(i):
-			c = '*'
-		case c == '\t' || c == '\r':
-			c = ' '
-		case !unicode.IsPrint(c):
-			c = '·'
-		}
-		line = append(line, c)
-		i += n
-	}
-	return line
-}
-
-func (r *reporter) secret(i int) bool {
-	return slices.ContainsFunc(r.secrets, func(s span) bool { return s.start <= i && i < s.end })
 }

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/svidhelper/svidhelper/helper/health"
@@ -12,27 +13,30 @@ import (
 	"github.com/svidhelper/svidhelper/writer"
 )
 
-// dropIn holds the flat keys of spiffe-helper, as the file has them. agent_address
-// and daemon_mode, which both dialects have, are not among them.
+// dropIn holds the flat keys of spiffe-helper, as the file has them.
+// agent_address and daemon_mode, which both dialects have, are not among them.
+// Empty strings and zeros mean what a missing key means.
 type dropIn struct {
-	cmd, cmdArgs, pidFile, renewSignal            string
-	certDir, hint                                 string
-	svid, key, bundle, jwtBundle                  string
-	certMode, keyMode, jwtBundleMode, jwtSVIDMode fs.FileMode
-	federated, omitExpired, intermediatesInBundle bool
-	jwts                                          []dropInJWT
-	health                                        *dropInHealth
-
-	args   []string // cmdArgs, split
-	signal supervisor.Rotation
-	at     places
+	cmd, pidFile          string
+	args                  []string
+	renew                 supervisor.Rotation // none if empty
+	certDir, hint         string
+	svid, key, bundle     string
+	jwtBundle             string
+	certMode, keyMode     fs.FileMode
+	jwtBundleMode         fs.FileMode
+	jwtSVIDMode           fs.FileMode
+	federated             bool
+	omitExpired           bool
+	intermediatesInBundle bool
+	jwts                  []dropInJWT
+	health                *dropInHealth
 }
 
 type dropInJWT struct {
-	audience string
-	extra    []string
-	file     string
-	at       places
+	audience, file string
+	extra          []string
+	at             places
 }
 
 type dropInHealth struct {
@@ -42,12 +46,19 @@ type dropInHealth struct {
 	at          places
 }
 
+// What the flat keys need to describe an output, and what they say about it.
+var (
+	flatFileKeys   = []string{"svid_file_name", "svid_key_file_name", "svid_bundle_file_name", "jwt_svids", "jwt_bundle_file_name"}
+	flatOutputKeys = append([]string{"cert_dir", "hint", "cert_file_mode", "key_file_mode", "jwt_bundle_file_mode", "jwt_svid_file_mode",
+		"include_federated_domains", "omit_expired", "add_intermediates_to_bundle"}, flatFileKeys...)
+)
+
 func (f *dropIn) fields() []field {
 	fields := []field{
 		{key: "cmd", value: anyText(&f.cmd)},
-		{key: "cmd_args", value: cmdArgs(&f.cmdArgs, &f.args)},
+		{key: "cmd_args", value: cmdArgs(&f.args)},
 		{key: "pid_file_name", value: anyText(&f.pidFile)},
-		{key: "renew_signal", value: renewSignal(&f.renewSignal, &f.signal)},
+		{key: "renew_signal", value: renewSignal(&f.renew)},
 		{key: "cert_dir", value: anyText(&f.certDir)},
 		{key: "hint", value: anyText(&f.hint)},
 		{key: "svid_file_name", value: anyText(&f.svid)},
@@ -73,7 +84,7 @@ func (f *dropIn) fields() []field {
 func jwtEntryTable(j *dropInJWT) *block {
 	return &block{name: "jwt_svids", fields: []field{
 		{key: "jwt_audience", value: anyText(&j.audience), flat: true},
-		{key: "jwt_extra_audiences", value: texts(&j.extra), flat: true},
+		{key: "jwt_extra_audiences", value: textList(&j.extra, 0), flat: true},
 		{key: "jwt_svid_file_name", value: anyText(&j.file), flat: true},
 	}, check: func(d *decoder, at places) {
 		j.at = at
@@ -95,146 +106,156 @@ func healthChecksTable(h *dropInHealth) *block {
 	}, check: func(d *decoder, at places) { h.at = at }}
 }
 
-func cmdArgs(dst *string, args *[]string) value {
-	return scalar{take: func(d *decoder, n *node) {
+func cmdArgs(dst *[]string) value {
+	return readOnly(func(d *decoder, n *node) {
 		s, ok := d.str(n)
 		if !ok {
 			return
 		}
-		split, err := SplitArgs(s)
+		args, ignored, err := splitRecord(s)
 		if err != nil {
-			d.complain(n, `write cmd_args = "-c \"one argument\" two"`, "%v", err)
+			d.complain(n, `double quotes surround a whole argument: cmd_args = "-c \"two words\""`, "%v", err)
 			return
 		}
-		if strings.Contains(strings.TrimSpace(s), "\n") && !strings.Contains(strings.Join(split, ""), "\n") {
-			d.warnf(n.span, "write all arguments on one line", "cmd_args: only its first line counts")
+		if strings.TrimSpace(ignored) != "" {
+			d.warnf(n.span, "write all arguments on one line", "cmd_args: only the first line counts")
 		}
-		*dst, *args = s, split
-	}, literal: func() string { return literalText(*dst) }}
+		*dst = args
+	})
 }
 
 // renewSignal is a signal, or empty for none.
-func renewSignal(dst *string, rot *supervisor.Rotation) value {
-	return scalar{take: func(d *decoder, n *node) {
+func renewSignal(dst *supervisor.Rotation) value {
+	return readOnly(func(d *decoder, n *node) {
 		if n.kind == nodeString && n.text == "" {
-			*dst, *rot = "", supervisor.Rotation{Action: supervisor.RotationNone}
-		} else if sig, ok := d.signal(n); ok {
-			*dst, *rot = n.text, supervisor.Rotation{Signal: sig}
+			*dst = supervisor.Rotation{}
+			return
 		}
-	}, literal: func() string { return literalText(*dst) }}
+		sig, ok := d.signal(n)
+		if ok && d.goos == "windows" {
+			d.complain(n, "Windows has no signals; leave it out", "does not work on this operating system")
+		}
+		*dst = supervisor.Rotation{Signal: sig}
+	})
 }
 
-// translate adds what the flat keys say to c.
+// readOnly is a value that is never printed, since only the native dialect is.
+func readOnly(take func(*decoder, *node)) value {
+	return scalar{take, func() string { return "" }}
+}
+
+// translate adds what the flat keys say to c, which holds what the native ones
+// do.
 func (f *dropIn) translate(d *decoder, c *Config, at places, flags Flags) {
-	f.at = at
-	f.conflicts(d, c)
-	f.output(d, c, flags)
-	if f.renewSignal == "" {
-		f.signal = supervisor.Rotation{Action: supervisor.RotationNone}
+	f.conflicts(d, at)
+	f.output(d, c, at, flags)
+	rotation := f.renew
+	if rotation.Signal == 0 {
+		rotation.Action = supervisor.RotationNone
 	}
 	if f.cmd != "" && c.Process == nil {
 		c.Process = &Process{Spec: supervisor.Spec{
 			Command:    append([]string{f.cmd}, f.args...),
-			OnRotation: f.signal,
+			OnRotation: rotation,
 			Restart:    supervisor.RestartOnRotation,
 		}}
 	}
 	if f.pidFile != "" {
-		if f.renewSignal == "" {
-			d.errorf(at.of("pid_file_name"), `write renew_signal = "SIGHUP"`, "pid_file_name needs renew_signal")
-		}
-		if c.OneShot && !flags.Fetch {
-			d.errorf(at.of("pid_file_name"), "leave it out: nothing is signalled when everything is written once", "pid_file_name cannot be used with daemon_mode = false")
-		}
-		d.take("hook", "pid_file_name", at.of("pid_file_name"))
-		c.Hooks = append(c.Hooks, Hook{HookSpec: supervisor.HookSpec{Name: "pid_file_name", PIDFile: f.pidFile, Signal: f.signal.Signal}})
+		f.hook(d, c, at.of("pid_file_name"), flags)
 	}
-	f.healthChecks(d, c)
+	if f.health != nil && f.health.enabled && c.Health == nil {
+		c.Health = f.health.translate(d)
+	}
 }
 
 // conflicts refuses what is said in both dialects.
-func (f *dropIn) conflicts(d *decoder, c *Config) {
+func (f *dropIn) conflicts(d *decoder, at places) {
 	both := func(native, flat string) {
-		if f.at.has(native) && f.at.has(flat) {
-			d.errorf(f.at.of(flat), "keep one of them", "%s and %s (line %d) say the same thing twice", flat, native, d.line(f.at.of(native)))
+		if at.has(native) && at.has(flat) {
+			d.errorf(at.of(flat), "keep one of them", "%s and %s (line %d) say the same thing twice", flat, native, d.line(at.of(native)))
 		}
 	}
-	both("process", "cmd")
-	if f.cmd == "" {
+	switch {
+	case f.cmd != "":
+		both("process", "cmd")
+	case len(f.args) > 0:
 		both("process", "cmd_args")
-		if f.pidFile == "" {
-			both("process", "renew_signal")
-		}
+	case f.renew.Signal != 0 && f.pidFile == "":
+		both("process", "renew_signal")
 	}
 	both("health", "health_checks")
 }
 
-// output is the one directory that the flat keys describe.
-func (f *dropIn) output(d *decoder, c *Config, flags Flags) {
+func (f *dropIn) hook(d *decoder, c *Config, at span, flags Flags) {
+	if f.renew.Signal == 0 {
+		d.errorf(at, `write renew_signal = "SIGHUP"`, "pid_file_name needs renew_signal")
+	}
+	if c.OneShot && !flags.Fetch {
+		d.errorf(at, "leave it out: when everything is written once, nothing is signalled", "pid_file_name cannot be used with daemon_mode = false")
+	}
+	d.take("hook", "pid_file_name", at)
+	c.Hooks = append(c.Hooks, Hook{HookSpec: supervisor.HookSpec{Name: "pid_file_name", PIDFile: f.pidFile, Signal: f.renew.Signal}})
+}
+
+// output adds the one directory that the flat keys describe.
+func (f *dropIn) output(d *decoder, c *Config, at places, flags Flags) {
+	names := f.svid != "" || f.key != "" || f.bundle != ""
+	if !names && len(f.jwts) == 0 && f.jwtBundle == "" {
+		if flags.Dir == "" || len(c.Outputs) > 0 {
+			f.noOutput(d, c, at)
+			return
+		}
+		names, f.svid, f.key, f.bundle = true, defaultCert, defaultKey, defaultBundle
+	}
 	o := writer.Output{Dir: "."}
 	if f.certDir != "" {
 		o.Dir = filepath.Clean(f.certDir)
 	}
 	d.files = nil
-	if f.svid != "" || f.key != "" || f.bundle != "" {
-		o.X509SVIDs = append(o.X509SVIDs, f.x509(d))
+	if names {
+		o.X509SVIDs = []writer.X509SVID{f.x509SVID(d, at)}
 	}
-	for i := range f.jwts {
-		j := &f.jwts[i]
+	for _, j := range f.jwts {
 		o.JWTSVIDs = append(o.JWTSVIDs, writer.JWTSVID{
 			Audience: append([]string{j.audience}, j.extra...),
 			Hint:     f.hint,
-			File:     f.file(d, j.at, "jwt_svid_file_name", j.file, f.jwtSVIDMode),
+			File:     d.flatFile(j.at, "jwt_svid_file_name", j.file, f.jwtSVIDMode, true),
 		})
 	}
 	if f.jwtBundle != "" {
-		mode := f.jwtBundleMode
-		if mode == 0 {
-			mode = 0o600 // a bundle is public, but this is what spiffe-helper does
+		if f.jwtBundleMode == 0 {
+			f.jwtBundleMode = 0o600 // spiffe-helper's default, though a bundle is no secret
 		}
-		o.JWTBundles = append(o.JWTBundles, writer.JWTBundle{File: f.file(d, f.at, "jwt_bundle_file_name", f.jwtBundle, mode)})
+		o.JWTBundles = []writer.JWTBundle{{File: d.flatFile(at, "jwt_bundle_file_name", f.jwtBundle, f.jwtBundleMode, false)}}
 	}
-	if len(o.X509SVIDs)+len(o.JWTSVIDs)+len(o.JWTBundles) > 0 {
-		for i := range o.X509SVIDs {
-			x := &o.X509SVIDs[i]
-			f.named(d, f.at, "svid_file_name", &x.Cert, false)
-			f.named(d, f.at, "svid_key_file_name", &x.Key, true)
-			f.named(d, f.at, "svid_bundle_file_name", &x.Bundle, false)
+	d.checkFiles(&o, d.files)
+	d.take("output", o.Dir, at.of(slices.Concat([]string{"cert_dir"}, flatFileKeys)...))
+	c.Outputs = append(c.Outputs, o)
+}
+
+// noOutput refuses flat keys that are about an output when there is none.
+func (f *dropIn) noOutput(d *decoder, c *Config, at places) {
+	if len(c.Outputs) == 0 {
+		return // there is nothing to write at all, which is said once
+	}
+	for _, key := range flatOutputKeys {
+		if at.has(key) {
+			d.errorf(at.of(key), "write it within the output, or write "+enumerate(flatFileKeys, "or"), "%s has no effect on the output blocks", key)
 		}
-		for i := range o.JWTSVIDs {
-			f.named(d, f.jwts[i].at, "jwt_svid_file_name", &o.JWTSVIDs[i].File, true)
-		}
-		for i := range o.JWTBundles {
-			f.named(d, f.at, "jwt_bundle_file_name", &o.JWTBundles[i].File, false)
-		}
-		d.checkFiles(&o, d.files)
-		d.files = nil
-		d.take("output", o.Dir, f.at.of("cert_dir", "svid_file_name", "jwt_svids", "jwt_bundle_file_name"))
-		c.Outputs = append(c.Outputs, o)
-	} else if f.at.has("cert_dir") && flags.Dir == "" {
-		d.errorf(f.at.of("cert_dir"), "write svid_file_name, svid_key_file_name and svid_bundle_file_name, or jwt_svids, or jwt_bundle_file_name",
-			"cert_dir is given, but no file in it is named")
 	}
 }
 
-func (f *dropIn) named(d *decoder, at places, key string, spec *writer.FileSpec, secret bool) {
-	if spec.Wanted() {
-		d.files = append(d.files, namedFile{key, at.of(key), secret, spec})
-	}
-}
-
-func (f *dropIn) x509(d *decoder) writer.X509SVID {
-	for _, k := range []struct{ key, name string }{{"svid_file_name", f.svid}, {"svid_key_file_name", f.key}, {"svid_bundle_file_name", f.bundle}} {
-		if k.name == "" {
-			d.errorf(f.at.of(k.key, "svid_file_name", "svid_key_file_name", "svid_bundle_file_name"), "give all three, or none",
-				"%s is missing beside the other names of the X.509-SVID", k.key)
+func (f *dropIn) x509SVID(d *decoder, at places) writer.X509SVID {
+	for i, name := range []string{f.svid, f.key, f.bundle} {
+		if name == "" {
+			d.errorf(at.of(flatFileKeys[:3]...), "give all three names or none", "%s is missing", flatFileKeys[i])
 		}
 	}
 	x := writer.X509SVID{
 		Select:                writer.Selector{Hint: f.hint},
-		Cert:                  f.file(d, f.at, "svid_file_name", f.svid, f.certMode),
-		Key:                   f.file(d, f.at, "svid_key_file_name", f.key, f.keyMode),
-		Bundle:                f.file(d, f.at, "svid_bundle_file_name", f.bundle, f.certMode),
+		Cert:                  d.flatFile(at, "svid_file_name", f.svid, f.certMode, false),
+		Key:                   d.flatFile(at, "svid_key_file_name", f.key, f.keyMode, true),
+		Bundle:                d.flatFile(at, "svid_bundle_file_name", f.bundle, f.certMode, false),
 		IntermediatesInBundle: f.intermediatesInBundle,
 		OmitExpired:           f.omitExpired,
 	}
@@ -244,38 +265,36 @@ func (f *dropIn) x509(d *decoder) writer.X509SVID {
 	return x
 }
 
-// file returns the file of that name. Every name is joined to cert_dir, one
+// flatFile returns the file of that name. Every name is joined to cert_dir, one
 // that begins with a slash too.
-func (f *dropIn) file(d *decoder, at places, key, name string, mode fs.FileMode) writer.FileSpec {
+func (d *decoder) flatFile(at places, key, name string, mode fs.FileMode, secret bool) writer.FileSpec {
 	if name == "" {
 		return writer.FileSpec{}
 	}
 	if d.goos == "windows" {
 		name = strings.ReplaceAll(name, `\`, "/")
 	}
-	clean := strings.TrimLeft(path.Clean(strings.TrimLeft(name, "/")), "/")
-	if hint, err := checkName(clean); err != nil {
+	spec := writer.FileSpec{Name: path.Clean(strings.TrimLeft(name, "/")), Mode: mode}
+	if hint, err := checkName(spec.Name, d.goos); err != nil {
 		d.errorf(at.of(key), hint, "%s: %v", key, err)
 	}
-	return writer.FileSpec{Name: clean, Mode: mode}
+	d.files = append(d.files, namedFile{spec, key, at.of(key), secret})
+	return spec
 }
 
-func (f *dropIn) healthChecks(d *decoder, c *Config) {
-	h := f.health
-	if h == nil || !h.enabled || c.Health != nil {
-		return
-	}
+func (h *dropInHealth) translate(d *decoder) *health.Config {
 	if h.port == 0 {
 		h.port = defaultHealthPort
 	}
-	c.Health = &health.Config{Address: fmt.Sprintf(":%d", h.port), LivePath: h.live, ReadyPath: h.ready}
-	setHealthDefaults(c.Health, h.port)
-	for _, p := range []struct{ key, path string }{{"liveness_path", c.Health.LivePath}, {"readiness_path", c.Health.ReadyPath}} {
+	c := &health.Config{Address: fmt.Sprintf(":%d", h.port), LivePath: h.live, ReadyPath: h.ready}
+	setHealthDefaults(c)
+	for _, p := range []struct{ key, path string }{{"liveness_path", c.LivePath}, {"readiness_path", c.ReadyPath}} {
 		if hint, err := checkPath(p.path); err != nil {
 			d.errorf(h.at.of(p.key), hint, "%s: %v", p.key, err)
 		}
 	}
-	if c.Health.LivePath == c.Health.ReadyPath {
-		d.errorf(h.at.of("readiness_path", "liveness_path"), "give each its own", "liveness_path and readiness_path are both %q", c.Health.LivePath)
+	if c.LivePath == c.ReadyPath {
+		d.errorf(h.at.of("readiness_path", "liveness_path"), "give each its own", "liveness_path and readiness_path are both %q", c.LivePath)
 	}
+	return c
 }

@@ -66,10 +66,10 @@ func (d *decoder) warnDecimal(n *node, m fs.FileMode) {
 // A namedFile is a file of the output being read, for the rules that span
 // files.
 type namedFile struct {
+	writer.FileSpec
 	key    string
 	at     span
 	secret bool // a private key or a token is in it
-	*writer.FileSpec
 }
 
 // file is a file of an output: its name, or a block with name, mode and owner.
@@ -101,7 +101,7 @@ func (v fileValue) read(d *decoder, it *item) {
 		scalar{take: fileName(&v.dst.Name).(scalar).take}.read(d, it)
 	}
 	if v.dst.Wanted() {
-		d.files = append(d.files, namedFile{it.key, at, v.secret, v.dst})
+		d.files = append(d.files, namedFile{*v.dst, it.key, at, v.secret})
 	}
 }
 
@@ -123,7 +123,20 @@ func (v fileValue) print(p *printer, f field) {
 }
 
 func fileName(dst *string) value {
-	return checked(dst, func(name string) (string, error) { return checkName(name) })
+	return scalar{
+		func(d *decoder, n *node) {
+			name, ok := d.str(n)
+			if !ok {
+				return
+			}
+			if hint, err := checkName(name, d.goos); err != nil {
+				d.complain(n, hint, "%v", err)
+				return
+			}
+			*dst = name
+		},
+		func() string { return literalText(*dst) },
+	}
 }
 
 // Bounds of file systems.
@@ -135,8 +148,12 @@ const (
 // checkName accepts the name of a file within an output: relative, without
 // "..", and outside of the names that the writer keeps for itself, which begin
 // with "..".
-func checkName(name string) (hint string, err error) {
+func checkName(name, goos string) (hint string, err error) {
 	switch {
+	case name == "":
+		return "give it a name or leave it out", errors.New("is empty")
+	case goos == "windows" && strings.ContainsAny(name, `\:*?"<>|`):
+		return "a slash separates directories", fmt.Errorf("%q cannot be a file's name on Windows", name)
 	case strings.HasPrefix(name, "/"):
 		return "write " + quote(strings.TrimLeft(path.Clean(name), "/")) + ", or make the directory an output of its own",
 			errors.New("a file's name is relative to its output's directory")

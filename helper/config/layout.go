@@ -26,9 +26,11 @@ type layout struct {
 	text    []byte
 	objects []bool // the open brackets: is it an object?
 	state   layoutState
-	last    token // the last one that was not left out
+	last    token // the last one that has not become spaces
 	names   [maxName + 1]int
-	items   []int // where the outermost items begin
+	keys    []int // where the keys begin
+	missing []int // where those begin that have no value
+	items   []int // where the outermost of them begin
 }
 
 type layoutState uint8
@@ -47,6 +49,7 @@ func newLayout(src []byte, tokens []token) *layout {
 		glued := i+1 < len(tokens) && tokens[i+1].kind == tokPunct && bytes.IndexByte([]byte("=:{"), src[tokens[i+1].start]) >= 0
 		l.add(t, glued)
 	}
+	l.noValue()
 	return l
 }
 
@@ -58,11 +61,14 @@ func (l *layout) add(t token, beforeValue bool) {
 	}
 	switch {
 	case c == '}' || c == ']':
+		l.noValue()
 		l.text[t.start] = c
 		l.objects = l.objects[:len(l.objects)-1]
 		l.state = afterValue
 	case c == ',':
-		l.comma(t)
+		if !l.comma(t) {
+			return
+		}
 	case l.state == wantItem && isKeyToken(t):
 		l.key(t)
 	case l.state == afterKey && (c == '=' || c == ':'):
@@ -93,6 +99,13 @@ func (l *layout) add(t token, beforeValue bool) {
 	l.last = t
 }
 
+// noValue notes, at the end of an item, that it has no value.
+func (l *layout) noValue() {
+	if l.state == afterKey || l.state == wantValue && l.inObject() {
+		l.missing = append(l.missing, l.keys[len(l.keys)-1])
+	}
+}
+
 func isKeyToken(t token) bool { return t.kind == tokWord || t.kind == tokString }
 
 func (l *layout) inObject() bool { return len(l.objects) == 0 || l.objects[len(l.objects)-1] }
@@ -107,22 +120,28 @@ func (l *layout) open(t token) {
 }
 
 // comma keeps the commas between the elements of a list; between items, key
-// writes the separators. HCL 1 allows one too many anywhere.
-func (l *layout) comma(t token) {
+// writes the separators. HCL 1 allows one too many. It reports whether the comma
+// is still there.
+func (l *layout) comma(t token) bool {
 	switch {
-	case l.state == afterValue && l.inObject():
+	case l.inObject() && (l.state == afterValue || l.state == wantItem):
 		l.state = wantItem
+		return false
+	case !l.inObject() && l.state == wantValue:
+		return false
 	case l.state == afterValue:
-		l.text[t.start] = ','
 		l.state = wantValue
-	case l.state != wantItem && l.inObject():
-		l.text[t.start] = ','
 	}
+	l.noValue()
+	l.text[t.start] = ','
+	return true
 }
 
 // key writes a made-up name, after a separator.
 func (l *layout) key(t token) {
 	at := t.start
+	l.noValue()
+	l.keys = append(l.keys, t.start)
 	if len(l.objects) == 0 {
 		l.items = append(l.items, t.start)
 		if len(l.items) > 1 {

@@ -7,6 +7,9 @@ import (
 	"syscall"
 )
 
+// maxList bounds lists whose elements are compared with each other.
+const maxList = 10_000
+
 // listOf is a list of values that are no plain strings; one may stand alone.
 func listOf[T any](dst *[]T, take func(*decoder, *node) (T, bool), literal func(T) string) value {
 	return scalar{
@@ -17,6 +20,10 @@ func listOf[T any](dst *[]T, take func(*decoder, *node) (T, bool), literal func(
 			}
 			if len(elems) == 0 {
 				d.complain(n, "", "the list is empty")
+			}
+			if len(elems) > maxList {
+				d.complain(n, "", "the list has more than %d elements", maxList)
+				return
 			}
 			for _, e := range elems {
 				if v, ok := take(d, e); ok {
@@ -37,7 +44,7 @@ func (d *decoder) entries(n *node, example string, each func(it *item)) {
 	key := d.key
 	seen := map[string]bool{}
 	for _, it := range n.items {
-		if d.key = key + "." + it.key; seen[it.key] {
+		if d.key = key + "." + d.show(it.at); seen[it.key] {
 			d.errorf(it.at, "", "%s is given twice", d.key)
 		} else if len(it.labels) > 0 {
 			d.errorf(it.labels[0].span, "write "+key+" = "+example, "%s is not a block", d.key)

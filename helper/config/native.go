@@ -1,9 +1,14 @@
 package config
 
 import (
+	"cmp"
+	"errors"
+	"fmt"
 	"log/slog"
+	"strings"
 
 	"github.com/svidhelper/svidhelper/helper/health"
+	"github.com/svidhelper/svidhelper/helper/proof"
 	"github.com/svidhelper/svidhelper/helper/source"
 	"github.com/svidhelper/svidhelper/writer"
 )
@@ -33,18 +38,13 @@ func nativeFields(c *Config) []field {
 
 // everyBlock returns the table of each kind of block, for suggestions.
 func everyBlock() []*block {
-	var (
-		flat dropIn
-		x509 writer.X509SVID
-	)
-	all := []*block{
-		rootTable(new(Config), &flat), outputTable(new(writer.Output)), x509SVIDTable(&x509), keystoreTable("pkcs12")(new(writer.Keystore)),
-		jwtSVIDTable(new(writer.JWTSVID)), witSVIDTable(new(writer.WITSVID)),
-		processTable(new(Process)), hookTable(new(Hook)), proofTable(new(proofConfig)),
+	return []*block{
+		rootTable(new(Config), new(dropIn)), outputTable(new(writer.Output)),
+		x509SVIDTable(new(writer.X509SVID)), jwtSVIDTable(new(writer.JWTSVID)), witSVIDTable(new(writer.WITSVID)), keystoreTable("pkcs12")(new(writer.Keystore)),
+		processTable(new(Process)), hookTable(new(Hook)), proofTable(new(proof.Config)),
 		healthTable(new(health.Config)), logTable(new(Log)),
 		jwtEntryTable(new(dropInJWT)), healthChecksTable(new(dropInHealth)),
 	}
-	return all
 }
 
 func agentAddress(dst *string) value {
@@ -95,9 +95,36 @@ func healthTable(h *health.Config) *block {
 		{key: "live_path", doc: "answers 200 while we work", value: checked(&h.LivePath, checkPath)},
 		{key: "ready_path", doc: "answers 200 while every file is written and valid", value: checked(&h.ReadyPath, checkPath)},
 	}, check: func(d *decoder, at places) {
-		setHealthDefaults(h, defaultHealthPort)
+		setHealthDefaults(h)
 		if h.LivePath == h.ReadyPath {
 			d.errorf(at.of("ready_path", "live_path"), "give each its own", "live_path and ready_path are both %q", h.LivePath)
 		}
 	}}
+}
+
+func setHealthDefaults(h *health.Config) {
+	h.Address = cmp.Or(h.Address, fmt.Sprintf(":%d", defaultHealthPort))
+	h.LivePath = cmp.Or(h.LivePath, health.DefaultLivePath)
+	h.ReadyPath = cmp.Or(h.ReadyPath, health.DefaultReadyPath)
+}
+
+// checkListen accepts host:port.
+func checkListen(s string) (hint string, err error) {
+	hint = `write ":8081" or "127.0.0.1:8081"`
+	if s != "" && strings.Trim(s, "0123456789") == "" {
+		hint = "write " + quote(":"+s)
+	}
+	_, _, err = splitHostPort(s)
+	return hint, err
+}
+
+// checkPath accepts the path of a check.
+func checkPath(s string) (hint string, err error) {
+	switch {
+	case !strings.HasPrefix(s, "/"):
+		return "write " + quote("/"+s), errors.New("a path begins with a slash")
+	case strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7f || strings.ContainsRune("{}?#%", r) }):
+		return "", fmt.Errorf("%q is not a plain path", s)
+	}
+	return "", nil
 }

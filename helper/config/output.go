@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -62,22 +63,26 @@ func (d *decoder) checkOutput(o *writer.Output, at places, files []namedFile) {
 		d.take("output", filepath.Clean(o.Dir), at.block)
 	}
 	d.checkFiles(o, files)
+	d.only(at, []string{"owner", "group"}, d.goos != "windows", "not on Windows")
+	d.only(at, []string{"publish"}, d.goos != "windows" || o.Publish != writer.ModeSymlink, `on Windows, write "rename"`)
 }
 
 // checkFiles refuses names that collide, and warns of secrets that everybody
 // may read.
 func (d *decoder) checkFiles(o *writer.Output, files []namedFile) {
-	for i, f := range files {
-		for _, g := range files[:i] {
-			switch {
-			case f.Name == g.Name:
-				d.errorf(f.at, "", "%s: %q is already the name of %s, line %d", f.key, f.Name, g.key, d.line(g.at))
-			case strings.HasPrefix(f.Name, g.Name+"/") || strings.HasPrefix(g.Name, f.Name+"/"):
-				d.errorf(f.at, "", "%s: %q and %q (line %d) cannot both exist", f.key, f.Name, g.Name, d.line(g.at))
-			default:
-				continue
+	byName, parents := map[string]namedFile{}, map[string]namedFile{}
+	for _, f := range files {
+		if g, taken := byName[f.Name]; taken {
+			d.errorf(f.at, "", "%s: %q is already the name of %s, line %d", f.key, f.Name, g.key, d.line(g.at))
+		} else if g, taken := parents[f.Name]; taken {
+			d.errorf(f.at, "", "%s: %q is already a directory for %q, line %d", f.key, f.Name, g.Name, d.line(g.at))
+		}
+		byName[f.Name] = f
+		for dir := path.Dir(f.Name); dir != "."; dir = path.Dir(dir) {
+			if g, taken := byName[dir]; taken {
+				d.errorf(f.at, "", "%s: %q is already a file, the name of %s, line %d", f.key, dir, g.key, d.line(g.at))
 			}
-			break
+			parents[dir] = f
 		}
 		mode := f.Mode
 		if mode == 0 && f.secret {
@@ -115,14 +120,9 @@ func (d *decoder) checkX509SVID(x *writer.X509SVID, at places) {
 		*writer.FileSpec
 	}{{"cert", &x.Cert}, {"key", &x.Key}, {"bundle", &x.Bundle}, {"combined", &x.Combined}, {"crl", &x.CRL},
 		{"pkcs12", keystoreFile(x.PKCS12)}, {"jks", keystoreFile(x.JKS)}, {"federated_file", &x.FederatedFile}}
-	if !slices.ContainsFunc(named[:7], func(f struct {
-		key string
-		*writer.FileSpec
-	}) bool {
-		return at.has(f.key)
-	}) {
+	if !slices.ContainsFunc([]string{"cert", "key", "bundle", "combined", "crl", "pkcs12", "jks"}, at.has) {
 		x.Cert.Name, x.Key.Name, x.Bundle.Name = defaultCert, defaultKey, defaultBundle
-		d.files = append(d.files, namedFile{"cert", at.block, false, &x.Cert}, namedFile{"key", at.block, true, &x.Key}, namedFile{"bundle", at.block, false, &x.Bundle})
+		d.files = append(d.files, namedFile{x.Cert, "cert", at.block, false}, namedFile{x.Key, "key", at.block, true}, namedFile{x.Bundle, "bundle", at.block, false})
 	}
 	d.checkSelector(&x.Select, at)
 	d.checkFederated(x, at)
@@ -140,7 +140,7 @@ func (d *decoder) checkFederated(x *writer.X509SVID, at places) {
 	switch {
 	case x.Federated == writer.FederatedSeparate && !x.FederatedFile.Wanted():
 		x.FederatedFile.Name = defaultFederated
-		d.files = append(d.files, namedFile{"federated_file", at.of("federated_bundles"), false, &x.FederatedFile})
+		d.files = append(d.files, namedFile{x.FederatedFile, "federated_file", at.of("federated_bundles"), false})
 	case x.Federated == writer.FederatedSeparate && !strings.Contains(x.FederatedFile.Name, "{trust_domain}"):
 		d.errorf(at.of("federated_file"), "write "+quote(defaultFederated), "federated_file needs {trust_domain} in its name: each trust domain has a file")
 	case x.Federated != writer.FederatedSeparate && at.has("federated_file"):

@@ -10,14 +10,13 @@ import (
 	"slices"
 
 	"github.com/svidhelper/svidhelper/helper/snapshot"
-	"github.com/svidhelper/svidhelper/supervisor"
 	"github.com/svidhelper/svidhelper/writer"
 )
 
 // Flags is what the command line says beside the file. It takes precedence.
 type Flags struct {
-	// Dir is the directory of the only output, in place of the file's own, or
-	// that of an output with one X.509-SVID if the file has none.
+	// Dir takes the place of the directory of the file's only output. If the
+	// file has none, it is an output with one X.509-SVID under default names.
 	Dir string
 	// OnRotation is what the process hears of a rotation: a signal, "restart"
 	// or "none".
@@ -88,7 +87,7 @@ func (f Flags) parse(filename string, src []byte, goos string) (*Config, Diagnos
 	flat := &dropIn{}
 	root := parseTree(src, r)
 	table := rootTable(c, flat)
-	if !r.failed() { // the rules across keys need all of them
+	if !r.failed { // the rules across keys need all of them
 		table.check = func(d *decoder, at places) {
 			c.OneShot = f.oneShot(c.OneShot)
 			flat.translate(d, c, at, f)
@@ -96,7 +95,7 @@ func (f Flags) parse(filename string, src []byte, goos string) (*Config, Diagnos
 		}
 	}
 	d.read(root, noSpan, table)
-	if r.failed() {
+	if r.failed {
 		return nil, r.diagnostics()
 	}
 	return c, r.diagnostics()
@@ -121,15 +120,14 @@ func (f Flags) finish(d *decoder, c *Config, at places) {
 	f.apply(d, c, at)
 	if len(c.Outputs) == 0 {
 		hint := `write output "/run/tls" { x509_svid { } }, or give -dir`
-		if at.has("svid_file_name") || at.has("jwt_svids") {
-			hint = "name svid_file_name, svid_key_file_name and svid_bundle_file_name, or jwt_svids, or jwt_bundle_file_name"
+		if slices.ContainsFunc(flatOutputKeys, at.has) {
+			hint = "write " + enumerate(flatFileKeys, "or")
 		}
 		d.errorf(noSpan, hint, "there is nothing to write: no output is configured")
 	}
 	if c.Process != nil && len(c.Process.Command) == 0 {
 		d.errorf(at.of("process"), `write command = ["program", "argument"], or give the command after -- on the command line`, "the process has no command")
 	}
-	d.checkPlatform(c, at)
 	setTargets(d, c, at)
 }
 
@@ -147,11 +145,9 @@ func (f Flags) dropDaemon(d *decoder, c *Config, at places) {
 func (f Flags) apply(d *decoder, c *Config, at places) {
 	switch {
 	case f.Dir == "":
-	case len(c.Outputs) == 0:
-		c.Outputs = []writer.Output{defaultOutput(f.Dir)}
 	case len(c.Outputs) == 1:
 		c.Outputs[0].Dir = f.Dir
-	default:
+	case len(c.Outputs) > 1:
 		d.flagErrorf("leave out -dir, or name one output in the file", "-dir: the file has %d outputs", len(c.Outputs))
 	}
 	if len(f.Command) > 0 {
@@ -170,31 +166,13 @@ func (f Flags) apply(d *decoder, c *Config, at places) {
 		return
 	}
 	rot, err := parseRotation(f.OnRotation)
+	if err == nil && d.goos == "windows" && rot.Signal != 0 {
+		err = errors.New("Windows has no signals")
+	}
 	if err != nil {
 		d.flagErrorf(rotationHint(f.OnRotation), "-on-rotation: %v", err)
 	}
 	c.Process.OnRotation = rot
-}
-
-func defaultOutput(dir string) writer.Output {
-	return writer.Output{Dir: dir, X509SVIDs: []writer.X509SVID{{
-		Cert: writer.FileSpec{Name: defaultCert}, Key: writer.FileSpec{Name: defaultKey}, Bundle: writer.FileSpec{Name: defaultBundle},
-	}}}
-}
-
-// checkPlatform refuses what the operating system does not have.
-func (d *decoder) checkPlatform(c *Config, at places) {
-	if d.goos != "windows" {
-		return
-	}
-	if p := c.Process; p != nil && p.OnRotation.Action == supervisor.RotationSignal && p.OnRotation.Signal != 0 {
-		d.errorf(at.of("renew_signal", "process"), `write on_rotation = "restart" or "none"`, "Windows has no signals to send to the process")
-	}
-	for _, h := range c.Hooks {
-		if len(h.Command) == 0 {
-			d.errorf(at.of("pid_file_name", "hook"), "use a command", "Windows has no signals to send for hook %q", h.Name)
-		}
-	}
 }
 
 // configuredKinds are the kinds of material that the outputs hold.

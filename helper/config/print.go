@@ -41,7 +41,11 @@ func (p *printer) block(doc string, b *block) {
 	if b.label != nil {
 		header += " " + quote(*b.label)
 	}
-	fmt.Fprintf(&p.out, "\n%s# %s\n%s%s {\n", p.indent, doc, p.indent, header)
+	p.out.WriteByte('\n')
+	if doc != "" {
+		fmt.Fprintf(&p.out, "%s# %s\n", p.indent, doc)
+	}
+	fmt.Fprintf(&p.out, "%s%s {\n", p.indent, header)
 	opened := p.out.Len()
 	p.indent += "  "
 	p.fields(b.fields)

@@ -40,18 +40,18 @@ type token struct {
 // scanner would look for templates there.
 type scanner struct {
 	src     []byte
-	json    bool
 	report  *reporter
 	pos     int
 	newline bool
 	tokens  []token
 	open    []token // brackets that are still open
 	broken  bool    // brackets do not match: there is no structure to judge
+	literal bool    // "${" is text like any other
 }
 
 // scan returns the tokens of src, and whether their brackets match.
 func scan(src []byte, json bool, r *reporter) ([]token, bool) {
-	s := &scanner{src: src, json: json, report: r, newline: true}
+	s := &scanner{src: src, literal: json, report: r, newline: true}
 	if bytes.HasPrefix(src, []byte("\ufeff")) {
 		s.pos = len("\ufeff")
 	}
@@ -138,7 +138,7 @@ func (s *scanner) stringEnd() int {
 			return i + 1
 		case c == '\n' && braces == 0:
 			return s.unclosedString("")
-		case c == '$' && braces == 0 && !s.json && i+1 < len(s.src) && s.src[i+1] == '{':
+		case c == '$' && braces == 0 && !s.literal && i+1 < len(s.src) && s.src[i+1] == '{':
 			braces++
 			i++
 		case c == '{' && braces > 0:
@@ -148,6 +148,7 @@ func (s *scanner) stringEnd() int {
 		}
 	}
 	if braces > 0 {
+		s.literal = true // or each further one would be looked for up to the end
 		return s.unclosedString(`"${" needs its "}" within the string; a lone one is written \u0024{`)
 	}
 	return s.unclosedString("")

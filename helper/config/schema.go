@@ -1,8 +1,6 @@
 package config
 
-import (
-	"strings"
-)
+import "strings"
 
 // A block is one kind of block: its keys, and the rules that span them. There
 // is one table a kind, in native.go, output.go, target.go and dropin.go; it
@@ -109,9 +107,13 @@ func (d *decoder) take(kind, name string, at span) {
 	d.taken[key] = at
 }
 
-// line is the number of the line that a place begins in.
-func (d *decoder) line(sp span) int {
-	return strings.Count(string(d.src[:max(sp.start, 0)]), "\n") + 1
+// only refuses keys that the operating system has nothing for.
+func (d *decoder) only(at places, keys []string, works bool, hint string) {
+	for _, key := range keys {
+		if at.has(key) && !works {
+			d.errorf(at.of(key), hint, "%s does not work on this operating system", key)
+		}
+	}
 }
 
 func (b *block) field(key string) *field {
@@ -125,6 +127,9 @@ func (b *block) field(key string) *field {
 
 // unknown reports a key that the block does not have.
 func (d *decoder) unknown(it *item, b *block) {
+	if d.full() {
+		return
+	}
 	where := ""
 	if b.name != "" {
 		where = " in " + b.name
@@ -246,6 +251,7 @@ func (v many[T]) read(d *decoder, it *item) {
 func (v many[T]) print(p *printer, f field) {
 	for i := range *v.dst {
 		p.block(f.doc, v.table(&(*v.dst)[i]))
+		f.doc = "" // once is enough
 	}
 }
 

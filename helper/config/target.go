@@ -41,6 +41,12 @@ func processTable(p *Process) *block {
 		if at.has("max_restarts") != at.has("restart_window") {
 			d.errorf(at.of("max_restarts", "restart_window"), "give both or none", "max_restarts counts within restart_window")
 		}
+		if at.has("max_restarts") && p.Restart == supervisor.RestartNever {
+			d.warnf(at.of("max_restarts"), `write restart = "on-failure" or "always"`, "max_restarts counts nothing: the process is never restarted")
+		}
+		d.only(at, []string{"no_new_privs", "subreaper"}, d.goos == "linux", "only on Linux")
+		d.only(at, []string{"user", "group", "stop_signal", "signal_rewrite", "signal_group"}, d.goos != "windows", "not on Windows, which has no signals and no such users")
+		d.only(at, []string{"on_rotation"}, d.goos != "windows" || p.OnRotation.Signal == 0, `on Windows, write "restart" or "none"`)
 	}}
 }
 
@@ -81,6 +87,7 @@ func (h *Hook) check(d *decoder, at places) {
 	if at.has("signal") && at.has("command") {
 		d.errorf(at.of("signal"), "", "signal is for a hook with pid_file or process_name")
 	}
+	d.only(at, []string{"pid_file", "process_name"}, d.goos != "windows", "Windows has no signals; use a command")
 	if h.Proof != nil && slices.Contains(h.Proof.OnFailure, proof.EscalateRestart) {
 		d.errorf(at.of("proof"), `only process can be restarted; write on_failure = ["signal"]`, "hook %q cannot restart anything", h.Name)
 	}

@@ -3,6 +3,7 @@ package config
 import (
 	"bytes"
 	"cmp"
+	"fmt"
 	"slices"
 
 	"github.com/hashicorp/hcl/v2"
@@ -60,7 +61,7 @@ func parseTree(src []byte, r *reporter) *node {
 		tokens = unwrap(tokens, r)
 	}
 	l := newLayout(src, tokens)
-	b := &builder{src, tokens, json, r}
+	b := &builder{tokens, json, r}
 	for range maxSyntaxErrors {
 		file, diags := hclsyntax.ParseConfig(l.text, r.file, hcl.InitialPos)
 		if !diags.HasErrors() {
@@ -68,7 +69,7 @@ func parseTree(src []byte, r *reporter) *node {
 			return root
 		}
 		at := diags.Errs()[0].(*hcl.Diagnostic).Subject.Start.Byte
-		b.explain(at, l.drop(at))
+		b.explain(at, l.drop(at), l)
 	}
 	return root
 }
@@ -103,13 +104,19 @@ func unwrap(tokens []token, r *reporter) []token {
 	return nil
 }
 
-// secrets returns the values of keys that hold passwords.
+// secrets returns what follows, on its line, a key that holds a password.
 func secrets(src []byte, tokens []token) []span {
 	var spans []span
-	for i := 0; i+2 < len(tokens); i++ {
-		key := bytes.ToLower(src[tokens[i].start:tokens[i].end])
-		if tokens[i+1].kind == tokPunct && bytes.Contains(key, []byte("password")) && !bytes.Contains(key, []byte("file")) {
-			spans = append(spans, tokens[i+2].span)
+	hiding, key := false, 0
+	for i, t := range tokens {
+		if t.newline && i > key+2 { // the value may stand on another line than its key
+			hiding = false
+		}
+		if hiding && t.kind != tokPunct {
+			spans = append(spans, t.span)
+		}
+		if word := bytes.ToLower(src[t.start:t.end]); !hiding && isKeyToken(t) && bytes.Contains(word, []byte("password")) && !bytes.Contains(word, []byte("password_file")) {
+			hiding, key = true, i
 		}
 	}
 	return spans
@@ -118,7 +125,6 @@ func secrets(src []byte, tokens []token) []span {
 // builder turns what hcl/v2 made of the layout into nodes with the file's own
 // text.
 type builder struct {
-	src    []byte
 	tokens []token
 	json   bool
 	*reporter
@@ -211,27 +217,53 @@ func (b *builder) scalar(n *node) {
 	}
 }
 
-// explain reports the syntax error at the offset in our words. What hcl/v2 says
-// is about the layout, which nobody else has seen.
-func (b *builder) explain(offset int, within span) {
-	at := max(b.token(offset), 0)
-	if at+1 < len(b.tokens) && b.tokens[at].end <= offset {
-		at++ // between two tokens: it is the second that is unexpected
+// explain reports the syntax error at the offset, which made us drop an item, in
+// our words. What hcl/v2 says is about the layout, which nobody else has seen.
+func (b *builder) explain(offset int, dropped span, l *layout) {
+	reported := false
+	for _, start := range l.missing {
+		if dropped.start <= start && start < dropped.end {
+			b.noValue(b.token(start))
+			reported = true
+		}
 	}
-	key := max(b.token(within.start), 0)
-	if len(b.tokens) == 0 {
-		b.errorf(span{0, 0}, "", "this is not a configuration")
+	if reported {
 		return
 	}
-	k, t := b.tokens[key], b.tokens[at]
-	name := string(b.src[k.start:k.end])
-	switch {
-	case !isKeyToken(k):
-		b.errorf(t.span, "", "unexpected %q", b.src[t.start:t.end])
-	case at <= key+1 || t.newline:
-		b.errorf(k.span, `write key = "value", or key { … }`, "%s has no value", name)
-	default:
-		b.errorf(t.span, "a value is one string in double quotes, a number, a list [ , ] or a block { }",
-			"unexpected %q after %s", b.src[t.start:t.end], name)
+	i := max(b.token(offset), 0)
+	if b.tokens[i].end <= offset && i+1 < len(b.tokens) {
+		i++ // between two tokens: it is the second that is unexpected
 	}
+	t := b.tokens[i]
+	n, isKey := slices.BinarySearch(l.keys, t.start)
+	switch {
+	case isKey:
+		b.noValue(i)
+	case n == 0:
+		b.errorf(t.span, `a file begins with key = "value", or key { … }`, "unexpected %s", b.quoted(t))
+	default:
+		key := b.tokens[b.token(l.keys[n-1])]
+		b.errorf(t.span, "a value is one string in double quotes, a number, a list [ … , … ] or a block { … }",
+			"unexpected %s after the value of %s", b.quoted(t), b.show(key.span))
+	}
+}
+
+// quoted shows a token in quotes.
+func (b *builder) quoted(t token) string {
+	text := b.show(t.span)
+	if t.kind != tokString {
+		text = `"` + text + `"`
+	}
+	return text
+}
+
+// noValue reports the key without a value that is token i.
+func (b *builder) noValue(i int) {
+	key := b.tokens[i]
+	name := b.show(key.span)
+	hint := fmt.Sprintf(`write %s = "value", or %s { … }`, name, name)
+	if i+1 < len(b.tokens) && b.tokens[i+1].kind == tokString && !b.tokens[i+1].newline {
+		hint = fmt.Sprintf("write %s = %s", name, b.show(b.tokens[i+1].span))
+	}
+	b.errorf(key.span, hint, "%s has no value", name)
 }

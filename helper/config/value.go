@@ -53,8 +53,11 @@ func (d *decoder) str(n *node) (string, bool) {
 	case nodeString, nodeNumber:
 		return n.text, true
 	case nodeBare:
-		text := strings.Trim(n.text, `'`)
-		d.complain(n, "write "+d.key+" = "+quote(text), "a string needs double quotes")
+		hint := "write " + d.key + " = " + quote(strings.Trim(n.text, `'`))
+		if d.secret(n.start) {
+			hint = ""
+		}
+		d.complain(n, hint, "a string needs double quotes")
 	default:
 		d.complain(n, "", "want a string, not %s", n.describe())
 	}
@@ -106,7 +109,10 @@ func checked(dst *string, check func(string) (hint string, err error)) value {
 }
 
 // texts is a list of strings that are not empty; one may stand alone.
-func texts(dst *[]string) value {
+func texts(dst *[]string) value { return textList(dst, 1) }
+
+// textList is a list of at least so many strings.
+func textList(dst *[]string, least int) value {
 	return scalar{
 		func(d *decoder, n *node) {
 			elems := n.elems
@@ -121,7 +127,7 @@ func texts(dst *[]string) value {
 				}
 				all = append(all, s)
 			}
-			if len(all) == 0 {
+			if len(all) < least {
 				d.complain(n, "", "the list is empty")
 			}
 			*dst = all
