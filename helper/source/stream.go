@@ -153,7 +153,9 @@ func (s *stream[R, P]) pause(ctx context.Context, l *link, c class) {
 	select {
 	case <-expired:
 	case <-l.gone:
-		s.board.lost(s.key)
+		if ctx.Err() == nil { // the end takes the link along
+			s.board.lost(s.key)
+		}
 	case <-ctx.Done():
 	}
 }

@@ -93,19 +93,20 @@ func (t *tokens) run(ctx context.Context) {
 		}
 		select {
 		case <-ctx.Done():
-			return
+		case <-timer.C:
 		case requests := <-t.requests:
 			t.reconcile(requests)
 		case r := <-t.results:
-			t.apply(r)
+			t.apply(ctx, r)
 			if r.link != nil {
 				lastLink = r.link
 			}
 		case <-gone:
-			// Whatever failed before is worth a try on the next link.
 			lastLink = nil
-			t.hasten(time.Now())
-		case <-timer.C:
+			t.hasten(ctx, time.Now())
+		}
+		if ctx.Err() != nil {
+			return
 		}
 	}
 }
@@ -175,11 +176,11 @@ func (t *tokens) fetch(ctx context.Context, e *token, prev *jwtsvid.SVID) fetche
 }
 
 // apply notes a result and schedules what follows from it.
-func (t *tokens) apply(r fetched) {
+func (t *tokens) apply(ctx context.Context, r fetched) {
 	t.running--
 	e, k := r.token, key{ProfileJWTSVID, r.token.request}
 	e.cancel = nil
-	if t.entries[e.request] != e {
+	if t.entries[e.request] != e || ctx.Err() != nil {
 		return // not needed any more
 	}
 	now := time.Now()
@@ -187,8 +188,6 @@ func (t *tokens) apply(r fetched) {
 	case r.err == nil:
 		t.good(e, r.svid, now)
 		return
-	case r.link == nil:
-		return // the end
 	case r.link.isGone():
 		t.board.lost(k)
 		e.due = now
@@ -223,8 +222,11 @@ func (t *tokens) good(e *token, svid *jwtsvid.SVID, now time.Time) {
 	e.due = renewal(svid.Expiry, now, rand.Float64())
 }
 
-// hasten makes due what has failed.
-func (t *tokens) hasten(now time.Time) {
+// hasten makes due what has failed: it is worth a try on the next link.
+func (t *tokens) hasten(ctx context.Context, now time.Time) {
+	if ctx.Err() != nil {
+		return // the end takes the link along
+	}
 	for _, e := range t.entries {
 		if e.failing && e.cancel == nil {
 			t.board.lost(key{ProfileJWTSVID, e.request})
