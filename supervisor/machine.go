@@ -20,9 +20,12 @@ const (
 )
 
 // The times that the documentation of Spec promises.
-const (
+var (
 	backoffFirst = 500 * time.Millisecond
 	backoffMax   = 30 * time.Second
+)
+
+const (
 	backoffReset = 30 * time.Second // of running forgets earlier failures
 	jitterShare  = 0.1
 

@@ -33,8 +33,8 @@ func in(p phase, spec Spec) state {
 	return s
 }
 
-// describe puts actions in words.
-func describe(acts []action) string {
+// inWords puts actions in words.
+func inWords(acts []action) string {
 	var words []string
 	for _, a := range acts {
 		switch a.kind {
@@ -303,7 +303,7 @@ func TestNext(t *testing.T) {
 			if got.phase != c.phase {
 				t.Errorf("phase %s, want %s", states[got.phase], states[c.phase])
 			}
-			if d := describe(acts); d != c.actions {
+			if d := inWords(acts); d != c.actions {
 				t.Errorf("actions %q, want %q", d, c.actions)
 			}
 			if c.check != nil {
@@ -498,7 +498,7 @@ func (w *world) step(e event) (follow []event) {
 			continue
 		}
 		if a.pid == 0 || a.pid != w.pid {
-			w.t.Fatalf("action %q, but the process is %d", describe([]action{a}), w.pid)
+			w.t.Fatalf("action %q, but the process is %d", inWords([]action{a}), w.pid)
 		}
 		switch a.kind {
 		case actLook:

@@ -3,35 +3,52 @@
 package supervisor
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
+	"os/exec"
 	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 )
 
-// helperSpec is the environment variable that makes the test binary the
-// smallest program around a Supervisor that does what the product does: it
-// runs the Spec in that variable and ends with the process's status.
-const helperSpec = "SUPERVISOR_TEST_SPEC"
+// The test binary plays three parts, which these variables choose: the tests; a
+// helper, the smallest program around a Supervisor that does what the product
+// does; and the process that a helper runs.
+const (
+	helperVar = "SUPERVISOR_TEST_HELPER" // the Spec in JSON
+	childVar  = "SUPERVISOR_TEST_CHILD"  // a name out of childParts
+)
 
 func TestMain(m *testing.M) {
-	if spec := os.Getenv(helperSpec); spec != "" {
-		os.Unsetenv(helperSpec)
-		os.Exit(helper(spec))
+	if spec := os.Getenv(helperVar); spec != "" {
+		os.Unsetenv(helperVar)
+		os.Exit(helperMain(spec))
+	}
+	if part := os.Getenv(childVar); part != "" {
+		os.Exit(childParts[part]())
 	}
 	goleak.VerifyTestMain(m)
 }
 
-// helper publishes at once, and again on each SIGUSR1 if spec's rewriting drops
-// that, so that a test can rotate from outside.
-func helper(jsonSpec string) int {
+// publish is the signal at which helperMain says Rotated.
+const publish = syscall.SIGUSR1
+
+// helperMain publishes at once, and again at each publish signal, which it does
+// not pass on. Orders on a descriptor would be closed to the process.
+func helperMain(jsonSpec string) int {
 	signals := make(chan os.Signal, 64)
 	signal.Notify(signals, Signals()...)
 	var spec Spec
@@ -39,19 +56,16 @@ func helper(jsonSpec string) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 2
 	}
-	level := slog.LevelError
-	if os.Getenv("SUPERVISOR_TEST_VERBOSE") != "" {
-		level = slog.LevelDebug
-	}
-	s, err := New(spec, slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})))
+	s, err := New(spec, slog.New(slog.NewTextHandler(os.Stderr, nil)))
 	if err == nil {
 		s.Rotated()
 		go func() {
 			for sig := range signals {
-				if to, is := spec.SignalRewrite[syscall.SIGUSR1]; sig == syscall.SIGUSR1 && is && to == 0 {
+				if sig == publish {
 					s.Rotated()
+				} else {
+					s.Signal(sig.(syscall.Signal))
 				}
-				s.Signal(sig.(syscall.Signal))
 			}
 		}()
 		err = s.Run(context.Background())
@@ -59,13 +73,322 @@ func helper(jsonSpec string) int {
 	var exit *ExitError
 	switch {
 	case errors.As(err, &exit):
-		if exit.Err != nil {
-			fmt.Fprintln(os.Stderr, err)
-		}
 		return exit.Code
 	case err != nil:
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	return 0
+}
+
+// childParts are the processes that the tests run.
+var childParts = map[string]func() int{
+	"record": recordMain,
+	"show":   showMain,
+}
+
+// recordMain writes to the file that it is given, or to stdout, "ready", and the
+// name of each signal that it gets. It ends with status 42 at SIGTERM, unless
+// it is told to be stubborn.
+func recordMain() int {
+	out := os.Stdout
+	if len(os.Args) > 1 && os.Args[1] != "-" {
+		f, err := os.OpenFile(os.Args[1], os.O_WRONLY|os.O_APPEND, 0)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		out = f
+	}
+	signals := make(chan os.Signal, 2000)
+	signal.Notify(signals)
+	fmt.Fprintln(out, "ready", os.Getpid())
+	for sig := range signals {
+		switch sig {
+		case syscall.SIGURG, syscall.SIGCHLD:
+			continue // the runtime's own
+		}
+		fmt.Fprintln(out, signalName(sig.(syscall.Signal)))
+		if sig == syscall.SIGTERM && !slices.Contains(os.Args, "stubborn") {
+			return 42
+		}
+	}
+	return 0
+}
+
+// child returns a Spec for a part of childParts.
+func child(part string, args ...string) Spec {
+	return Spec{
+		Command: append([]string{testBinary()}, args...),
+		Env:     []string{childVar + "=" + part},
+	}
+}
+
+func testBinary() string {
+	path, err := os.Executable()
+	if err != nil {
+		panic(err)
+	}
+	return path
+}
+
+func shell(script string, args ...string) []string {
+	return append([]string{"sh", "-c", script, "sh"}, args...)
+}
+
+var discard = slog.New(slog.DiscardHandler)
+
+// patience is how long a test waits for what has to happen on a busy machine.
+const patience = 30 * time.Second
+
+// run runs spec to its end with files that are there from the start.
+func run(t *testing.T, spec Spec) error {
+	t.Helper()
+	s, err := New(spec, discard)
+	if err != nil {
+		return err
+	}
+	s.Rotated()
+	return s.Run(t.Context())
+}
+
+// A subject is a Supervisor that runs in the test itself.
+type subject struct {
+	*Supervisor
+	t    *testing.T
+	err  error
+	done chan struct{}
+}
+
+// supervise runs spec, with files on disk if published, until the test ends.
+func supervise(t *testing.T, spec Spec) *subject {
+	t.Helper()
+	s, err := New(spec, discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return superviseWith(t, s)
+}
+
+func superviseWith(t *testing.T, s *Supervisor) *subject {
+	sub := &subject{Supervisor: s, t: t, done: make(chan struct{})}
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		defer close(sub.done)
+		sub.err = s.Run(ctx)
+	}()
+	t.Cleanup(func() {
+		cancel()
+		select {
+		case <-sub.done:
+			return
+		case <-time.After(5 * time.Second):
+		}
+		if pid := s.Status().PID; pid != 0 {
+			_ = syscall.Kill(-pid, syscall.SIGKILL)
+		}
+		<-sub.done
+	})
+	return sub
+}
+
+// await waits until the status is as wanted.
+func (s *subject) await(what string, is func(Status) bool) Status {
+	s.t.Helper()
+	late := time.After(patience)
+	for {
+		if st := s.Status(); is(st) {
+			return st
+		}
+		select {
+		case <-s.Updates():
+		case <-late:
+			s.t.Fatalf("not %s: %+v", what, s.Status())
+		}
+	}
+}
+
+func (s *subject) running() Status {
+	s.t.Helper()
+	return s.await("running", func(st Status) bool { return st.State == StateRunning })
+}
+
+func (s *subject) upToDate() Status {
+	s.t.Helper()
+	return s.await("up to date", func(st Status) bool { return st.Delivered == st.Rotated })
+}
+
+// result waits for the end of Run.
+func (s *subject) result() error {
+	s.t.Helper()
+	select {
+	case <-s.done:
+		return s.err
+	case <-time.After(patience):
+		s.t.Fatalf("Run does not end: %+v", s.Status())
+		return nil
+	}
+}
+
+// wantStatus checks what Run returned.
+func wantStatus(t *testing.T, err error, want int) {
+	t.Helper()
+	var exit *ExitError
+	got := 0
+	if errors.As(err, &exit) {
+		got = exit.Code
+	} else if err != nil {
+		t.Errorf("Run returned %v, want status %d", err, want)
+		return
+	}
+	if got != want {
+		t.Errorf("Run returned status %d (%v), want %d", got, err, want)
+	}
+}
+
+// lines hands over what is written, line by line.
+type lines struct {
+	t *testing.T
+	c chan string
+}
+
+func readLines(t *testing.T, r io.Reader) lines {
+	l := lines{t, make(chan string, 4096)}
+	go func() {
+		defer close(l.c)
+		for sc := bufio.NewScanner(r); sc.Scan(); {
+			l.c <- sc.Text()
+		}
+	}()
+	return l
+}
+
+// next returns the next line, io.EOF's absence being a failure.
+func (l lines) next() string {
+	l.t.Helper()
+	select {
+	case line, ok := <-l.c:
+		if !ok {
+			l.t.Fatal("the process said nothing more")
+		}
+		return line
+	case <-time.After(patience):
+		l.t.Fatal("the process says nothing")
+	}
+	return ""
+}
+
+func (l lines) want(line string) {
+	l.t.Helper()
+	if got := l.next(); got != line {
+		l.t.Fatalf("the process said %q, want %q", got, line)
+	}
+}
+
+// ready waits for a recording child, and returns its pid.
+func (l lines) ready() (pid int) {
+	l.t.Helper()
+	line := l.next()
+	if _, err := fmt.Sscanf(line, "ready %d", &pid); err != nil {
+		l.t.Fatalf("the process said %q, want ready", line)
+	}
+	return pid
+}
+
+// until reads on to line.
+func (l lines) until(line string) (before []string) {
+	l.t.Helper()
+	for {
+		got := l.next()
+		if got == line {
+			return before
+		}
+		before = append(before, got)
+	}
+}
+
+// pipe returns a named pipe to write to, and what is written to it.
+func pipe(t *testing.T) (path string, l lines) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "pipe")
+	if err := unix.Mkfifo(path, 0o622); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l = readLines(t, f)
+	t.Cleanup(func() {
+		f.Close()
+		for range l.c {
+		}
+	})
+	return path, l
+}
+
+// A helperProcess is a helper that runs beside the test.
+type helperProcess struct {
+	*exec.Cmd
+	lines
+	t   *testing.T
+	log *strings.Builder
+}
+
+// helperCommand returns a helper that runs spec, in a session without a
+// terminal.
+func helperCommand(t *testing.T, spec Spec) *exec.Cmd {
+	t.Helper()
+	js, err := json.Marshal(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(testBinary())
+	cmd.Env = append(os.Environ(), helperVar+"="+string(js))
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	return cmd
+}
+
+// startHelper starts what helperCommand returned.
+func startHelper(t *testing.T, cmd *exec.Cmd) *helperProcess {
+	t.Helper()
+	h := &helperProcess{Cmd: cmd, t: t, log: &strings.Builder{}}
+	cmd.Stderr = h.log
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	h.lines = readLines(t, out)
+	return h
+}
+
+// kill sends sig to the helper.
+func (h *helperProcess) kill(sig syscall.Signal) {
+	h.t.Helper()
+	if err := h.Process.Signal(sig); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// status waits for the helper and returns its exit status, or 128+n.
+func (h *helperProcess) status() int {
+	h.t.Helper()
+	for range h.c { // Wait may close the pipe only after all is read
+	}
+	return waitStatus(h.t, h.Cmd)
+}
+
+func waitStatus(t *testing.T, cmd *exec.Cmd) int {
+	t.Helper()
+	_ = cmd.Wait() // the state says it all
+	ws := cmd.ProcessState.Sys().(syscall.WaitStatus)
+	if ws.Signaled() {
+		t.Errorf("the helper died of %v", ws.Signal())
+		return 128 + int(ws.Signal())
+	}
+	return ws.ExitStatus()
 }

@@ -1,0 +1,5 @@
+//go:build unix
+
+package supervisor
+
+func showMain() int { return 0 }
