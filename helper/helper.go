@@ -2,7 +2,8 @@
 //
 // There is one way through: the source watches the Workload API, the rotator
 // puts its snapshots on disk, the supervisor and the hooks tell whom it
-// concerns. Each is an actor with one goroutine of its own that is waited for;
+// concerns, witnesses look whether it was taken up, and health says how all of
+// that is. Each is an actor with one goroutine of its own that is waited for;
 // they share nothing but immutable values and channels that hold the latest.
 package helper
 
@@ -18,117 +19,98 @@ import (
 	"github.com/oklog/run"
 
 	"github.com/svidhelper/svidhelper/helper/config"
-	"github.com/svidhelper/svidhelper/helper/source"
 	"github.com/svidhelper/svidhelper/supervisor"
 )
+
+// Options are what Run needs beside a configuration. The zero value is useful.
+type Options struct {
+	// Version is what health calls this program.
+	Version string
+	// File, unless empty, is watched; when it has changed, Load is called for
+	// the configuration that takes the place of the running one.
+	File string
+	Load func() (*config.Config, error)
+}
 
 // Run watches the Workload API, keeps the outputs fresh and the process told,
 // until ctx ends, a stop signal arrives, or the process's end is ours. Its
 // error is nil, a *supervisor.ExitError with the process's status, or a failure
 // of our own.
-func Run(ctx context.Context, c *config.Config, log *slog.Logger) (err error) {
-	src, err := source.New(sourceConfig(c), log)
+func Run(ctx context.Context, c *config.Config, log *slog.Logger, o Options) (err error) {
+	d, err := newDaemon(c, log, o)
 	if err != nil {
 		return err
 	}
-	sup, err := newSupervisor(c.Process, log)
-	if err != nil {
-		return err
-	}
-	hooks, err := newHooks(c.Hooks, log)
-	if err != nil {
-		return err
-	}
-	outputs, err := openOutputs(c.Outputs, log)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, closeOutputs(outputs)) }()
+	defer func() { err = errors.Join(err, d.rotator.close()) }()
 
-	r := &rotator{log: log, source: src, outputs: outputs}
 	var g run.Group
-	{ // stop signals, and everything else that is forwarded to the process
+	{ // signals, before there is anybody whom they could concern
 		signals := make(chan os.Signal, 64)
-		signal.Notify(signals, watched(sup)...)
+		signal.Notify(signals, supervisor.Signals()...)
 		defer signal.Stop(signals)
-		add(&g, ctx, func(ctx context.Context) error { return handleSignals(ctx, signals, sup) })
+		add(&g, ctx, func(ctx context.Context) error { return d.handleSignals(ctx, signals) })
 	}
 	{ // the Workload API
-		add(&g, ctx, src.Run)
+		add(&g, ctx, d.source.run)
 	}
-	if sup != nil { // the process; its end is the helper's
-		r.process = processTarget(c.Process, sup)
-		add(&g, ctx, sup.Run)
+	{ // the process; its end is the helper's
+		add(&g, ctx, d.process.run)
 	}
-	for i, h := range hooks { // whoever else wants to know
-		r.hooks = append(r.hooks, hookTarget(&c.Hooks[i], h))
-		add(&g, ctx, h.Run)
+	{ // whoever else wants to know
+		add(&g, ctx, d.hooks.run)
 	}
 	{ // the output directories
-		add(&g, ctx, r.run)
+		add(&g, ctx, d.rotator.run)
 	}
-	err = g.Run()
-	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
-		return nil
+	{ // probes and scrapers
+		add(&g, ctx, d.health.run)
 	}
-	return err
+	{ // the configuration file
+		add(&g, ctx, d.watchFile)
+	}
+	if err := supervisor.ProtectMemory(); err != nil {
+		log.Warn("private keys could end up in a core dump of svidhelper", "error", err)
+	}
+	return g.Run()
 }
 
 // add adds an actor whose interrupt cancels its context, and nothing else: an
 // interrupt never blocks.
-func add(g *run.Group, ctx context.Context, execute func(context.Context) error) {
+func add(g *run.Group, ctx context.Context, execute part) {
 	ctx, cancel := context.WithCancel(ctx)
 	g.Add(func() error { return execute(ctx) }, func(error) { cancel() })
 }
 
-// watched are the signals that the helper wants to hear of.
-func watched(sup *supervisor.Supervisor) []os.Signal {
-	if sup != nil {
-		return supervisor.Signals()
-	}
-	return []os.Signal{os.Interrupt, syscall.SIGTERM}
-}
-
 // handleSignals hands signals to the process, whose supervisor knows which of
-// them mean the end. With no process, each means the end.
-func handleSignals(ctx context.Context, signals <-chan os.Signal, sup *supervisor.Supervisor) error {
+// them mean the end. With no process, SIGTERM and SIGINT mean the end and SIGHUP
+// that the configuration is to be read again.
+func (d *daemon) handleSignals(ctx context.Context, signals <-chan os.Signal) error {
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case s := <-signals:
-			if sup == nil {
-				return nil
+			if p := d.plan.Load().process; p != nil {
+				p.Signal(s.(syscall.Signal))
+				continue
 			}
-			sup.Signal(s.(syscall.Signal))
+			switch s {
+			case os.Interrupt, syscall.SIGTERM:
+				return nil
+			case syscall.SIGHUP:
+				d.requestReload()
+			}
 		}
 	}
 }
 
-func sourceConfig(c *config.Config) source.Config {
-	return source.Config{
-		Address:         c.AgentAddress,
-		Needs:           needs(c.Outputs),
-		OnRevoked:       c.OnRevoked,
-		RevocationGrace: c.RevocationGrace,
-	}
-}
-
-func newSupervisor(p *config.Process, log *slog.Logger) (*supervisor.Supervisor, error) {
-	if p == nil {
-		return nil, nil
-	}
-	return supervisor.New(p.Spec, log)
-}
-
-func newHooks(specs []config.Hook, log *slog.Logger) ([]*supervisor.Hook, error) {
-	var hooks []*supervisor.Hook
-	for _, spec := range specs {
-		h, err := supervisor.NewHook(spec.HookSpec, log)
-		if err != nil {
-			return nil, fmt.Errorf("hook %q: %w", spec.Name, err)
+// ended is for parts whose silent end would leave the helper half alive.
+func ended(what string, p part) part {
+	return func(ctx context.Context) error {
+		err := p(ctx)
+		if err == nil && ctx.Err() == nil {
+			return fmt.Errorf("%s ended by itself", what)
 		}
-		hooks = append(hooks, h)
+		return err
 	}
-	return hooks, nil
 }

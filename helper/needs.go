@@ -3,6 +3,7 @@ package helper
 import (
 	"slices"
 
+	"github.com/svidhelper/svidhelper/helper/config"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
 	"github.com/svidhelper/svidhelper/helper/source"
 	"github.com/svidhelper/svidhelper/writer"
@@ -25,4 +26,13 @@ func needs(outputs []writer.Output) source.Needs {
 	slices.SortFunc(n.JWTSVIDs, snapshot.JWTRequest.Compare)
 	n.JWTSVIDs = slices.Compact(n.JWTSVIDs)
 	return n
+}
+
+func sourceConfig(c *config.Config) source.Config {
+	return source.Config{
+		Address:         c.AgentAddress,
+		Needs:           needs(c.Outputs),
+		OnRevoked:       c.OnRevoked,
+		RevocationGrace: c.RevocationGrace,
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/svidhelper/svidhelper/helper/config"
+	"github.com/svidhelper/svidhelper/helper/snapshot"
 	"github.com/svidhelper/svidhelper/helper/source"
 	"github.com/svidhelper/svidhelper/writer"
 )
@@ -25,84 +26,71 @@ func Once(ctx context.Context, c *config.Config, log *slog.Logger) error {
 			return err
 		}
 	}
-	sets, err := fetch(ctx, c, log)
+	s, err := fetch(ctx, c, log)
 	if err != nil {
 		return err
 	}
-	outputs, err := openOutputs(c.Outputs, log)
+	outputs, err := exchangeOutputs(nil, c.Outputs, log)
 	if err != nil {
 		return err
 	}
-	for i, o := range outputs {
-		change, perr := o.dir.Publish(sets[i])
-		if perr != nil {
-			err = errors.Join(err, perr)
-			continue
-		}
-		o.set = sets[i]
-		o.announce(change)
+	var errs []error
+	for _, o := range outputs {
+		o.publish(s, nil)
+		errs = append(errs, o.err)
 	}
-	return errors.Join(err, closeOutputs(outputs))
+	return errors.Join(append(errs, closeOutputs(outputs))...)
 }
 
-// fetch runs a source until every output's set is whole.
-func fetch(ctx context.Context, c *config.Config, log *slog.Logger) ([]writer.Set, error) {
+// fetch runs a source until its snapshot has everything that the outputs need.
+func fetch(ctx context.Context, c *config.Config, log *slog.Logger) (*snapshot.Snapshot, error) {
 	timeout := c.Timeout
 	if timeout == 0 {
 		timeout = DefaultTimeout
 	}
 	deadline, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-
-	cfg := sourceConfig(c)
-	src, err := source.New(cfg, log)
+	src, err := source.New(sourceConfig(c), log)
 	if err != nil {
 		return nil, err
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- src.Run(deadline) }()
-	defer func() { cancel(); <-ended }()
+	var unusable error
 	for {
 		select {
 		case <-src.Updates():
-		case <-deadline.Done():
-			if ctx.Err() != nil {
-				return nil, fmt.Errorf("stopped before everything was fetched; nothing was written")
-			}
-			return nil, fmt.Errorf("nothing was written: not everything was there after %v: %s", timeout, source.Explain(src.Status(), cfg.Address))
-		case err := <-ended:
-			ended <- err
-			if deadline.Err() == nil {
+		case err := <-ended: // before the deadline, only for good
+			switch {
+			case ctx.Err() != nil:
+				return nil, errors.New("stopped before everything was there; nothing was written")
+			case deadline.Err() == nil:
 				return nil, err
+			case unusable != nil:
+				return nil, fmt.Errorf("nothing was written: what came within %v cannot be used: %w", timeout, unusable)
 			}
-			continue
+			return nil, fmt.Errorf("nothing was written: not everything came within %v: %s", timeout, source.Explain(src.Status(), c.AgentAddress))
 		}
-		sets, whole, err := encodeAll(c.Outputs, src)
-		if err != nil {
-			log.Warn("not usable yet", "error", err)
-		}
-		if whole {
-			return sets, nil
+		s := src.Snapshot()
+		var whole bool
+		if whole, unusable = suffices(s, c.Outputs); whole {
+			cancel()
+			<-ended
+			return s, nil
 		}
 	}
 }
 
-// encodeAll encodes the latest snapshot for every output; whole says that
-// nothing is missing.
-func encodeAll(outputs []writer.Output, src *source.Source) (sets []writer.Set, whole bool, err error) {
-	s := src.Snapshot()
-	if s == nil {
-		return nil, false, nil
-	}
+// suffices reports whether a snapshot has everything for the outputs, or why
+// what it has cannot be used.
+func suffices(s *snapshot.Snapshot, outputs []writer.Output) (whole bool, unusable error) {
+	whole = s != nil
 	for i := range outputs {
 		set, err := writer.Encode(s, &outputs[i])
 		if err != nil {
-			return nil, false, err
+			return false, fmt.Errorf("output %s: %w", outputs[i].Dir, err)
 		}
-		if len(set.Awaited) > 0 {
-			return nil, false, nil
-		}
-		sets = append(sets, set)
+		whole = whole && len(set.Awaited) == 0
 	}
-	return sets, true, nil
+	return whole, nil
 }

@@ -1,52 +1,101 @@
 package helper
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/svidhelper/svidhelper/helper/snapshot"
+	"github.com/svidhelper/svidhelper/helper/source"
 	"github.com/svidhelper/svidhelper/writer"
 )
 
 // An output is one directory and what the rotator knows about it. The rotator
 // alone touches it.
 type output struct {
-	spec    *writer.Output
+	spec    writer.Output
 	dir     *writer.Dir
 	encoder *writer.Encoder
+	reduced writer.Output // what the encoder encodes: spec, or less of it
 	log     *slog.Logger
 
-	set      writer.Set // what was last asked to be on disk
-	complete bool       // everything that is configured is on disk
-	err      error      // why the last snapshot is not on disk, or nil
-	awaited  []string   // what the Workload API has not given yet
+	set       writer.Set        // what was last asked to be on disk
+	complete  bool              // everything that is configured is on disk
+	err       error             // why the last snapshot is not on disk, or nil
+	published time.Time         // when the last snapshot was last found on disk
+	rotations uint64            // publishes that changed something
+	failures  map[string]uint64 // by reason: "encode" or "publish"
 }
 
-// openOutputs opens every directory, or none.
-func openOutputs(specs []writer.Output, log *slog.Logger) (outputs []*output, err error) {
-	defer func() {
-		if err != nil {
-			closeOutputs(outputs)
-		}
-	}()
+// exchangeOutputs opens what specs say and is not open, closes what they do not
+// say any more, and returns what is open then. On an error that is what was
+// open before.
+func exchangeOutputs(old []*output, specs []writer.Output, log *slog.Logger) (open []*output, err error) {
+	kept := map[*output]bool{}
 	for i := range specs {
-		o, err := openOutput(&specs[i], log)
-		if err != nil {
-			return outputs, err
+		o := find(old, func(o *output) bool { return reflect.DeepEqual(o.spec, specs[i]) })
+		if o != nil {
+			kept[o] = true
 		}
-		outputs = append(outputs, o)
+		open = append(open, o)
 	}
-	return outputs, nil
+	var closed []*output // a directory that changes must be closed to be opened
+	for _, o := range old {
+		if !kept[o] {
+			closed = append(closed, o)
+			_ = o.dir.Close()
+		}
+	}
+	for i := range open {
+		if open[i] == nil && err == nil {
+			open[i], err = openOutput(specs[i], log)
+		}
+	}
+	if err == nil {
+		return open, nil
+	}
+	for _, o := range open {
+		if o != nil && !kept[o] {
+			_ = o.dir.Close()
+		}
+	}
+	return old, errors.Join(err, reopen(closed, log))
 }
 
-func openOutput(spec *writer.Output, log *slog.Logger) (*output, error) {
-	dir, err := writer.Open(spec, log)
+func reopen(outputs []*output, log *slog.Logger) error {
+	var errs []error
+	for _, o := range outputs {
+		dir, err := writer.Open(&o.spec, log)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		o.dir = dir
+	}
+	return errors.Join(errs...)
+}
+
+func openOutput(spec writer.Output, log *slog.Logger) (*output, error) {
+	dir, err := writer.Open(&spec, log)
 	if err != nil {
 		return nil, err
 	}
-	return &output{spec: spec, dir: dir, encoder: writer.NewEncoder(spec), log: log.With("output", spec.Dir)}, nil
+	return &output{
+		spec:     spec,
+		dir:      dir,
+		encoder:  writer.NewEncoder(&spec),
+		reduced:  spec,
+		log:      log.With("output", spec.Dir),
+		failures: map[string]uint64{},
+	}, nil
 }
 
 func closeOutputs(outputs []*output) error {
@@ -59,52 +108,128 @@ func closeOutputs(outputs []*output) error {
 
 // publish puts the snapshot on disk and returns what changed there. A snapshot
 // that lacks something is published as far as it goes: what it lacks stays as
-// it is on disk. A failure is remembered and leaves the last good set.
-func (o *output) publish(s *snapshot.Snapshot) writer.Change {
+// it is on disk, unless it is revoked. A failure is remembered and leaves the
+// last good set.
+func (o *output) publish(s *snapshot.Snapshot, revoked []source.ProfileStatus) writer.Change {
+	o.reduce(revoked)
 	set, err := o.encoder.Encode(s)
 	if err != nil {
-		o.failed(fmt.Errorf("encoding for %s: %w", o.spec.Dir, err))
+		o.failed("encode", fmt.Errorf("encoding for %s: %w", o.spec.Dir, err))
 		return writer.Change{}
 	}
 	change, err := o.dir.Publish(set)
 	if err != nil {
-		o.failed(err)
+		o.failed("publish", err)
 		return writer.Change{}
 	}
-	o.set, o.awaited = set, set.Awaited
-	o.complete = len(set.Awaited) == 0
+	o.set, o.published = set, time.Now()
+	o.complete = len(set.Awaited) == 0 && reflect.DeepEqual(o.reduced, o.spec)
 	if o.err != nil {
 		o.log.Info("recovered: the output is on disk again")
 		o.err = nil
 	}
 	if change.Kinds != snapshot.KindNone {
+		o.rotations++
 		o.announce(change)
 	}
 	return change
 }
 
+// reduce has the encoder leave out what is revoked, so that it leaves the disk
+// too.
+func (o *output) reduce(revoked []source.ProfileStatus) {
+	less := without(o.spec, revoked)
+	if reflect.DeepEqual(less, o.reduced) {
+		return
+	}
+	o.log.Warn("the identity is refused: what belongs to it leaves the disk")
+	o.reduced = less
+	o.encoder = writer.NewEncoder(&o.reduced)
+}
+
+// without returns what is left of an output without its revoked parts.
+func without(spec writer.Output, revoked []source.ProfileStatus) writer.Output {
+	for _, p := range revoked {
+		switch p.Profile {
+		case source.ProfileX509SVID:
+			spec.X509SVIDs = nil
+		case source.ProfileX509Bundle:
+			spec.X509Bundles = nil
+		case source.ProfileJWTBundle:
+			spec.JWTBundles = nil
+		case source.ProfileWITSVID:
+			spec.WITSVIDs = nil
+		case source.ProfileWITBundle:
+			spec.WITBundles = nil
+		case source.ProfileJWTSVID:
+			spec.JWTSVIDs = slices.DeleteFunc(slices.Clone(spec.JWTSVIDs), func(j writer.JWTSVID) bool {
+				return j.Request() == p.Request
+			})
+		}
+	}
+	return spec
+}
+
 // failed remembers an error, and logs it unless it is the one before again.
-func (o *output) failed(err error) {
+func (o *output) failed(reason string, err error) {
 	if o.err == nil || o.err.Error() != err.Error() {
 		o.log.Error("not published, the last good set stays", "error", err)
 	}
 	o.err = err
+	o.failures[reason]++
 }
 
 // announce logs a publish: a line for each identity in what changed.
 func (o *output) announce(change writer.Change) {
-	if len(o.set.Identities) == 0 {
-		o.log.Info("published", "changed", change.Kinds.String())
-	}
+	said := false
 	for _, id := range o.set.Identities {
 		if !change.Kinds.Has(id.Kind) {
 			continue
 		}
+		said = true
 		attrs := []any{"changed", change.Kinds.String(), "spiffe_id", id.ID.String()}
 		if id.Serial != "" {
 			attrs = append(attrs, "serial", id.Serial)
 		}
 		o.log.Info("published", append(attrs, "expires", id.NotAfter.UTC())...)
+	}
+	if !said {
+		o.log.Info("published", "changed", change.Kinds.String(), "files", change.Files)
+	}
+}
+
+func (o *output) privateFiles() []string {
+	var paths []string
+	for _, f := range o.set.Files {
+		if f.Private {
+			paths = append(paths, filepath.Join(o.spec.Dir, f.Name))
+		}
+	}
+	return paths
+}
+
+// outputStatus is what others may know of an output: a copy.
+type outputStatus struct {
+	spec       writer.Output
+	identities []writer.Identity
+	complete   bool
+	awaited    []string
+	err        error
+	published  time.Time
+	rotations  uint64
+	failures   map[string]uint64
+}
+
+func (o *output) status() outputStatus {
+	return outputStatus{
+		spec:       o.spec,
+		identities: o.set.Identities,
+		complete:   o.complete,
+		awaited:    o.set.Awaited,
+		err:        o.err,
+		published:  o.published,
+		rotations:  o.rotations,
+		failures:   maps.Clone(o.failures),
 	}
 }
 
@@ -112,9 +237,33 @@ func (o *output) announce(change writer.Change) {
 func describeAwaited(outputs []*output) string {
 	var all []string
 	for _, o := range outputs {
-		for _, a := range o.awaited {
+		for _, a := range o.set.Awaited {
 			all = append(all, fmt.Sprintf("%s for %s", a, o.spec.Dir))
 		}
 	}
 	return strings.Join(all, ", ")
+}
+
+// watchOutputs makes one channel of what the outputs' directories say when
+// somebody else has changed them. stop ends the watch and waits for its end.
+func watchOutputs(ctx context.Context, outputs []*output) (tampered <-chan struct{}, stop func()) {
+	c := make(chan struct{}, 1)
+	ctx, cancel := context.WithCancel(ctx)
+	var watching sync.WaitGroup
+	for _, o := range outputs {
+		watching.Go(func() {
+			for {
+				select {
+				case <-ctx.Done():
+					return
+				case <-o.dir.Tampered():
+				}
+				select {
+				case c <- struct{}{}:
+				default: // one is waiting already
+				}
+			}
+		})
+	}
+	return c, func() { cancel(); watching.Wait() }
 }

@@ -2,13 +2,17 @@ package helper
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
-	"sync"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
 
+	"github.com/svidhelper/svidhelper/helper/snapshot"
 	"github.com/svidhelper/svidhelper/helper/source"
+	"github.com/svidhelper/svidhelper/writer"
 )
 
 // A rotator takes what the source last saw, puts it on disk, and tells the
@@ -16,13 +20,25 @@ import (
 // always works on the latest snapshot, so the source never waits for a disk.
 type rotator struct {
 	log     *slog.Logger
-	source  *source.Source
+	plans   chan *plan
+	current *plan
 	outputs []*output
-	process *target   // nil: none
-	hooks   []*target // in the order of the configuration
 
-	started bool   // every output has been on disk once, so the process may run
+	started bool   // every output has been on disk, so the process may run
 	waiting string // what was last logged as awaited
+	status  atomic.Pointer[[]outputStatus]
+}
+
+// A plan is what a rotator works with until there is another one.
+type plan struct {
+	source    *source.Source
+	onRevoked source.OnRevoked
+	outputs   []writer.Output
+	process   *process // nil: none
+	hooks     []*hook
+	// taken gets nil, or why the plan cannot be followed: the rotator goes on
+	// with the one before.
+	taken chan error
 }
 
 // The span between two tries to publish what a full disk, say, has refused.
@@ -31,65 +47,143 @@ const (
 	lastRepublish  = 30 * time.Second
 )
 
+// newRotator opens the outputs of its first plan.
+func newRotator(p *plan, log *slog.Logger) (*rotator, error) {
+	r := &rotator{log: log, plans: make(chan *plan), current: p}
+	var err error
+	if r.outputs, err = exchangeOutputs(nil, p.outputs, log); err != nil {
+		return nil, err
+	}
+	r.publishStatus()
+	return r, nil
+}
+
+// follow hands the rotator a new plan, and returns why it cannot be followed.
+func (r *rotator) follow(ctx context.Context, p *plan) error {
+	p.taken = make(chan error, 1)
+	select {
+	case r.plans <- p:
+		return <-p.taken
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // run publishes until ctx ends.
 func (r *rotator) run(ctx context.Context) error {
-	tampered, wait := mergeTampered(ctx, r.outputs)
-	defer wait()
-
 	again := backoff.NewExponentialBackOff()
 	again.InitialInterval, again.MaxInterval = firstRepublish, lastRepublish
 	retry := time.NewTimer(0)
 	defer retry.Stop()
+	tampered, unwatch := watchOutputs(ctx, r.outputs)
+	defer func() { unwatch() }()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-r.source.Updates():
+		case <-r.current.source.Updates():
 		case <-tampered:
 		case <-retry.C:
+		case p := <-r.plans:
+			unwatch()
+			p.taken <- r.adopt(p)
+			tampered, unwatch = watchOutputs(ctx, r.outputs)
 		}
 		retry.Stop()
-		if r.rotate() {
+		ok, err := r.rotate()
+		r.publishStatus()
+		switch {
+		case err != nil:
+			return err
+		case ok:
 			again.Reset()
-		} else {
+		default:
 			retry.Reset(again.NextBackOff())
 		}
 	}
 }
 
+// adopt makes p the current plan, or leaves everything as it is.
+func (r *rotator) adopt(p *plan) error {
+	outputs, err := exchangeOutputs(r.outputs, p.outputs, r.log)
+	r.outputs = outputs
+	if err != nil {
+		return err
+	}
+	if p.process != r.current.process {
+		r.started = false
+	}
+	r.current = p
+	return nil
+}
+
 // rotate publishes the latest snapshot to every output and tells the targets
-// what changed. It reports whether every output could be written.
-func (r *rotator) rotate() (ok bool) {
-	s := r.source.Snapshot()
-	if s == nil {
-		return true
+// what changed. ok says that every output could be written; an error is one
+// that ends the helper.
+func (r *rotator) rotate() (ok bool, err error) {
+	revoked := r.revoked()
+	s := r.current.source.Snapshot()
+	if s == nil && len(revoked) == 0 {
+		return true, nil
 	}
 	var changed change
 	complete := true
 	ok = true
 	for _, o := range r.outputs {
-		changed.add(o, o.publish(s))
+		changed.add(o, o.publish(s, revoked))
 		complete = complete && o.complete
 		ok = ok && o.err == nil
 	}
-	first := !r.started && complete && ok
+	if len(revoked) > 0 && r.current.onRevoked == source.OnRevokedStop && r.current.process != nil {
+		r.log.Error("stopping the process: its identity is refused")
+		r.current.process.Stop()
+	}
+	return ok, r.tell(changed, s, complete && ok)
+}
+
+// tell passes a change on to those whom it concerns: the process first. The
+// process is started when everything is on disk for the first time.
+func (r *rotator) tell(c change, s *snapshot.Snapshot, whole bool) error {
+	p := r.current.process
+	first := !r.started && whole
 	switch {
 	case first:
 		r.started = true
-		if r.process != nil {
-			r.process.tell(changed, true)
+		if p != nil {
+			if err := p.spec.CheckReadable(r.privateFiles()); err != nil {
+				return fmt.Errorf("not started: %w", err)
+			}
+			p.rotated(c, true, s)
 		}
-	case r.started && r.process != nil && r.process.on.Has(changed.kinds):
-		r.process.tell(changed, false)
+	case r.started && p != nil && p.on.Has(c.kinds):
+		p.rotated(c, false, s)
 	case !r.started:
 		r.logWaiting()
 	}
-	for _, h := range r.hooks {
-		if h.on.Has(changed.kinds) {
-			h.tell(changed, first)
+	for _, h := range r.current.hooks {
+		if h.on.Has(c.kinds) {
+			h.rotated(c, first, s)
 		}
 	}
-	return ok
+	return nil
+}
+
+// revoked are the profiles whose files are to go: their identity has been
+// refused for longer than the grace period.
+func (r *rotator) revoked() []source.ProfileStatus {
+	if r.current.onRevoked == source.OnRevokedKeep {
+		return nil
+	}
+	return r.current.source.Status().Revoked()
+}
+
+// privateFiles are the paths of the keys and tokens on disk.
+func (r *rotator) privateFiles() []string {
+	var paths []string
+	for _, o := range r.outputs {
+		paths = append(paths, o.privateFiles()...)
+	}
+	return paths
 }
 
 // logWaiting says, once for each state, what the process waits for.
@@ -101,25 +195,21 @@ func (r *rotator) logWaiting() {
 	r.waiting = waiting
 }
 
-// mergeTampered makes one channel of the outputs' own. The goroutines end with
-// ctx; wait waits for them.
-func mergeTampered(ctx context.Context, outputs []*output) (merged <-chan struct{}, wait func()) {
-	c := make(chan struct{}, 1)
-	var wg sync.WaitGroup
-	for _, o := range outputs {
-		wg.Go(func() {
-			for {
-				select {
-				case <-ctx.Done():
-					return
-				case <-o.dir.Tampered():
-					select {
-					case c <- struct{}{}:
-					default:
-					}
-				}
-			}
-		})
+// close gives the directories back.
+func (r *rotator) close() error { return closeOutputs(r.outputs) }
+
+func (r *rotator) publishStatus() {
+	all := make([]outputStatus, 0, len(r.outputs))
+	for _, o := range r.outputs {
+		all = append(all, o.status())
 	}
-	return c, wg.Wait
+	r.status.Store(&all)
+}
+
+// find returns the output that a specification is served by already, if any.
+func find(outputs []*output, same func(*output) bool) *output {
+	if i := slices.IndexFunc(outputs, same); i >= 0 {
+		return outputs[i]
+	}
+	return nil
 }

@@ -6,11 +6,11 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync/atomic"
 	"time"
 
+	"github.com/svidhelper/svidhelper/helper/health"
 	"github.com/svidhelper/svidhelper/helper/proof"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
 )
@@ -26,14 +26,14 @@ type witness struct {
 	escalate func(proof.Escalation) error
 
 	claims chan claim // capacity 1, latest wins
-	status atomic.Pointer[proofStatus]
+	status atomic.Pointer[health.Proof]
 }
 
 // A toldTarget tells how far notifications have come.
 type toldTarget interface {
-	// progress returns how many notifications were asked for and how many
-	// have reached the target, and why the last one has not.
-	progress() (asked, delivered uint64, failure error)
+	// progress returns how many notifications were asked for, how many have
+	// reached the target, and whether the next one cannot.
+	progress() (asked, delivered uint64, stuck bool)
 	// updates hears that progress has changed.
 	updates() <-chan struct{}
 }
@@ -46,22 +46,13 @@ type claim struct {
 	asked     uint64
 }
 
-// proofStatus is how the last proof went. Pending is true from the publish to
-// its end.
-type proofStatus struct {
-	pending bool
-	result  proof.Result
-	err     error
-	at      time.Time
-}
-
 func newWitness(cfg *proof.Config, told toldTarget, escalate func(proof.Escalation) error, log *slog.Logger) (*witness, error) {
 	p, err := proof.New(*cfg, log)
 	if err != nil {
 		return nil, err
 	}
 	w := &witness{log: log, prover: p, told: told, escalate: escalate, claims: make(chan claim, 1)}
-	w.status.Store(&proofStatus{})
+	w.status.Store(&health.Proof{Address: cfg.TLS})
 	return w, nil
 }
 
@@ -77,7 +68,6 @@ func (w *witness) expect(s *snapshot.Snapshot, published time.Time) {
 		c.leaves = append(c.leaves, svid.Certificates[0])
 	}
 	c.client = clientCertificate(s.X509.SVIDs[0])
-	w.status.Store(&proofStatus{pending: true})
 	select {
 	case <-w.claims: // superseded
 	default:
@@ -111,39 +101,41 @@ func (w *witness) run(ctx context.Context) error {
 // prove proves a claim. When a newer one arrives meanwhile it gives up and
 // returns that one.
 func (w *witness) prove(ctx context.Context, c claim) (newer claim, superseded bool) {
+	w.begin(c)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	done := make(chan proofStatus, 1)
+	type outcome struct {
+		proof.Result
+		err error
+	}
+	done := make(chan outcome, 1)
 	go func() {
-		result, err := proof.Result{}, w.arrived(ctx, c)
-		if err == nil {
-			result, err = w.prover.Run(ctx, c.want(), w.escalate)
+		var o outcome
+		if o.err = w.arrived(ctx, c); o.err == nil {
+			o.Result, o.err = w.prover.Run(ctx, c.want(), w.escalate)
 		}
-		done <- proofStatus{result: result, err: err, at: time.Now()}
+		done <- o
 	}()
 	select {
 	case newer = <-w.claims:
 		cancel()
 		<-done
 		return newer, true
-	case st := <-done:
-		if errors.Is(st.err, context.Canceled) {
-			return claim{}, false
+	case o := <-done:
+		if !errors.Is(o.err, context.Canceled) {
+			w.conclude(o.Result, o.err)
 		}
-		w.conclude(st)
 		return claim{}, false
 	}
 }
 
-// arrived waits until the target has been told.
+// arrived waits until the target has been told. It gives up on one that cannot
+// be told: a service that watches its files may serve them all the same, and
+// one that does not is to be escalated.
 func (w *witness) arrived(ctx context.Context, c claim) error {
 	for {
-		_, delivered, failure := w.told.progress()
-		switch {
-		case delivered >= c.asked:
+		if _, delivered, stuck := w.told.progress(); delivered >= c.asked || stuck {
 			return nil
-		case failure != nil:
-			return fmt.Errorf("the rotation has not reached it: %w", failure)
 		}
 		select {
 		case <-ctx.Done():
@@ -153,15 +145,36 @@ func (w *witness) arrived(ctx context.Context, c claim) error {
 	}
 }
 
-func (w *witness) conclude(st proofStatus) {
-	if st.err != nil {
-		w.log.Error("rotation not proven", "error", st.err)
+// begin says what is wanted from now on. A service that failed to take up the
+// rotation before stays a problem until this one is proven.
+func (w *witness) begin(c claim) {
+	st := *w.status.Load()
+	st.Proven = false
+	st.Want = c.want().Serial
+	w.status.Store(&st)
+}
+
+// conclude remembers and logs how a proof went.
+func (w *witness) conclude(r proof.Result, err error) {
+	st := *w.status.Load()
+	st.Proven = r.Proven
+	st.Served = r.Serial
+	st.Attempts += uint64(r.Attempts)
+	st.Problem = ""
+	if err != nil {
+		st.Failures++
+		st.Problem = err.Error()
+		w.log.Error("rotation not proven", "error", err)
 	} else {
+		st.Latency = st.Latency.Observe(r.Latency)
 		w.log.Info("rotation proven: the service serves what was published",
-			"serial", st.result.Serial, "latency", st.result.Latency.Round(time.Microsecond), "connections", st.result.Attempts)
+			"serial", r.Serial, "latency", r.Latency.Round(time.Microsecond), "connections", r.Attempts)
 	}
 	w.status.Store(&st)
 }
+
+// health is how the last proof went.
+func (w *witness) health() health.Proof { return *w.status.Load() }
 
 func (c claim) want() proof.Want {
 	want := proof.Want{Published: c.published, Certificate: func() (*tls.Certificate, error) { return c.client, nil }}

@@ -62,21 +62,32 @@ func (o *options) load(stderr io.Writer) (c *config.Config, log *slog.Logger, ok
 	if diagnostics.HasErrors() {
 		return nil, nil, false
 	}
-	if c.AgentAddress == "" {
-		address, err := environmentAddress()
-		if err != nil {
-			fmt.Fprintln(stderr, "svidhelper:", err)
-			return nil, nil, false
-		}
-		c.AgentAddress = address
-	}
 	return c, newLogger(c.Log, stderr), true
 }
 
-// read reads the file that was named, or the default one if there is no need
-// to name one.
+// reload reads the configuration once more, as it is now.
+func (o *options) reload() (*config.Config, error) {
+	c, diagnostics := o.read()
+	return c, diagnostics.Err()
+}
+
+// read reads the file that was named, or the default one where one is needed,
+// and adds what the environment says.
 func (o *options) read() (*config.Config, config.Diagnostics) {
-	return o.flags.Load(o.path())
+	c, diagnostics := o.flags.Load(o.path())
+	if c == nil || c.AgentAddress != "" {
+		return c, diagnostics
+	}
+	value := os.Getenv(addressVariable)
+	if value == "" {
+		value = defaultAddress
+	}
+	address, err := config.ParseAddress(value)
+	if err != nil {
+		return nil, append(diagnostics, config.Diagnostic{File: addressVariable, Message: err.Error()})
+	}
+	c.AgentAddress = address
+	return c, diagnostics
 }
 
 // path is the file to read, or empty for none.
@@ -91,18 +102,6 @@ func (o *options) path() string {
 		return ""
 	}
 	return defaultFile
-}
-
-func environmentAddress() (string, error) {
-	value := os.Getenv(addressVariable)
-	if value == "" {
-		value = defaultAddress
-	}
-	address, err := config.ParseAddress(value)
-	if err != nil {
-		return "", fmt.Errorf("%s: %w", addressVariable, err)
-	}
-	return address, nil
 }
 
 func newLogger(l config.Log, w io.Writer) *slog.Logger {

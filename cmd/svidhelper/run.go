@@ -44,5 +44,9 @@ func supervise(args []string, ignoreArguments bool, stdout, stderr io.Writer) in
 		return exit(once(c, log), stderr)
 	}
 	log.Info(versionLine())
-	return exit(helper.Run(context.Background(), c, log), stderr)
+	return exit(helper.Run(context.Background(), c, log, helper.Options{
+		Version: version,
+		File:    o.path(),
+		Load:    o.reload,
+	}), stderr)
 }

@@ -1,0 +1,174 @@
+package helper
+
+import (
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/svidhelper/svidhelper/helper/health"
+	"github.com/svidhelper/svidhelper/helper/snapshot"
+	"github.com/svidhelper/svidhelper/helper/source"
+	"github.com/svidhelper/svidhelper/supervisor"
+	"github.com/svidhelper/svidhelper/writer"
+)
+
+// status gathers what the parts say of themselves into one value. It may be
+// called from any goroutine, and blocks nobody.
+func (d *daemon) status() health.Status {
+	p := d.plan.Load()
+	s := health.Status{Version: d.version, Started: d.started}
+	from := p.source.Status()
+	s.Connection = health.Connection{
+		Address:   from.Connection.Address,
+		Connected: from.Connection.Connected,
+		Attempts:  from.Connection.Attempts,
+	}
+	for _, profile := range from.Profiles {
+		s.Profiles = append(s.Profiles, profileHealth(profile))
+	}
+	outputs := *d.rotator.status.Load()
+	for _, o := range outputs {
+		s.Outputs = append(s.Outputs, o.health())
+	}
+	s.Writes = writes(outputs)
+	if p.process != nil {
+		s.Process = processHealth(p.process.Status())
+		s.Proofs = appendProof(s.Proofs, p.process.target)
+	}
+	for _, h := range p.hooks {
+		s.Hooks = append(s.Hooks, hookHealth(h.Status()))
+		s.Proofs = appendProof(s.Proofs, h.target)
+	}
+	return s
+}
+
+func profileHealth(p source.ProfileStatus) health.Profile {
+	h := health.Profile{
+		Name:        p.Name(),
+		State:       string(p.State),
+		LastSuccess: p.LastSuccess,
+		Failures:    map[string]uint64{},
+	}
+	if p.LastError != nil {
+		h.LastError = p.LastError.Error()
+	}
+	rejected := uint64(0)
+	for reason, n := range p.Rejected {
+		h.Failures[string(reason)] = n
+		rejected += n
+	}
+	if p.Failures > 0 {
+		h.Failures["error"] = p.Failures
+	}
+	if !p.Revoked.IsZero() {
+		h.Problem = "the identity is refused since " + p.DeniedSince.UTC().Format(time.RFC3339)
+	}
+	return h
+}
+
+func (o outputStatus) health() health.Output {
+	h := health.Output{
+		Dir:         o.spec.Dir,
+		Complete:    o.complete,
+		Awaited:     strings.Join(o.awaited, ", "),
+		LastSuccess: o.published,
+		Rotations:   o.rotations,
+		Failures:    o.failures,
+	}
+	if o.err != nil {
+		h.Problem = o.err.Error()
+	}
+	for _, id := range o.identities {
+		file := ""
+		if len(id.Files) > 0 {
+			file = id.Files[0]
+		}
+		h.Identities = append(h.Identities, health.Identity{
+			Kind:     identityKind(id.Kind),
+			SPIFFEID: id.ID.String(),
+			Hint:     id.Hint,
+			File:     file,
+			Serial:   id.Serial,
+			NotAfter: id.NotAfter,
+		})
+	}
+	return h
+}
+
+func identityKind(k snapshot.Kind) string {
+	switch {
+	case k.Has(snapshot.KindX509):
+		return string(source.ProfileX509SVID)
+	case k.Has(snapshot.KindJWT):
+		return string(source.ProfileJWTSVID)
+	default:
+		return string(source.ProfileWITSVID)
+	}
+}
+
+func processHealth(s supervisor.Status) *health.Process {
+	h := &health.Process{
+		State:     string(s.State),
+		PID:       s.PID,
+		Started:   s.Started,
+		Restarts:  s.Restarts,
+		Rotated:   s.Rotated,
+		Delivered: s.Delivered,
+		Problem:   s.Failure,
+	}
+	return h
+}
+
+func hookHealth(s supervisor.HookStatus) health.Hook {
+	h := health.Hook{
+		Name:          s.Name,
+		Asked:         s.Asked,
+		Delivered:     s.Delivered,
+		Runs:          s.Runs,
+		Failures:      s.Failures,
+		LastDelivered: s.LastDelivered,
+	}
+	if s.LastError != nil {
+		h.Problem = s.LastError.Error()
+	}
+	return h
+}
+
+func appendProof(all []health.Proof, t *target) []health.Proof {
+	if t.witness == nil {
+		return all
+	}
+	h := t.witness.health()
+	h.Target = t.name
+	return append(all, h)
+}
+
+// writes says of each file of the drop-in dialect what has become of it.
+func writes(outputs []outputStatus) health.Writes {
+	w := health.Writes{JWT: map[string]health.WriteStatus{}}
+	for _, o := range outputs {
+		if len(o.spec.X509SVIDs) > 0 {
+			w.X509 = o.writeStatus(func(id writer.Identity) bool { return id.Kind.Has(snapshot.KindX509) })
+		}
+		for _, j := range o.spec.JWTSVIDs {
+			w.JWT[filepath.Join(o.spec.Dir, j.File.Name)] = o.writeStatus(func(id writer.Identity) bool {
+				return id.Kind.Has(snapshot.KindJWT) && len(id.Files) > 0 && id.Files[0] == j.File.Name
+			})
+		}
+	}
+	return w
+}
+
+// writeStatus is the status of the files of an identity: what was last tried
+// failed, or it is on disk, or it has not come yet.
+func (o outputStatus) writeStatus(is func(writer.Identity) bool) health.WriteStatus {
+	if o.err != nil {
+		return health.Failed
+	}
+	for _, id := range o.identities {
+		if is(id) {
+			return health.Written
+		}
+	}
+	return health.Unwritten
+}
