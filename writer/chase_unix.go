@@ -132,7 +132,7 @@ func (c *chaser) follow(name string) error {
 	if st.Mode&unix.S_IFMT != unix.S_IFLNK {
 		return fmt.Errorf("%s is not a directory", c.join(name))
 	}
-	if st.Uid != 0 && int(st.Uid) != os.Geteuid() {
+	if st.Uid != 0 && int(st.Uid) != ownUID {
 		return fmt.Errorf("%s is a symbolic link that belongs to uid %d: only links of root's and this user's are followed; name the directory itself", c.join(name), st.Uid)
 	}
 	if c.links++; c.links > maxLinks {

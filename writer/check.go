@@ -38,7 +38,7 @@ func check(o *Output) error {
 // checkFiles checks names and modes. Names that only an answer makes equal are
 // found when it is encoded.
 func checkFiles(o *Output) error {
-	taken := &encoding{taken: map[string]string{}}
+	taken := names{}
 	for f := range o.uses() {
 		if err := CheckName(sample(f.Name)); err != nil {
 			return err

@@ -1,17 +1,12 @@
 package writer
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path"
-	"slices"
-	"strings"
 	"sync"
-
-	"github.com/svidhelper/svidhelper/helper/snapshot"
 )
 
 // A Dir is the directory of an output, opened for publishing. Its methods can
@@ -22,43 +17,19 @@ type Dir struct {
 	log    *slog.Logger
 	path   string // of output.Dir, symbolic links resolved
 
-	mu     sync.Mutex
-	fs     fsys
-	lock   *os.File
-	fsync  bool
-	owners map[[2]string][2]int // uid and gid of an owner and a group
-	have   *published           // nil: look at the disk before the next publish
-	dirs   rights               // of generations and of directories below
-	closed bool
+	mu        sync.Mutex
+	fs        fsys
+	root      *os.Root // the same directory, for what is no part of a publish
+	lock      *os.File
+	fsync     bool
+	owners    map[[2]string][2]int // uid and gid of an owner and a group
+	have      *published           // nil: look at the disk before the next publish
+	number    int                  // of the next generation
+	spare     *spare               // a retired generation that can become the next one
+	dirRights rights               // of generations and of directories below
+	closed    bool
 
 	keeper *keeper
-}
-
-// published is what a directory holds.
-type published struct {
-	gen   string // the current generation's directory, or empty
-	files map[string]held
-}
-
-// held is what a directory holds under one name.
-type held struct {
-	data   []byte // nil if it is none that was ever wanted
-	rights rights
-	kind   snapshot.Kind
-	// shared says that data is in the current generation, with those rights:
-	// the next one can share it.
-	shared bool
-	// seen says that data is what a reader of the name gets.
-	seen bool
-	// linked says that the visible name is as the mode wants it: in symlink
-	// mode a link through "..data".
-	linked bool
-}
-
-// An item is a file of a set, checked, with its rights looked up.
-type item struct {
-	File
-	rights rights
 }
 
 // Open prepares the directory of an output and takes its lock: Check, create
@@ -94,7 +65,7 @@ func (d *Dir) attach() (err error) {
 	if err != nil {
 		return err
 	}
-	d.fs, d.path, d.have = newFsys(r), r.Name(), nil
+	d.fs, d.root, d.path, d.have, d.spare = newFsys(r), r, r.Name(), nil, nil
 	defer func() {
 		if err != nil {
 			d.detach()
@@ -107,7 +78,13 @@ func (d *Dir) attach() (err error) {
 	if err := d.setDirRights(created); err != nil {
 		return err
 	}
-	return d.sweep()
+	if err := d.recover(); err != nil {
+		return err
+	}
+	if err := d.sweep(); err != nil {
+		return err
+	}
+	return d.checkLinks()
 }
 
 // detach gives the directory back.
@@ -129,12 +106,15 @@ func (d *Dir) detach() error {
 // to its readers, and to the next Open to clear.
 func (d *Dir) Close() error {
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.closed {
+	closed := d.closed
+	d.closed = true
+	d.mu.Unlock()
+	if closed {
 		return nil
 	}
-	d.closed = true
-	d.keeper.stop()
+	d.keeper.stop() // without the lock, which its goroutines take
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	return d.detach()
 }
 
@@ -167,38 +147,38 @@ func (d *Dir) Remove() error {
 }
 
 func (d *Dir) publish(set Set) (Change, error) {
+	if err := d.reattach(); err != nil {
+		return Change{}, err
+	}
 	want, err := d.items(set)
 	if err != nil {
 		return Change{}, err
 	}
-	if err := d.reattach(); err != nil {
-		return Change{}, err
-	}
-	if d.keeper.damaged() {
-		d.have = nil
-	}
 	if d.have == nil {
+		d.dropSpare() // it shares files with what is in doubt
 		if d.have, err = d.inspect(want); err != nil {
 			return Change{}, err
 		}
+		d.keeper.watch(d.have.dirs...)
+		if d.have.gen != "" {
+			d.keeper.watch(below(d.have.gen, d.have.dirs)...)
+		}
 	}
 	p := d.plan(want, set.Keep)
-	if p.nothing() {
-		return Change{}, nil
+	if !p.nothing(d.have) {
+		if err := (&transaction{Dir: d, plan: p}).run(); err != nil {
+			return Change{}, err
+		}
 	}
-	t := &transaction{Dir: d, plan: p}
-	if err := t.run(); err != nil {
-		return Change{}, err
-	}
+	p.done(d.have)
 	return p.change, nil
 }
 
-// reattach opens the directory anew when its path leads elsewhere by now.
+// reattach opens the directory anew when its path leads elsewhere by now, or
+// when the lock file has been exchanged.
 func (d *Dir) reattach() error {
 	if d.fs != nil {
-		named, err := os.Lstat(d.path)
-		opened, oerr := d.fs.Lstat(".")
-		if err == nil && oerr == nil && os.SameFile(named, opened) {
+		if d.attached() && (d.have != nil || d.locked()) {
 			return nil
 		}
 		d.log.Warn("the directory was replaced by somebody else; opening it again", "output", d.output.Dir)
@@ -209,28 +189,6 @@ func (d *Dir) reattach() error {
 	}
 	d.keeper.rewatch()
 	return nil
-}
-
-// items checks a set and looks up its owners.
-func (d *Dir) items(set Set) (map[string]item, error) {
-	want := make(map[string]item, len(set.Files))
-	for _, f := range set.Files {
-		if err := CheckName(f.Name); err != nil {
-			return nil, err
-		}
-		if len(f.Data) == 0 {
-			return nil, fmt.Errorf("file %q is empty", f.Name)
-		}
-		if _, twice := want[f.Name]; twice {
-			return nil, fmt.Errorf("file %q is there twice", f.Name)
-		}
-		ids, err := d.owner(f.Owner, f.Group)
-		if err != nil {
-			return nil, fmt.Errorf("file %q: %w", f.Name, err)
-		}
-		want[f.Name] = item{f, rights{f.Mode.Perm(), ids[0], ids[1]}}
-	}
-	return want, nil
 }
 
 // owner looks an owner and a group up, once.
@@ -246,61 +204,4 @@ func (d *Dir) owner(owner, group string) ([2]int, error) {
 		d.owners[key] = ids
 	}
 	return ids, nil
-}
-
-// A plan is what a publish has to do. All lists are in the order of names.
-type plan struct {
-	write  []item   // to be written: new bytes, or new rights
-	share  []string // as in the current generation
-	relink []string // visible names that do not lead through "..data"
-	gone   []string // names that are not in the set any more
-	next   published
-	change Change
-}
-
-func (p *plan) nothing() bool { return len(p.write)+len(p.relink)+len(p.gone) == 0 }
-
-// plan compares what is wanted with what is there.
-func (d *Dir) plan(want map[string]item, keep []string) *plan {
-	p := &plan{next: published{gen: d.have.gen, files: make(map[string]held, len(want))}}
-	for name, it := range want {
-		h := d.have.files[name]
-		same := h.data != nil && bytes.Equal(h.data, it.Data)
-		if same && h.shared && h.rights == it.rights {
-			p.share = append(p.share, name)
-		} else {
-			p.write = append(p.write, it)
-		}
-		if !h.linked {
-			p.relink = append(p.relink, name)
-		}
-		if !same || !h.seen {
-			p.changed(name, it.Kind)
-		}
-		p.next.files[name] = held{it.Data, it.rights, it.Kind, true, true, true}
-	}
-	for name, h := range d.have.files {
-		if _, wanted := want[name]; wanted {
-			continue
-		}
-		if slices.ContainsFunc(keep, func(pattern string) bool { return matchName(pattern, name) }) {
-			p.next.files[name] = h
-			if h.shared {
-				p.share = append(p.share, name)
-			}
-			continue
-		}
-		p.gone = append(p.gone, name)
-		p.changed(name, h.kind)
-	}
-	slices.SortFunc(p.write, func(a, b item) int { return strings.Compare(a.Name, b.Name) })
-	for _, names := range [][]string{p.share, p.relink, p.gone, p.change.Files} {
-		slices.Sort(names)
-	}
-	return p
-}
-
-func (p *plan) changed(name string, kind snapshot.Kind) {
-	p.change.Kinds |= kind
-	p.change.Files = append(p.change.Files, name)
 }

@@ -32,7 +32,7 @@ func (d *Dir) setDirRights(created bool) error {
 	// helper changes one, even where the directory is everybody's. A set-group-ID
 	// directory hands its group down.
 	want.mode = info.Mode().Perm()&^0o022 | 0o700 | info.Mode()&fs.ModeSetgid
-	d.dirs = want
+	d.dirRights = want
 	return nil
 }
 

@@ -10,7 +10,9 @@ func DefaultMode() Mode { return ModeSymlink }
 // canSyncDirs says that a directory can be opened and synced.
 const canSyncDirs = true
 
-// openNonblock keeps an open from waiting for a named pipe's other end.
+// openNonblock keeps an open from waiting for a named pipe's other end. It also
+// spares the four system calls with which package os tries out whether a file
+// can be polled.
 const openNonblock = syscall.O_NONBLOCK
 
 // linkErrors are those of a file system that cannot make this hard link, or

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path"
 	"slices"
 	"strings"
 	"time"
@@ -33,6 +32,8 @@ func Encode(s *snapshot.Snapshot, o *Output) (Set, error) {
 type Encoder struct {
 	output   *Output
 	memo     memo
+	foreign  map[*X509SVID]foreign
+	names    []string // of the files of the last set
 	now      func() time.Time
 	readFile func(name string) ([]byte, error)
 }
@@ -47,7 +48,8 @@ func (e *Encoder) Encode(s *snapshot.Snapshot) (Set, error) {
 	if s == nil {
 		s = &snapshot.Snapshot{}
 	}
-	r := &encoding{Encoder: e, now: e.now(), taken: map[string]string{}, recent: memo{}}
+	r := &encoding{Encoder: e, now: e.now(), recent: make(memo, len(e.memo)), abroad: map[*X509SVID]foreign{}}
+	r.set.Files = make([]File, 0, len(e.names))
 	for _, step := range []func(*snapshot.Snapshot) error{
 		r.x509SVIDs, r.x509Bundles, r.jwtSVIDs, r.jwtBundles, r.witSVIDs, r.witBundles, r.manifest,
 	} {
@@ -55,29 +57,51 @@ func (e *Encoder) Encode(s *snapshot.Snapshot) (Set, error) {
 			return Set{}, err
 		}
 	}
-	e.memo = r.recent
+	if err := r.checkNames(); err != nil {
+		return Set{}, err
+	}
+	e.memo, e.foreign = r.recent, r.abroad
 	return r.set, nil
 }
 
 // An encoding is one call of Encode.
 type encoding struct {
 	*Encoder
-	now    time.Time
-	set    Set
-	taken  map[string]string // folded names of files and of their directories
-	recent memo              // what this call used, for the next one
+	now time.Time
+	set Set
+	// What this call used, for the next one.
+	recent memo
+	abroad map[*X509SVID]foreign
 }
 
-// add puts a file in the set and returns its name.
-func (r *encoding) add(f FileSpec, kind snapshot.Kind, private bool, data []byte) error {
-	if err := CheckName(f.Name); err != nil {
-		return err
+// checkNames checks the names of all files, unless they are those of the last
+// set.
+func (r *encoding) checkNames() error {
+	same := len(r.set.Files) == len(r.names)
+	for i := 0; same && i < len(r.names); i++ {
+		same = r.set.Files[i].Name == r.names[i]
 	}
+	if same {
+		return nil
+	}
+	taken, all := names{}, make([]string, len(r.set.Files))
+	for i, f := range r.set.Files {
+		if err := CheckName(f.Name); err != nil {
+			return err
+		}
+		if err := taken.take(f.Name); err != nil {
+			return err
+		}
+		all[i] = f.Name
+	}
+	r.names = all
+	return nil
+}
+
+// add puts a file in the set.
+func (r *encoding) add(f FileSpec, kind snapshot.Kind, private bool, data []byte) error {
 	if len(data) == 0 {
 		return fmt.Errorf("there is nothing to put in %q, and no file is ever empty", f.Name)
-	}
-	if err := r.take(f.Name); err != nil {
-		return err
 	}
 	rights := r.output.Rights
 	file := File{
@@ -91,23 +115,6 @@ func (r *encoding) add(f FileSpec, kind snapshot.Kind, private bool, data []byte
 		file.Group = f.Group
 	}
 	r.set.Files = append(r.set.Files, file)
-	return nil
-}
-
-// take claims a name: no other file may have it, nor be a directory on its way.
-func (r *encoding) take(name string) error {
-	folded := fold(name)
-	if other, taken := r.taken[folded]; taken {
-		return fmt.Errorf("%q and %q cannot both be in one directory: give each file a name of its own", strings.TrimSuffix(other, "/"), name)
-	}
-	r.taken[folded] = name
-	for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
-		folded := fold(dir)
-		if other, taken := r.taken[folded]; taken && !strings.HasSuffix(other, "/") {
-			return fmt.Errorf("%q cannot be a file and the directory of %q", other, name)
-		}
-		r.taken[folded] = dir + "/"
-	}
 	return nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spiffe/go-spiffe/v2/bundle/x509bundle"
@@ -204,26 +205,57 @@ func (x x509Encoding) bundleCerts(certs []*x509.Certificate) []*x509.Certificate
 
 func (x x509Encoding) crl() ([]byte, error) { return crlPEM(x.answer.CRLs) }
 
-// separate encodes a file for each foreign trust domain.
+// foreign is what was made of the bundles of foreign trust domains.
+type foreign struct {
+	bundles []*x509bundle.Bundle
+	files   []File
+	made    map[*x509bundle.Bundle]File
+}
+
+// separate encodes a file for each foreign trust domain whose bundle is new.
+// While all are the same, it takes no more than to see that.
 func (r *encoding) separate(want *X509SVID, answer *snapshot.X509) error {
 	if want.Federated != FederatedSeparate || !want.FederatedFile.Wanted() {
 		return nil
 	}
+	last := r.foreign[want]
+	if len(last.files) > 0 && slices.Equal(last.bundles, answer.Federated) && !want.OmitExpired {
+		r.set.Files = append(r.set.Files, last.files...)
+		r.abroad[want] = last
+		return nil
+	}
+	first := len(r.set.Files)
+	made := make(map[*x509bundle.Bundle]File, len(answer.Federated))
 	for _, b := range answer.Federated {
-		spec := want.FederatedFile
-		spec.Name = strings.ReplaceAll(spec.Name, placeTrustDomain, b.TrustDomain().Name())
-		data, err := r.bundlePEM(b, want.OmitExpired)
-		if err == errNothing {
-			continue // no authority: a file of none means the same to nobody
+		if f, ok := last.made[b]; ok && !want.OmitExpired {
+			made[b], r.set.Files = f, append(r.set.Files, f)
+			continue
 		}
+		added, err := r.separateFile(want, b)
 		if err != nil {
-			return err
-		}
-		if err := r.add(spec, snapshot.KindBundle, false, data); err != nil {
 			return fmt.Errorf("federated bundle of %s: %w", b.TrustDomain(), err)
 		}
+		if added {
+			made[b] = r.set.Files[len(r.set.Files)-1]
+		}
 	}
+	r.abroad[want] = foreign{answer.Federated, slices.Clone(r.set.Files[first:]), made}
 	return nil
+}
+
+// separateFile adds the file of one foreign trust domain, and reports whether
+// there is one: trusting nobody and having no file are the same.
+func (r *encoding) separateFile(want *X509SVID, b *x509bundle.Bundle) (bool, error) {
+	data, err := r.bundlePEM(b, want.OmitExpired)
+	if err == errNothing {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	spec := want.FederatedFile
+	spec.Name = strings.ReplaceAll(spec.Name, placeTrustDomain, b.TrustDomain().Name())
+	return true, r.add(spec, snapshot.KindBundle, false, data)
 }
 
 // bundlePEM encodes one bundle, in the order of its authorities.

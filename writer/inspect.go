@@ -2,52 +2,74 @@ package writer
 
 import (
 	"bytes"
-	"errors"
 	"io"
-	"io/fs"
+	"maps"
 	"os"
 	"path"
-	"strings"
+	"slices"
 )
 
-// inspect finds out what the directory holds of what is wanted.
-func (d *Dir) inspect(want map[string]item) (*published, error) {
-	p := &published{gen: d.generation(), files: map[string]held{}}
-	var names []string
+// inspect finds out what the directory holds of what is wanted, and of what was
+// published before.
+func (d *Dir) inspect(want []item) (*published, error) {
+	p := &published{gen: d.generation(), files: map[string]held{}, record: d.readRecord(recordName)}
 	if p.gen != "" {
-		var err error
-		if names, err = d.walk(p.gen); err != nil {
+		names, err := d.walk(p.gen)
+		if err != nil {
 			return nil, err
 		}
+		for _, name := range names {
+			p.files[name] = held{shared: d.mode == ModeSymlink, kind: d.output.kindOf(name)}
+		}
 	}
-	for _, name := range names {
-		p.files[name] = held{shared: true, kind: d.output.kindOf(name)}
-	}
-	for name, it := range want {
+	for _, name := range recorded(p.record) {
 		if _, there := p.files[name]; there {
-			p.files[name] = d.compare(path.Join(p.gen, name), it)
-		}
-	}
-	for name := range p.files {
-		target, err := d.fs.Readlink(name)
-		if err == nil && target == linkTarget(name) {
-			h := p.files[name]
-			h.linked, h.seen = true, h.data != nil
-			p.files[name] = h
-		}
-	}
-	for name, it := range want {
-		h := p.files[name]
-		if h.linked {
 			continue
 		}
-		if seen := d.compare(name, it); seen.data != nil {
-			h.seen = true
-			h.data = it.Data
-			p.files[name] = h
+		if info, err := d.fs.Lstat(name); err == nil && info.Mode().IsRegular() {
+			p.files[name] = held{kind: d.output.kindOf(name)}
 		}
 	}
+	for name, h := range p.files {
+		h.linked = p.gen != "" && d.linked(name)
+		p.files[name] = h
+	}
+	for _, it := range want {
+		if h := d.inspectFile(p, it); h.data != nil || p.files[it.Name].shared {
+			p.files[it.Name] = h
+		}
+	}
+	p.dirs = dirsOf(slices.Collect(maps.Keys(p.files)))
 	return p, nil
+}
+
+// inspectFile finds out what the directory holds of one wanted file.
+func (d *Dir) inspectFile(p *published, it item) held {
+	name := it.Name
+	if d.mode != ModeSymlink {
+		h := d.compare(name, it)
+		h.seen = h.data != nil
+		return h
+	}
+	var h held
+	if _, there := p.files[name]; there && p.gen != "" {
+		h = d.compare(path.Join(p.gen, name), it)
+	}
+	if h.linked = d.linked(name); h.linked {
+		h.seen = h.data != nil
+		return h
+	}
+	if visible := d.compare(name, it); visible.data != nil {
+		// The reader has these bytes, though not from the generation.
+		h.data, h.seen = it.Data, true
+	}
+	return h
+}
+
+// linked reports whether a visible name is a link through "..data".
+func (d *Dir) linked(name string) bool {
+	target, err := d.fs.Readlink(name)
+	return err == nil && target == linkTarget(name)
 }
 
 // compare reads a regular file, without following a link, and returns what it
@@ -100,56 +122,4 @@ func (d *Dir) walk(dir string) ([]string, error) {
 		}
 	}
 	return names, nil
-}
-
-// sweep clears what earlier runs left: generations that are not current,
-// temporary names, and visible names that lead nowhere.
-func (d *Dir) sweep() error {
-	gen := d.generation()
-	entries, err := d.fs.ReadDir(".")
-	if err != nil {
-		return failed("read directory", ".", err)
-	}
-	for _, e := range entries {
-		name := e.Name()
-		if !strings.HasPrefix(name, "..") || name == lockName || gen != "" && (name == gen || name == dataName) {
-			continue
-		}
-		if err := d.fs.RemoveAll(name); err != nil {
-			d.log.Warn("cannot clear what an earlier run left", "output", d.output.Dir, "error", failed("remove", name, err))
-		}
-	}
-	return d.sweepLinks(".")
-}
-
-// sweepLinks removes links of ours that lead nowhere, and temporary names below.
-func (d *Dir) sweepLinks(dir string) error {
-	entries, err := d.fs.ReadDir(dir)
-	if err != nil {
-		return failed("read directory", dir, err)
-	}
-	for _, e := range entries {
-		name := path.Join(dir, e.Name())
-		switch {
-		case strings.HasPrefix(e.Name(), ".."):
-			if dir != "." && strings.HasPrefix(e.Name(), tempPrefix) {
-				d.fs.RemoveAll(name)
-			}
-		case e.IsDir() && d.output.hasDir(name):
-			if err := d.sweepLinks(name); err != nil {
-				return err
-			}
-		case e.Type()&fs.ModeSymlink != 0:
-			target, err := d.fs.Readlink(name)
-			if err != nil || target != linkTarget(name) {
-				continue
-			}
-			if _, err := d.fs.Lstat(path.Join(dataName, name)); errors.Is(err, fs.ErrNotExist) {
-				if err := d.fs.Remove(name); err != nil {
-					return failed("remove", name, err)
-				}
-			}
-		}
-	}
-	return nil
 }

@@ -1,17 +1,257 @@
 package writer
 
+import (
+	"errors"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+)
+
+// retirement is how long a previous generation stays for its readers.
+var retirement = time.Second
+
+const (
+	// settling is how long to wait for more after the first sign of damage, so
+	// that an emptied directory is one case and not many.
+	settling = 20 * time.Millisecond
+	// patience is the shortest time between two reports of damage.
+	patience = time.Second
+)
+
+// A keeper looks after a directory between publishes: it hears when somebody
+// else touches what is published, and removes previous generations when their
+// time has come. It has two goroutines: one only listens, so that the kernel's
+// queue is drained whatever the other waits for.
 type keeper struct {
-	tampered chan struct{}
-	d        *Dir
+	dir      *Dir
+	tampered chan struct{} // capacity 1
+	watcher  *fsnotify.Watcher
+	wake     chan struct{} // capacity 1
+	done     chan struct{}
+	running  sync.WaitGroup
+
+	mu       sync.Mutex
+	suspects map[string]bool // names that something happened to
+	old      []retired       // previous generations, oldest first
 }
 
-func startKeeper(d *Dir) *keeper                 { return &keeper{tampered: make(chan struct{}, 1), d: d} }
-func (k *keeper) stop()                          {}
-func (k *keeper) damaged() bool                  { return false }
-func (k *keeper) rewatch()                       {}
-func (k *keeper) watch(d *Dir, gen string) error { return nil }
-func (k *keeper) retire(gen string) {
-	if gen != "" {
-		k.d.fs.RemoveAll(gen)
+// retired is a previous generation.
+type retired struct {
+	gen   string
+	dirs  []string // in it
+	stale []string // names that the generation after it does not share
+	next  string   // that generation
+	due   time.Time
+}
+
+// startKeeper starts the keeper of a directory that is attached.
+func startKeeper(d *Dir) *keeper {
+	k := &keeper{
+		dir: d, tampered: make(chan struct{}, 1), wake: make(chan struct{}, 1),
+		done: make(chan struct{}), suspects: map[string]bool{},
 	}
+	var err error
+	if k.watcher, err = fsnotify.NewWatcher(); err != nil {
+		k.watcher = nil
+		d.log.Warn("cannot watch the output: damage by others is repaired at the next rotation only", "output", d.output.Dir, "error", err)
+	} else {
+		k.running.Go(k.listen)
+	}
+	k.running.Go(k.tend)
+	k.watch("")
+	return k
+}
+
+// stop ends both goroutines. The directory must not be locked by the caller.
+func (k *keeper) stop() {
+	close(k.done)
+	if k.watcher != nil {
+		k.watcher.Close()
+	}
+	k.running.Wait()
+}
+
+// watch begins to watch a directory below the output's, or the output's own.
+func (k *keeper) watch(dirs ...string) {
+	if k.watcher == nil {
+		return
+	}
+	for _, dir := range dirs {
+		err := k.watcher.Add(filepath.Join(k.dir.path, dir))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			k.dir.log.Warn("cannot watch the output: damage by others may go unnoticed until the next rotation", "output", k.dir.output.Dir, "error", err)
+			return
+		}
+	}
+}
+
+// unwatch ends the watch on directories that are about to go.
+func (k *keeper) unwatch(dirs ...string) {
+	if k.watcher == nil {
+		return
+	}
+	for _, dir := range dirs {
+		k.watcher.Remove(filepath.Join(k.dir.path, dir)) // not watched is as good
+	}
+}
+
+// rewatch watches the output's directory anew: its path leads elsewhere by now.
+func (k *keeper) rewatch() {
+	k.unwatch("")
+	k.watch("")
+}
+
+// retire has a previous generation removed after a while.
+func (k *keeper) retire(old retired, after time.Duration) {
+	old.due = time.Now().Add(after)
+	k.mu.Lock()
+	k.old = append(k.old, old)
+	k.mu.Unlock()
+	k.rouse()
+}
+
+func (k *keeper) rouse() {
+	select {
+	case k.wake <- struct{}{}:
+	default:
+	}
+}
+
+// listen notes what happens in the directory.
+func (k *keeper) listen() {
+	events, errs := k.watcher.Events, k.watcher.Errors
+	for events != nil || errs != nil {
+		select {
+		case e, ok := <-events:
+			if !ok {
+				events = nil
+			} else {
+				k.suspect(e.Name)
+			}
+		case err, ok := <-errs:
+			if !ok {
+				errs = nil
+			} else {
+				k.dir.log.Debug("watching the output", "output", k.dir.output.Dir, "error", err)
+				k.suspect(k.dir.path) // events were lost: anything may have happened
+			}
+		}
+	}
+}
+
+// suspect notes a path that something happened to, unless it is of no interest:
+// most are the helper's own doing.
+func (k *keeper) suspect(p string) {
+	rel, err := filepath.Rel(k.dir.path, p)
+	if err != nil {
+		return
+	}
+	name := filepath.ToSlash(rel)
+	if first, rest, below := strings.Cut(name, "/"); strings.HasPrefix(first, genPrefix) {
+		if !below {
+			return // a generation as a whole: "..data" tells
+		}
+		name = rest
+	}
+	if strings.HasPrefix(path.Base(name), "..") && name != dataName && name != lockName {
+		return
+	}
+	k.mu.Lock()
+	k.suspects[name] = true
+	k.mu.Unlock()
+	k.rouse()
+}
+
+// tend waits for what is to be done, and does it.
+func (k *keeper) tend() {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	var (
+		settled  time.Time // when to look at the suspects; zero: there are none
+		damaged  bool      // damage was found and not reported yet
+		reported time.Time
+	)
+	for {
+		next := k.nextRetirement()
+		if !settled.IsZero() {
+			next = earlier(next, settled)
+		}
+		if damaged {
+			next = earlier(next, reported.Add(patience))
+		}
+		if next.IsZero() {
+			timer.Stop()
+		} else {
+			timer.Reset(time.Until(next))
+		}
+		select {
+		case <-k.done:
+			return
+		case <-k.wake:
+		case <-timer.C:
+		}
+		now := time.Now()
+		if settled.IsZero() && k.suspicious() {
+			settled = now.Add(settling)
+		}
+		if !settled.IsZero() && !now.Before(settled) {
+			settled = time.Time{}
+			damaged = k.dir.damaged(k.takeSuspects()) || damaged
+		}
+		if damaged && now.Sub(reported) >= patience {
+			damaged, reported = false, now
+			select {
+			case k.tampered <- struct{}{}:
+			default:
+			}
+		}
+		for _, old := range k.takeRetired(now) {
+			k.dir.discard(old)
+		}
+	}
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || b.Before(a) {
+		return b
+	}
+	return a
+}
+
+func (k *keeper) suspicious() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return len(k.suspects) > 0
+}
+
+func (k *keeper) takeSuspects() map[string]bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	taken := k.suspects
+	k.suspects = map[string]bool{}
+	return taken
+}
+
+func (k *keeper) nextRetirement() time.Time {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if len(k.old) == 0 {
+		return time.Time{}
+	}
+	return k.old[0].due
+}
+
+func (k *keeper) takeRetired(now time.Time) (old []retired) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for len(k.old) > 0 && !now.Before(k.old[0].due) {
+		old = append(old, k.old[0])
+		k.old = k.old[1:]
+	}
+	return old
 }

@@ -39,7 +39,7 @@ func lockFile(r *os.Root, f *os.File) error {
 	if err != nil {
 		return failed("look at", lockName, err)
 	}
-	if uid, _, _ := ownerOf(opened); !opened.Mode().IsRegular() || !os.SameFile(opened, named) || uid != ownUID() {
+	if uid, _, _ := ownerOf(opened); !opened.Mode().IsRegular() || !os.SameFile(opened, named) || uid != ownUID {
 		return fmt.Errorf("%s is not a lock file of this user's: find out who put it there, and remove it", lockName)
 	}
 	for {

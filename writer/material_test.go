@@ -125,3 +125,7 @@ func jwtBundle(t testing.TB, td string, keys int) *jwtbundle.Bundle {
 	}
 	return b
 }
+
+type snapshotT = snapshot.Snapshot
+
+func td(name string) spiffeid.TrustDomain { return spiffeid.RequireTrustDomainFromString(name) }

@@ -3,6 +3,7 @@ package writer
 import (
 	"errors"
 	"fmt"
+	"path"
 	"runtime"
 	"strings"
 	"unicode"
@@ -139,4 +140,25 @@ func fold(name string) string {
 		return strings.ToLower(name)
 	}
 	return name
+}
+
+// names are those that files of one directory have taken, and the directories
+// on the way to them, folded.
+type names map[string]string
+
+// take claims a name: no other file may have it, nor be a directory on its way.
+func (n names) take(name string) error {
+	folded := fold(name)
+	if other, taken := n[folded]; taken {
+		return fmt.Errorf("%q and %q cannot both be in one directory: give each file a name of its own", strings.TrimSuffix(other, "/"), name)
+	}
+	n[folded] = name
+	for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
+		folded := fold(dir)
+		if other, taken := n[folded]; taken && !strings.HasSuffix(other, "/") {
+			return fmt.Errorf("%q cannot be a file and the directory of %q", other, name)
+		}
+		n[folded] = dir + "/"
+	}
+	return nil
 }

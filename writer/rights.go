@@ -20,19 +20,12 @@ func (r rights) equal(info fs.FileInfo) bool {
 		(!known || (r.uid < 0 || r.uid == uid) && (r.gid < 0 || r.gid == gid))
 }
 
-// give gives an open file its rights, the owner first: the mode that lets a
-// group read must not be there before the group is the right one.
+// give gives a new file its rights, the owner first: the mode that lets a group
+// read must not be there before the group is the right one.
 func (r rights) give(f file) error {
-	if r.uid >= 0 || r.gid >= 0 {
-		info, err := f.Stat()
-		if err != nil {
+	if r.uid >= 0 && r.uid != ownUID || r.gid >= 0 {
+		if err := f.Chown(r.uid, r.gid); err != nil {
 			return err
-		}
-		uid, gid, known := ownerOf(info)
-		if known && (r.uid >= 0 && r.uid != uid || r.gid >= 0 && r.gid != gid) {
-			if err := f.Chown(r.uid, r.gid); err != nil {
-				return err
-			}
 		}
 	}
 	return f.Chmod(r.mode)
@@ -42,7 +35,7 @@ func (r rights) give(f file) error {
 // empty owner is the helper itself, an empty group is whichever the file system
 // gives.
 func lookupOwner(owner, group string) (uid, gid int, err error) {
-	uid, gid = ownUID(), -1
+	uid, gid = ownUID, -1
 	if owner != "" {
 		if uid, err = lookupID("user", owner, func(name string) (string, error) {
 			u, err := user.Lookup(name)

@@ -8,7 +8,8 @@ import (
 	"syscall"
 )
 
-func ownUID() int { return os.Geteuid() }
+// ownUID is the user that this process acts as, which never changes.
+var ownUID = os.Geteuid()
 
 // ownerOf returns the owner and group of a file.
 func ownerOf(info fs.FileInfo) (uid, gid int, known bool) {

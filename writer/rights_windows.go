@@ -2,7 +2,8 @@ package writer
 
 import "io/fs"
 
-func ownUID() int { return -1 }
+// ownUID is no user: Windows has none that this package could set.
+const ownUID = -1
 
 // ownerOf knows no ids: Windows has none that this package could set.
 func ownerOf(fs.FileInfo) (uid, gid int, known bool) { return 0, 0, false }

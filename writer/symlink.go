@@ -5,8 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"strings"
-	"time"
+	"slices"
 )
 
 // The names that are ours. Temporary names and generations are numbered.
@@ -46,10 +45,8 @@ func (t *transaction) publishSymlink() error {
 	if err != nil {
 		return err
 	}
-	if err := t.keeper.watch(t.Dir, gen); err != nil {
-		return err
-	}
-	old := t.have.gen
+	t.keeper.watch(below(gen, t.plan.dirs)...)
+	t.onFailure(func() error { t.keeper.unwatch(below(gen, t.plan.dirs)...); return nil })
 	if err := t.flip(gen); err != nil { // (6)
 		return err
 	}
@@ -61,11 +58,11 @@ func (t *transaction) publishSymlink() error {
 	if err := t.removeNames(); err != nil { // (7)
 		return err
 	}
-	if err := t.syncParents(); err != nil {
+	if err := t.syncParents(t.relink); err != nil {
 		return err
 	}
-	t.next.gen = gen
-	t.keeper.retire(old) // (8)
+	t.keeper.watch(dirsOf(t.relink)...)
+	t.retire(gen) // (8)
 	return nil
 }
 
@@ -76,59 +73,7 @@ func (t *transaction) relinkOnly() error {
 			return err
 		}
 	}
-	return t.syncParents()
-}
-
-// makeGeneration is steps 1 to 4.
-func (t *transaction) makeGeneration() (gen string, err error) {
-	gen, err = makeNew(genPrefix, t.mkdir) // (1)
-	if err != nil {
-		return "", err
-	}
-	t.onFailure(func() error { return failed("remove", gen, t.fs.RemoveAll(gen)) })
-	names := append([]string(nil), t.share...)
-	for _, it := range t.write {
-		names = append(names, it.Name)
-	}
-	dirs := []string{gen}
-	for _, dir := range dirsOf(names) {
-		dir = path.Join(gen, dir)
-		if err := t.mkdir(dir); err != nil {
-			return "", err
-		}
-		dirs = append(dirs, dir)
-	}
-	write := t.write
-	for _, name := range t.share { // (2)
-		err := t.fs.Link(path.Join(t.have.gen, name), path.Join(gen, name))
-		if err == nil {
-			continue
-		}
-		it, ok := t.again(name)
-		if !ok || !cannotLink(err) {
-			return "", failed("link", path.Join(gen, name), err)
-		}
-		write = append(write, it)
-	}
-	return gen, t.writeAll(gen, write, append(dirs, ".")) // (3) (4)
-}
-
-// again returns what is shared as something to write, for a file system that
-// cannot link.
-func (t *transaction) again(name string) (item, bool) {
-	h := t.next.files[name]
-	return item{File{Name: name, Data: h.data}, h.rights}, h.data != nil
-}
-
-// cannotLink reports whether writing the file again can do what a hard link
-// cannot.
-func cannotLink(err error) bool {
-	for _, target := range linkErrors {
-		if errors.Is(err, target) {
-			return true
-		}
-	}
-	return false
+	return t.syncParents(t.relink)
 }
 
 // flip makes a generation the current one.
@@ -154,7 +99,7 @@ func (t *transaction) pointData(gen string) error {
 // placeLink puts a link to target under a name, whatever stands there, in one
 // rename.
 func (t *transaction) placeLink(target, name string) error {
-	temp, err := makeNew(path.Join(path.Dir(name), tempPrefix), func(temp string) error {
+	temp, err := makeNew(path.Join(path.Dir(name), tempPrefix), 0, func(temp string) error {
 		return failed("link", temp, t.fs.Symlink(target, temp))
 	})
 	if err != nil {
@@ -210,7 +155,7 @@ func (t *transaction) relinkName(name string) error {
 // generation, and puts the link in its place: a reader sees the same bytes.
 func (t *transaction) adopt(name string) (bool, error) {
 	if t.have.gen == "" {
-		gen, err := makeNew(genPrefix, t.mkdir)
+		gen, err := makeNew(genPrefix, t.number, t.mkdir)
 		if err != nil {
 			return false, err
 		}
@@ -262,8 +207,8 @@ func (t *transaction) makeParents(name string) error {
 	return nil
 }
 
-// removeNames removes the visible names that are gone from the set, and
-// directories that are empty then.
+// removeNames removes the visible names that are not wanted any more, and the
+// directories that only they were in, if nobody else has put something there.
 func (t *transaction) removeNames() error {
 	for _, name := range t.gone {
 		err := t.fs.Remove(name)
@@ -274,13 +219,32 @@ func (t *transaction) removeNames() error {
 			t.onFailure(func() error { return failed("link", name, t.fs.Symlink(linkTarget(name), name)) })
 		}
 	}
+	return t.removeDirs()
+}
+
+// removeDirs removes directories that no name lies in any more.
+func (t *transaction) removeDirs() error {
+	for _, dir := range slices.Backward(t.have.dirs) {
+		if slices.Contains(t.plan.dirs, dir) {
+			continue
+		}
+		if entries, err := t.fs.ReadDir(dir); err != nil || len(entries) > 0 {
+			continue // somebody else's by now
+		}
+		if err := t.fs.Remove(dir); err != nil {
+			return failed("remove", dir, err)
+		}
+		t.onFailure(func() error { return t.mkdir(dir) })
+	}
 	return nil
 }
 
 // syncParents syncs the directories in which visible names came or went.
-func (t *transaction) syncParents() error {
-	dirs := append(dirsOf(append(t.gone[:len(t.gone):len(t.gone)], t.relink...)), ".")
-	for _, dir := range dirs {
+func (t *transaction) syncParents(came []string) error {
+	for _, dir := range append(dirsOf(slices.Concat(came, t.gone)), ".") {
+		if dir != "." && !slices.Contains(t.plan.dirs, dir) {
+			continue // removed
+		}
 		if err := t.syncDir(dir); err != nil {
 			return err
 		}
@@ -293,21 +257,4 @@ func ignoreMissing(err error) error {
 		return nil
 	}
 	return err
-}
-
-// retirement is how long a previous generation stays.
-const retirement = time.Second
-
-// generation returns the current generation's directory, or nothing if there is
-// none that can be trusted.
-func (d *Dir) generation() string {
-	gen, err := d.fs.Readlink(dataName)
-	if err != nil || !strings.HasPrefix(gen, genPrefix) || strings.Contains(gen, "/") {
-		return ""
-	}
-	info, err := d.fs.Lstat(gen)
-	if err != nil || !info.IsDir() {
-		return ""
-	}
-	return gen
 }

@@ -14,14 +14,24 @@ import (
 type transaction struct {
 	*Dir
 	*plan
-	undo []func() error
+	undo  []func() error
+	files []file // overwritten, open until the end
 }
 
 // run publishes, or leaves everything as it was.
-func (t *transaction) run() error {
-	err := t.publishSymlink()
+func (t *transaction) run() (err error) {
+	defer func() {
+		for _, f := range t.files {
+			f.Close() // synced before, if at all
+		}
+	}()
+	switch t.mode {
+	case ModeSymlink:
+		err = t.publishSymlink()
+	default:
+		err = t.publishFiles()
+	}
 	if err == nil {
-		t.have = &t.next
 		return nil
 	}
 	for i := len(t.undo) - 1; i >= 0; i-- {
@@ -37,20 +47,20 @@ func (t *transaction) onFailure(undo func() error) { t.undo = append(t.undo, und
 
 // mkdir makes a directory of ours, with the rights of the output's.
 func (t *transaction) mkdir(name string) error {
-	if err := t.fs.Mkdir(name, t.dirs.mode.Perm()); err != nil {
+	if err := t.fs.Mkdir(name, t.dirRights.mode.Perm()); err != nil {
 		return failed("make directory", name, err)
 	}
-	return t.setRights(name, t.dirs)
+	return t.setRights(name, t.dirRights)
 }
 
-// makeNew makes what create makes under the first of numbered names that is
-// free, and returns the name. Whatever stands under the others is not ours to
-// trust.
-func makeNew(prefix string, create func(name string) error) (string, error) {
+// makeNew makes what create makes under the first of numbered names, from a
+// number on, that is free, and returns the name. Whatever stands under the
+// others is not ours to trust.
+func makeNew(prefix string, number int, create func(name string) error) (string, error) {
 	const tries = 1000
 	var err error
 	for n := range tries {
-		name := fmt.Sprint(prefix, n)
+		name := fmt.Sprint(prefix, number+n)
 		if err = create(name); err == nil || !errors.Is(err, os.ErrExist) {
 			return name, err
 		}
@@ -113,7 +123,7 @@ func (t *transaction) writeSome(dir string, items []item, dirs []string) (err er
 // create writes a new file that nobody but its owner can read until it has its
 // rights. The file is open when it is not nil.
 func (t *transaction) create(name string, it item) (file, error) {
-	f, err := t.fs.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, it.rights.mode&0o600)
+	f, err := t.fs.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL|openNonblock, it.rights.mode&0o600)
 	if err != nil {
 		return nil, failed("create", name, err)
 	}
@@ -171,21 +181,6 @@ func (d *Dir) syncDir(name string) error {
 		err = failed("close directory", name, cerr)
 	}
 	return err
-}
-
-// dirsOf returns the directories that names lie in, parents first.
-func dirsOf(names []string) []string {
-	var dirs []string
-	seen := map[string]bool{}
-	for _, name := range names {
-		for i := range len(name) {
-			if name[i] == '/' && !seen[name[:i]] {
-				seen[name[:i]] = true
-				dirs = append(dirs, name[:i])
-			}
-		}
-	}
-	return dirs
 }
 
 // linkTarget is what the visible name links to.

@@ -1,0 +1,311 @@
+package writer
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strings"
+)
+
+const (
+	// commitName is a publish that has been decided and may not be finished.
+	commitName = "..commit"
+	// oldName is what it replaces, inside it.
+	oldName = "..old"
+)
+
+// publishFiles publishes file by file, in the modes rename and in-place:
+//
+//  1. Make a directory and write every changed file into it, with its rights,
+//     and the list of all names. Sync them, several at a time.
+//  2. Link what these files replace into the same directory, to undo with.
+//  3. Rename the directory to "..commit", and sync. From here on, a publish
+//     that a crash cuts short is finished by the next Open.
+//  4. Replace each file: in rename mode by renaming a link to the new one over
+//     it, in in-place mode by overwriting it.
+//  5. Remove the files that are not in the set any more.
+//  6. Put the list of names in its place, and sync the directories.
+//  7. Rename "..commit" away, and have it removed.
+//
+// A failure at any step undoes those before it. In in-place mode the directory
+// itself may be closed to the helper; then the files are overwritten without
+// steps 1, 2, 3, 6 and 7, and a crash between two of them is not mended before
+// the next publish.
+func (t *transaction) publishFiles() error {
+	journal := t.mode == ModeRename || canWrite(t.path) == nil
+	if journal {
+		if err := t.prepare(); err != nil { // (1) to (3)
+			return err
+		}
+	}
+	for _, it := range t.write { // (4)
+		if err := t.replace(it, journal); err != nil {
+			return err
+		}
+	}
+	for _, name := range t.gone { // (5)
+		if err := t.removeFile(name); err != nil {
+			return err
+		}
+	}
+	if err := t.removeDirs(); err != nil {
+		return err
+	}
+	if !journal {
+		t.record = t.have.record
+		return nil
+	}
+	if err := t.placeRecord(); err != nil { // (6)
+		return err
+	}
+	if err := t.syncParents(itemNames(t.write)); err != nil {
+		return err
+	}
+	if err := t.finish(); err != nil { // (7)
+		return err
+	}
+	t.keeper.watch(t.plan.dirs...)
+	t.leaveLinks()
+	return nil
+}
+
+// prepare is steps 1 to 3.
+func (t *transaction) prepare() error {
+	stage, err := makeNew(genPrefix, t.number, t.mkdir) // (1)
+	if err != nil {
+		return err
+	}
+	t.number++
+	staged := true
+	t.onFailure(func() error {
+		if !staged {
+			return nil
+		}
+		return failed("remove", stage, t.fs.RemoveAll(stage))
+	})
+	var names []string
+	for _, it := range t.write {
+		names = append(names, it.Name)
+	}
+	dirs := []string{stage, path.Join(stage, oldName)}
+	for _, dir := range dirsOf(names) {
+		dirs = append(dirs, path.Join(stage, dir), path.Join(stage, oldName, dir))
+	}
+	for _, dir := range dirs[1:] {
+		if err := t.mkdir(dir); err != nil {
+			return err
+		}
+	}
+	write := append(t.write[:len(t.write):len(t.write)], t.recordItem())
+	if err := t.writeAll(stage, write, append(dirs[:len(dirs):len(dirs)], ".")); err != nil {
+		return err
+	}
+	for _, name := range slices.Concat(names, t.gone, []string{recordName}) { // (2)
+		if err := t.backUp(stage, name); err != nil {
+			return err
+		}
+	}
+	if err := t.fs.Rename(stage, commitName); err != nil { // (3)
+		return failed("rename to", commitName, err)
+	}
+	staged = false
+	t.onFailure(func() error { return failed("remove", commitName, t.fs.RemoveAll(commitName)) })
+	return t.syncDir(".")
+}
+
+// recordItem is the list of names as a file.
+func (t *transaction) recordItem() item {
+	return item{File{Name: recordName, Data: []byte(t.record)}, rights{0o600, -1, -1}}
+}
+
+// backUp links what stands under a name into the directory being prepared. What
+// cannot be linked cannot be put back.
+func (t *transaction) backUp(stage, name string) error {
+	saved := path.Join(stage, oldName, name)
+	err := t.fs.Link(name, saved)
+	if err == nil || errors.Is(err, fs.ErrNotExist) || cannotLink(err) {
+		return nil
+	}
+	return failed("link", saved, err)
+}
+
+// replace is step 4 for one file.
+func (t *transaction) replace(it item, journal bool) error {
+	if t.mode == ModeInPlace {
+		if done, err := t.overwrite(it); done || err != nil {
+			return err
+		}
+	}
+	if !journal {
+		return fmt.Errorf("create %s: it does not exist yet, and nothing can be created in the directory", it.Name)
+	}
+	if err := t.makeParents(it.Name); err != nil {
+		return err
+	}
+	t.putBack(it.Name)
+	return t.placeFile(path.Join(commitName, it.Name), it.Name)
+}
+
+// putBack has what was under a name put back when a later step fails.
+func (t *transaction) putBack(name string) {
+	saved := path.Join(commitName, oldName, name)
+	t.onFailure(func() error {
+		err := t.fs.Rename(saved, name)
+		if errors.Is(err, fs.ErrNotExist) { // nothing was there
+			err = ignoreMissing(t.fs.Remove(name))
+		}
+		return failed("put back", name, err)
+	})
+}
+
+// placeFile puts a file under another name in one rename. The file stays under
+// its own where the file system can link, so that a crash after a failure still
+// finds all of them.
+func (d *Dir) placeFile(from, name string) error {
+	temp, err := makeNew(path.Join(path.Dir(name), tempPrefix), 0, func(temp string) error {
+		return d.fs.Link(from, temp)
+	})
+	if cannotLink(err) {
+		return failed("rename to", name, d.fs.Rename(from, name))
+	}
+	if err != nil {
+		return failed("link", temp, err)
+	}
+	if err := d.fs.Rename(temp, name); err != nil {
+		return errors.Join(failed("rename to", name, err), failed("remove", temp, d.fs.Remove(temp)))
+	}
+	return nil
+}
+
+// removeFile is step 5 for one name.
+func (t *transaction) removeFile(name string) error {
+	if t.mode == ModeInPlace {
+		return t.removeInPlace(name)
+	}
+	err := t.fs.Remove(name)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return failed("remove", name, err)
+	}
+	t.putBack(name)
+	return nil
+}
+
+// placeRecord is step 6.
+func (t *transaction) placeRecord() error {
+	if t.record == t.have.record {
+		return nil
+	}
+	t.putBack(recordName)
+	return t.placeFile(path.Join(commitName, recordName), recordName)
+}
+
+// finish is step 7.
+func (t *transaction) finish() error {
+	trash, err := makeNew(genPrefix, t.number, func(name string) error {
+		return taken(failed("rename to", name, t.fs.Rename(commitName, name)))
+	})
+	if err != nil {
+		return err
+	}
+	t.number++
+	t.keeper.retire(retired{gen: trash}, 0)
+	return nil
+}
+
+// leaveLinks removes what symlink mode left, once no visible name leads through
+// it any more.
+func (t *transaction) leaveLinks() {
+	if t.have.gen == "" || slices.ContainsFunc(t.kept, func(name string) bool { return t.have.files[name].linked }) {
+		return
+	}
+	if err := t.fs.Remove(dataName); err != nil {
+		t.cleared(err)
+		return
+	}
+	t.keeper.retire(retired{gen: t.have.gen}, retirement)
+	t.have.gen = ""
+}
+
+// recover finishes a publish that a crash cut short after it was decided.
+func (d *Dir) recover() error {
+	info, err := d.fs.Lstat(commitName)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return failed("look at", commitName, err)
+	}
+	if !info.IsDir() || !d.ours(info) {
+		return nil // not ours: sweep clears it
+	}
+	d.log.Info("finishing a publish that was cut short", "output", d.output.Dir)
+	names, err := d.walk(commitName)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if name == recordName || strings.HasPrefix(name, oldName+"/") || CheckName(name) != nil {
+			continue
+		}
+		if err := d.recoverFile(name); err != nil {
+			return err
+		}
+	}
+	if now := d.readRecord(path.Join(commitName, recordName)); now != "" {
+		kept := recorded(now)
+		for _, name := range recorded(d.readRecord(recordName)) {
+			if !slices.Contains(kept, name) {
+				if err := d.fs.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+					return failed("remove", name, err)
+				}
+			}
+		}
+		if err := d.fs.Rename(path.Join(commitName, recordName), recordName); err != nil {
+			return failed("rename to", recordName, err)
+		}
+	}
+	if err := d.syncDir("."); err != nil {
+		return err
+	}
+	return failed("remove", commitName, d.fs.RemoveAll(commitName))
+}
+
+// recoverFile is step 4 for a file of a publish that was cut short.
+func (d *Dir) recoverFile(name string) error {
+	t := &transaction{Dir: d, plan: &plan{}}
+	if d.mode == ModeInPlace {
+		it, err := d.readStaged(name)
+		if err != nil {
+			return err
+		}
+		if done, err := t.overwrite(it); done || err != nil {
+			return err
+		}
+	}
+	if err := t.makeParents(name); err != nil {
+		return err
+	}
+	return failed("rename to", name, d.fs.Rename(path.Join(commitName, name), name))
+}
+
+// readStaged reads a file of a publish that was cut short.
+func (d *Dir) readStaged(name string) (item, error) {
+	from := path.Join(commitName, name)
+	f, err := d.fs.OpenFile(from, os.O_RDONLY|openNonblock, 0)
+	if err != nil {
+		return item{}, failed("open", from, err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return item{}, failed("look at", from, err)
+	}
+	data, err := readAll(f)
+	if err != nil {
+		return item{}, failed("read", from, err)
+	}
+	return item{File{Name: name, Data: data}, rightsOf(info)}, nil
+}

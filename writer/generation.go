@@ -1,0 +1,204 @@
+package writer
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"syscall"
+)
+
+// A spare is a generation that has been retired, without the files that the
+// current one does not share. It is what the next one begins with, which spares
+// a link and a removal for each of many files that never change.
+type spare struct {
+	gen     string
+	missing map[string]bool // names of the current generation that it lacks
+}
+
+// worthSparing is how many files a spare generation must have.
+const worthSparing = 32
+
+// makeGeneration is steps 1 to 4 of publishSymlink.
+func (t *transaction) makeGeneration() (gen string, err error) {
+	spare := t.spare
+	t.spare = nil
+	gen, err = makeNew(genPrefix, t.number, func(name string) error { // (1)
+		if spare == nil {
+			return t.mkdir(name)
+		}
+		return taken(failed("rename to", name, t.fs.Rename(spare.gen, name)))
+	})
+	if err != nil {
+		return "", err
+	}
+	t.number++
+	t.onFailure(func() error { return failed("remove", gen, t.fs.RemoveAll(gen)) })
+	for _, dir := range t.plan.dirs {
+		if spare != nil && slices.Contains(t.have.dirs, dir) {
+			continue
+		}
+		if err := t.mkdir(path.Join(gen, dir)); err != nil && !(spare != nil && errors.Is(err, fs.ErrExist)) {
+			return "", err
+		}
+	}
+	write, err := t.share(gen, spare) // (2)
+	if err != nil {
+		return "", err
+	}
+	touched := dirsOf(itemNames(write))
+	if spare == nil {
+		touched = t.plan.dirs
+	}
+	return gen, t.writeAll(gen, write, append(below(gen, touched), ".")) // (3) (4)
+}
+
+// taken turns the errors of a rename to a directory's name that is not free into
+// the one that says so.
+func taken(err error) error {
+	if errors.Is(err, syscall.ENOTEMPTY) || errors.Is(err, syscall.ENOTDIR) {
+		return fs.ErrExist
+	}
+	return err
+}
+
+// share puts into a generation what has not changed. A spare one has that
+// already; there, what has changed is removed. It returns what is to be written.
+func (t *transaction) share(gen string, spare *spare) (write []item, err error) {
+	write = slices.Clone(t.write)
+	if spare != nil {
+		for _, name := range append(itemNames(t.write), t.gone...) {
+			if _, there := t.have.files[name]; !there || spare.missing[name] {
+				delete(spare.missing, name)
+				continue
+			}
+			if err := t.fs.Remove(path.Join(gen, name)); err != nil {
+				return nil, failed("remove", path.Join(gen, name), err)
+			}
+		}
+	}
+	written := make(map[string]bool, len(t.write))
+	for _, it := range t.write {
+		written[it.Name] = true
+	}
+	for _, it := range t.want {
+		if written[it.Name] || spare != nil && !spare.missing[it.Name] {
+			continue
+		}
+		if linked, err := t.shareFile(gen, it.Name); err != nil {
+			return nil, err
+		} else if !linked {
+			write = append(write, it)
+		}
+	}
+	for _, name := range t.kept {
+		if !t.have.files[name].shared || spare != nil && !spare.missing[name] {
+			continue
+		}
+		if linked, err := t.shareFile(gen, name); err != nil {
+			return nil, err
+		} else if !linked {
+			return nil, failed("link", path.Join(gen, name), errors.ErrUnsupported)
+		}
+	}
+	return write, nil
+}
+
+// shareFile links a file of the current generation into the next one, and
+// reports whether the file system can.
+func (t *transaction) shareFile(gen, name string) (bool, error) {
+	err := t.fs.Link(path.Join(t.have.gen, name), path.Join(gen, name))
+	if err == nil || cannotLink(err) {
+		return err == nil, nil
+	}
+	return false, failed("link", path.Join(gen, name), err)
+}
+
+// cannotLink reports whether an error is that of a file system that cannot make
+// this hard link, or will not; writing the file again can do what it would.
+func cannotLink(err error) bool {
+	for _, target := range linkErrors {
+		if errors.Is(err, target) {
+			return true
+		}
+	}
+	return false
+}
+
+func itemNames(items []item) []string {
+	names := make([]string, len(items))
+	for i, it := range items {
+		names[i] = it.Name
+	}
+	return names
+}
+
+// retire makes a generation the current one, and hands the previous one to the
+// keeper.
+func (t *transaction) retire(gen string) {
+	old := t.have.gen
+	t.have.gen = gen
+	if old == "" {
+		return
+	}
+	stale := append(itemNames(t.write), t.gone...)
+	t.keeper.retire(retired{gen: old, dirs: t.have.dirs, stale: stale, next: gen}, retirement)
+}
+
+// discard removes a generation whose time has come, or makes it the spare one.
+func (d *Dir) discard(old retired) {
+	d.keeper.unwatch(below(old.gen, old.dirs)...)
+	root, spare := d.prune(old)
+	if root == nil {
+		return
+	}
+	if spare != nil {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if d.root == root && d.spare == nil && d.have != nil && d.have.gen == old.next {
+			d.spare = spare
+			return
+		}
+	}
+	d.cleared(root.RemoveAll(old.gen))
+}
+
+// prune removes from a generation what the one after it does not share, if that
+// makes it a spare one.
+func (d *Dir) prune(old retired) (*os.Root, *spare) {
+	d.mu.Lock()
+	root := d.root
+	worth := d.spare == nil && d.have != nil && d.have.gen == old.next && len(d.have.last)-len(old.stale) >= worthSparing
+	if d.closed {
+		root = nil
+	}
+	d.mu.Unlock()
+	if !worth || root == nil {
+		return root, nil
+	}
+	s := &spare{gen: old.gen, missing: map[string]bool{}}
+	for _, name := range old.stale {
+		if err := root.Remove(path.Join(old.gen, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return root, nil
+		}
+		s.missing[name] = true
+	}
+	return root, s
+}
+
+// dropSpare removes the spare generation.
+func (d *Dir) dropSpare() {
+	if d.spare != nil {
+		d.cleared(d.root.RemoveAll(d.spare.gen))
+		d.spare = nil
+	}
+}
+
+// cleared logs that something that is not needed any more could not be removed;
+// the next Open tries again.
+func (d *Dir) cleared(err error) {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		d.log.Warn("cannot clear what is not needed any more", "output", d.output.Dir, "error", err)
+	}
+}

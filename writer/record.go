@@ -1,0 +1,59 @@
+package writer
+
+import (
+	"io"
+	"os"
+	"slices"
+	"strings"
+)
+
+// recordName is the list of what is published, a name a line. In the modes that
+// have no generations it is what tells our files from others' after a restart,
+// so that a bundle that is not trusted any more goes even then.
+const recordName = "..names"
+
+// record lists names as the file does.
+func record(names []string) string {
+	if len(names) == 0 {
+		return ""
+	}
+	sorted := slices.Sorted(slices.Values(names))
+	return strings.Join(sorted, "\n") + "\n"
+}
+
+// recorded returns the names that a record lists. One that no output could have
+// is not ours, whoever wrote it there.
+func recorded(record string) []string {
+	var names []string
+	for name := range strings.Lines(record) {
+		if name = strings.TrimSuffix(name, "\n"); CheckName(name) == nil {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// maxRecord is how many bytes of a record are read.
+const maxRecord = 64 << 20
+
+// readRecord returns what a record on disk says, or nothing if there is none
+// that this user wrote.
+func (d *Dir) readRecord(name string) string {
+	info, err := d.fs.Lstat(name)
+	if err != nil || !info.Mode().IsRegular() || !d.ours(info) {
+		return ""
+	}
+	f, err := d.fs.OpenFile(name, os.O_RDONLY|openNonblock, 0)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	if opened, err := f.Stat(); err != nil || !os.SameFile(info, opened) {
+		return ""
+	}
+	data, err := io.ReadAll(io.LimitReader(f, maxRecord))
+	if err != nil {
+		return ""
+	}
+	return string(data)
+}
