@@ -91,6 +91,7 @@ func TestProveWaitsForTheService(t *testing.T) {
 }
 
 func TestProveThatFailsSaysWhatIsServed(t *testing.T) {
+	t.Parallel()
 	s := serve(t, "tcp", "127.0.0.1:0", issue(t, 0xabc), nil)
 	began := time.Now()
 	r, err := prover(t, Config{TLS: s.address(), Timeout: time.Second}).Prove(t.Context(), wanted(issue(t, 0xdef)))
@@ -186,6 +187,7 @@ func TestProveKeepsAHopelessClientCertificate(t *testing.T) {
 
 // A leaf without its private key is what a half reload looks like.
 func TestProveIsNotFooledByALeafWithoutItsKey(t *testing.T) {
+	t.Parallel()
 	cert, other := issue(t, 1), issue(t, 2)
 	broken := *cert
 	broken.PrivateKey = impostor{other.PrivateKey.(crypto.Signer), cert.Leaf.PublicKey}
@@ -242,6 +244,7 @@ func TestProveStopsAtOnce(t *testing.T) {
 }
 
 func TestRunEscalatesInOrder(t *testing.T) {
+	t.Parallel()
 	before, after := issue(t, 1), issue(t, 2)
 	for _, c := range []struct {
 		name string

@@ -63,6 +63,9 @@ type service struct {
 	cert atomic.Pointer[tls.Certificate]
 	// before is called with each connection before TLS begins.
 	before func(net.Conn) error
+	// after is called when the handshake is done; its error is how the
+	// connection ended.
+	after  func(net.Conn) error
 	config tls.Config
 	ln     net.Listener
 
@@ -143,6 +146,9 @@ func (s *service) talk(conn net.Conn) error {
 	s.mu.Lock()
 	s.clients = append(s.clients, serial)
 	s.mu.Unlock()
+	if s.after != nil {
+		return s.after(secure)
+	}
 	_, err := secure.Read(make([]byte, 1))
 	return err
 }

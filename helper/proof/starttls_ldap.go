@@ -27,12 +27,9 @@ func upgradeLDAP(in *bufio.Reader, out io.Writer) error {
 	if _, err := out.Write(startTLSRequest); err != nil {
 		return err
 	}
-	tag, message, err := readBER(in)
+	message, err := readBER(in, 0x30)
 	if err != nil {
 		return fmt.Errorf("read the answer: %w", err)
-	}
-	if tag != 0x30 {
-		return errors.New("the answer is not LDAP")
 	}
 	_, message, err = cutBER(message, 0x02) // messageID
 	if err != nil {
@@ -56,35 +53,38 @@ func upgradeLDAP(in *bufio.Reader, out io.Writer) error {
 
 func leaveLDAP(_ *bufio.Reader, out io.Writer) { _, _ = out.Write(unbindRequest) }
 
-// readBER reads one element. Some servers write every length in five bytes,
-// which DER forbids and BER allows.
-func readBER(in *bufio.Reader) (tag byte, content []byte, err error) {
-	if tag, err = in.ReadByte(); err != nil {
-		return 0, nil, err
-	}
+// readBER reads one element, which must have that tag. Some servers write every
+// length in five bytes, which DER forbids and BER allows.
+func readBER(in *bufio.Reader, tag byte) (content []byte, err error) {
 	first, err := in.ReadByte()
 	if err != nil {
-		return 0, nil, err
+		return nil, err
+	}
+	if first != tag {
+		return nil, errors.New("that is not LDAP")
+	}
+	if first, err = in.ReadByte(); err != nil {
+		return nil, err
 	}
 	size := int(first)
 	if first >= 0x80 {
 		size = 0
 		if first == 0x80 || first > 0x84 {
-			return 0, nil, errors.New("a length is not understood")
+			return nil, errors.New("a length is not understood")
 		}
 		for range first - 0x80 {
 			b, err := in.ReadByte()
 			if err != nil {
-				return 0, nil, err
+				return nil, err
 			}
 			if size = size<<8 | int(b); size > maxLDAP {
-				return 0, nil, errors.New("the answer is too long")
+				return nil, errors.New("it is too long")
 			}
 		}
 	}
 	content = make([]byte, size)
 	_, err = io.ReadFull(in, content)
-	return tag, content, err
+	return content, err
 }
 
 // cutBER takes the first element, which must have that tag, off b.

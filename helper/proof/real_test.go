@@ -1,0 +1,317 @@
+//go:build linux
+
+package proof
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// nobody runs servers where the tests run as root: PostgreSQL insists.
+const nobody = 65534
+
+// A server is a real one in a directory of its own.
+type server struct {
+	t    *testing.T
+	dir  string
+	cred *syscall.Credential
+	argv []string
+	cmd  *exec.Cmd
+	log  *os.File
+}
+
+func newServer(t *testing.T) *server {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "proof")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	s := &server{t: t, dir: dir}
+	if s.log, err = os.Create(filepath.Join(dir, "log")); err != nil {
+		t.Fatal(err)
+	}
+	if os.Getuid() == 0 {
+		s.cred = &syscall.Credential{Uid: nobody, Gid: nobody}
+		if err := errors.Join(os.Chown(dir, nobody, nobody), s.log.Chown(nobody, nobody)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("log of the server:\n%s", s.logged())
+		}
+		s.log.Close()
+	})
+	return s
+}
+
+func (s *server) path(name string) string { return filepath.Join(s.dir, name) }
+
+func (s *server) logged() string {
+	b, _ := os.ReadFile(s.log.Name())
+	return string(b)
+}
+
+func (s *server) command(argv ...string) *exec.Cmd {
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.Dir = s.dir
+	cmd.Stdout, cmd.Stderr = s.log, s.log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.cred, Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	return cmd
+}
+
+func (s *server) start(argv ...string) {
+	s.t.Helper()
+	s.argv = argv
+	s.cmd = s.command(argv...)
+	if err := s.cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// kill ends the server with its whole group.
+func (s *server) kill() {
+	syscall.Kill(-s.cmd.Process.Pid, syscall.SIGKILL)
+	s.cmd.Wait()
+}
+
+// write writes a file that belongs to the server.
+func (s *server) write(name string, content []byte) {
+	s.t.Helper()
+	if err := os.WriteFile(s.path(name)+".new", content, 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+	if s.cred != nil {
+		if err := os.Chown(s.path(name)+".new", nobody, nobody); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	if err := os.Rename(s.path(name)+".new", s.path(name)); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// publish writes a certificate and its key. The server is not reading them.
+func (s *server) publish(cert *tls.Certificate) Want {
+	s.t.Helper()
+	key, err := x509.MarshalPKCS8PrivateKey(cert.PrivateKey)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.write("key.pem", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}))
+	s.write("cert.pem", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Certificate[0]}))
+	want := wanted(cert)
+	want.Published = time.Now()
+	return want
+}
+
+// find returns the path of a program of a distribution's package.
+func find(t *testing.T, name string, places ...string) string {
+	t.Helper()
+	if path, err := exec.LookPath(name); err == nil {
+		return path
+	}
+	for _, pattern := range places {
+		if paths, _ := filepath.Glob(pattern); len(paths) > 0 {
+			return paths[len(paths)-1]
+		}
+	}
+	t.Skipf("%s is not installed", name)
+	return ""
+}
+
+// rotate publishes and signals n times and logs how long it took until each
+// certificate was seen.
+func (s *server) rotate(p *Prover, n int, own func() (*tls.Certificate, error)) {
+	s.t.Helper()
+	var took []time.Duration
+	attempts := 0
+	for i := range n {
+		want := s.publish(issue(s.t, int64(1000+i)))
+		want.Certificate = own
+		if err := s.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+			s.t.Fatal(err)
+		}
+		r, err := p.Prove(s.t.Context(), want)
+		if err != nil {
+			s.t.Fatalf("rotation %d: %v", i, err)
+		}
+		took = append(took, r.Latency)
+		attempts += r.Attempts
+	}
+	slices.Sort(took)
+	s.t.Logf("%d rotations, each proven: publish to proven p50 %v, p99 %v, %d connections",
+		n, took[n/2], took[n*99/100], attempts)
+}
+
+const nginxConfig = `
+daemon off;
+master_process on;
+worker_processes 2;
+pid %[1]s/pid;
+error_log %[1]s/log info;
+events {}
+http {
+	access_log off;
+	client_body_temp_path %[1]s/t1; proxy_temp_path %[1]s/t2; fastcgi_temp_path %[1]s/t3;
+	uwsgi_temp_path %[1]s/t4; scgi_temp_path %[1]s/t5;
+	server {
+		listen unix:%[1]s/socket ssl;
+		ssl_certificate %[1]s/cert.pem;
+		ssl_certificate_key %[1]s/key.pem;
+		ssl_client_certificate %[1]s/clients.pem;
+		ssl_verify_client on;
+	}
+}
+`
+
+func startNginx(t *testing.T) (s *server, own *tls.Certificate, first Want) {
+	t.Helper()
+	nginx := find(t, "nginx", "/usr/sbin/nginx")
+	s = newServer(t)
+	own = issue(t, 99)
+	first = s.publish(issue(t, 1))
+	s.write("clients.pem", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: own.Certificate[0]}))
+	s.write("nginx.conf", fmt.Appendf(nil, nginxConfig, s.dir))
+	s.start(nginx, "-e", s.path("log"), "-c", s.path("nginx.conf"))
+	t.Cleanup(func() { s.kill() })
+	return s, own, first
+}
+
+func TestNginxRotationsAreProven(t *testing.T) {
+	t.Parallel()
+	s, own, first := startNginx(t)
+	mine := func() (*tls.Certificate, error) { return own, nil }
+	p := prover(t, Config{TLS: "unix://" + s.path("socket")})
+	first.Certificate = mine
+	if _, err := p.Prove(t.Context(), first); err != nil {
+		t.Fatal(err)
+	}
+	s.rotate(p, 12, mine)
+	for _, bad := range []string{"[error]", "[crit]", "[alert]", "SSL_do_handshake", "reset by peer"} {
+		if strings.Contains(s.logged(), bad) {
+			t.Errorf("the proofs made nginx log %q", bad)
+		}
+	}
+}
+
+// The master does not hear its signal: the proof notices, the second signal
+// does not help, the restart does.
+func TestNginxWithItsMasterStopped(t *testing.T) {
+	t.Parallel()
+	s, _, first := startNginx(t)
+	p := prover(t, Config{
+		TLS:       "unix://" + s.path("socket"),
+		Timeout:   500 * time.Millisecond,
+		OnFailure: []Escalation{EscalateSignal, EscalateRestart},
+	})
+	patient := prover(t, Config{TLS: "unix://" + s.path("socket")})
+	if _, err := patient.Prove(t.Context(), first); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	want := s.publish(issue(t, 2))
+	var errs []string
+	r, err := p.Run(t.Context(), want, func(e Escalation) error {
+		if e == EscalateSignal {
+			return s.cmd.Process.Signal(syscall.SIGHUP)
+		}
+		_, err := p.Prove(t.Context(), want) // what the log says now
+		errs = append(errs, err.Error())
+		s.kill()
+		os.Remove(s.path("socket"))
+		s.start(s.argv...)
+		return nil
+	})
+	if err != nil || !slices.Equal(r.Escalated, p.cfg.OnFailure) {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if len(errs) != 1 || !strings.Contains(errs[0], "serial 1,") || !strings.Contains(errs[0], "published 2,") {
+		t.Errorf("before the restart: %q", errs)
+	}
+	t.Logf("proven after %v, having escalated %v", r.Latency, r.Escalated)
+}
+
+func TestPostgresRotationsAreProven(t *testing.T) {
+	t.Parallel()
+	postgres := find(t, "postgres", "/usr/lib/postgresql/*/bin/postgres")
+	s := newServer(t)
+	initdb := s.command(filepath.Join(filepath.Dir(postgres), "initdb"),
+		"-D", s.path("data"), "-A", "trust", "--no-sync", "--no-instructions", "-U", "proof", "--locale=C", "-E", "UTF8")
+	if err := initdb.Run(); err != nil {
+		t.Fatal(err)
+	}
+	first := s.publish(issue(t, 1))
+	own := issue(t, 99)
+	s.write("clients.pem", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: own.Certificate[0]}))
+	port := freePort(t)
+	s.start(postgres, "-D", s.path("data"), "-k", s.dir, "-p", port,
+		"-c", "listen_addresses=127.0.0.1,::1", "-c", "fsync=off", "-c", "log_connections=on",
+		"-c", "ssl=on", "-c", "ssl_cert_file="+s.path("cert.pem"), "-c", "ssl_key_file="+s.path("key.pem"),
+		"-c", "ssl_ca_file="+s.path("clients.pem"))
+	t.Cleanup(func() {
+		s.cmd.Process.Signal(syscall.SIGQUIT)
+		s.cmd.Wait()
+	})
+	p := prover(t, Config{TLS: "127.0.0.1:" + port, StartTLS: StartTLSPostgres})
+	if _, err := p.Prove(t.Context(), first); err != nil {
+		t.Fatal(err)
+	}
+	s.rotate(p, 10, func() (*tls.Certificate, error) { return own, nil })
+
+	// it does no TLS on its socket, and says so
+	socket := prover(t, Config{TLS: "unix://" + s.path(".s.PGSQL."+port), StartTLS: StartTLSPostgres, Timeout: 50 * time.Millisecond})
+	if _, err := socket.Prove(t.Context(), first); !strings.Contains(fmt.Sprint(err), "does not do TLS") {
+		t.Errorf("on the socket: %v", err)
+	}
+	for line := range strings.Lines(s.logged()) {
+		if strings.Contains(line, "could not") || strings.Contains(line, "incomplete") || strings.Contains(line, "SSL error") {
+			t.Errorf("the proofs made PostgreSQL log %q", line)
+		}
+	}
+}
+
+// A stopped server accepts connections in the kernel and answers none.
+func TestServerThatHangs(t *testing.T) {
+	t.Parallel()
+	s, _, first := startNginx(t)
+	p := prover(t, Config{TLS: "unix://" + s.path("socket")})
+	if _, err := p.Prove(t.Context(), first); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(-s.cmd.Process.Pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	hasty := prover(t, Config{TLS: "unix://" + s.path("socket"), Timeout: 300 * time.Millisecond})
+	r, err := hasty.Prove(t.Context(), first)
+	if e := failure(t, err); !errors.Is(e, context.DeadlineExceeded) || r.Attempts != 1 {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	_, port, _ := net.SplitHostPort(ln.Addr().String())
+	return port
+}
