@@ -88,10 +88,10 @@ func jwtEntryTable(j *dropInJWT) *block {
 		{key: "jwt_svid_file_name", value: anyText(&j.file), flat: true},
 	}, check: func(d *decoder, at places) {
 		j.at = at
-		if j.audience == "" {
+		if j.audience == "" && !at.odd {
 			d.errorf(at.of("jwt_audience"), "", "an entry of jwt_svids needs jwt_audience")
 		}
-		if j.file == "" {
+		if j.file == "" && !at.odd {
 			d.errorf(at.of("jwt_svid_file_name"), "", "an entry of jwt_svids needs jwt_svid_file_name")
 		}
 	}}

@@ -73,6 +73,8 @@ func (v logBlock) read(d *decoder, it *item) {
 	one[Log]{&l, logTable}.read(d, it)
 }
 
+func (logBlock) isBlock() {}
+
 func (v logBlock) print(p *printer, f field) {
 	if *v.Log != (Log{}) {
 		p.block(f.doc, logTable(v.Log))

@@ -56,7 +56,7 @@ func (d *decoder) checkOutput(o *writer.Output, at places, files []namedFile) {
 		d.errorf(at.block, `write output "/run/tls" { … }`, "an output needs a directory")
 	case strings.ContainsFunc(o.Dir, func(r rune) bool { return r < 0x20 || r == 0x7f }):
 		d.errorf(at.block, "", "the output's directory has a control character")
-	case len(o.X509SVIDs)+len(o.JWTSVIDs)+len(o.WITSVIDs)+len(o.X509Bundles)+len(o.JWTBundles)+len(o.WITBundles) == 0:
+	case !at.odd && len(o.X509SVIDs)+len(o.JWTSVIDs)+len(o.WITSVIDs)+len(o.X509Bundles)+len(o.JWTBundles)+len(o.WITBundles) == 0:
 		d.errorf(at.block, "write x509_svid { } for certificate, key and bundle", "output %q holds nothing", o.Dir)
 	}
 	if o.Dir != "" {
@@ -186,10 +186,10 @@ func keystoreTable(name string) func(*writer.Keystore) *block {
 			{key: "password_file", doc: "read at each publish", value: text(&k.PasswordFile)},
 			{key: "alias", doc: "the entry's name, instead of the SPIFFE ID", value: text(&k.Alias)},
 		}, check: func(d *decoder, at places) {
-			if !at.has("file") {
+			if at.lacks("file") {
 				d.errorf(at.block, `write file = "keystore"`, "%s names no file", name)
 			}
-			if at.has("password") == at.has("password_file") {
+			if at.has("password") == at.has("password_file") && !at.odd {
 				d.errorf(at.of("password", "password_file"), "", "%s needs one of password and password_file", name)
 			}
 		}}
@@ -210,10 +210,10 @@ func jwtSVIDTable(j *writer.JWTSVID) *block {
 		{key: "spiffe_id", doc: "the token of this SPIFFE ID", value: spiffeID(&j.ID)},
 		{key: "hint", doc: "the first token with this hint", value: text(&j.Hint)},
 	}, check: func(d *decoder, at places) {
-		if !at.has("audience") {
+		if at.lacks("audience") {
 			d.errorf(at.block, `write audience = ["name"]`, "jwt_svid needs an audience")
 		}
-		if !at.has("file") {
+		if at.lacks("file") {
 			d.errorf(at.block, `write file = "svid.jwt"`, "jwt_svid names no file")
 		}
 	}}
@@ -225,7 +225,7 @@ func witSVIDTable(w *writer.WITSVID) *block {
 		{key: "key", doc: "the private key that the token is bound to, PEM", value: file(&w.Key, true)},
 	}...), check: func(d *decoder, at places) {
 		d.checkSelector(&w.Select, at)
-		if !at.has("token") || !at.has("key") {
+		if at.lacks("token") || at.lacks("key") {
 			d.errorf(at.block, `write token = "svid.wit" and key = "wit_key.pem"`, "wit_svid needs token and key: one is useless without the other")
 		}
 		d.checkPlaceholder(&w.Token, w.Select.All, at.of("token"), "token")
@@ -243,7 +243,7 @@ func bundleTable(name string, f *writer.FileSpec, domains *[]spiffeid.TrustDomai
 		{key: "trust_domains", doc: "instead of all", value: trustDomains(domains)},
 		{key: "format", doc: "of the file", value: choice(format, words...)},
 	}, check: func(d *decoder, at places) {
-		if !at.has("file") {
+		if at.lacks("file") {
 			d.errorf(at.block, `write file = "name"`, "%s names no file", name)
 		}
 		if *format == writer.FormatSPIFFE && len(*domains) != 1 {

@@ -118,14 +118,14 @@ func (f Flags) finish(d *decoder, c *Config, at places) {
 		f.dropDaemon(d, c, at)
 	}
 	f.apply(d, c, at)
-	if len(c.Outputs) == 0 {
+	if len(c.Outputs) == 0 && !at.odd {
 		hint := `write output "/run/tls" { x509_svid { } }, or give -dir`
 		if slices.ContainsFunc(flatOutputKeys, at.has) {
 			hint = "write " + enumerate(flatFileKeys, "or")
 		}
 		d.errorf(noSpan, hint, "there is nothing to write: no output is configured")
 	}
-	if c.Process != nil && len(c.Process.Command) == 0 {
+	if c.Process != nil && d.idle && len(f.Command) == 0 {
 		d.errorf(at.of("process"), `write command = ["program", "argument"], or give the command after -- on the command line`, "the process has no command")
 	}
 	setTargets(d, c, at)

@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"fmt"
 	"unicode"
 	"unicode/utf8"
 )
@@ -45,6 +46,7 @@ type scanner struct {
 	newline bool
 	tokens  []token
 	open    []token // brackets that are still open
+	odd     string  // the first sign of a bracket that is missing
 	broken  bool    // brackets do not match: there is no structure to judge
 	literal bool    // "${" is text like any other
 }
@@ -56,13 +58,16 @@ func scan(src []byte, json bool, r *reporter) ([]token, bool) {
 		s.pos = len("\ufeff")
 	}
 	for s.next() {
+		if r.full() {
+			return s.tokens, false
+		}
 		if len(s.tokens) > maxTokens {
 			r.errorf(span{s.pos, s.pos}, "", "the file has more than %d words", maxTokens)
 			return s.tokens, false
 		}
 	}
 	for _, t := range s.open {
-		r.errorf(t.span, "", "%q is never closed", src[t.start:t.end])
+		r.errorf(t.span, s.odd, "%q is never closed", src[t.start:t.end])
 	}
 	return s.tokens, !s.broken && len(s.open) == 0
 }
@@ -212,18 +217,27 @@ func (s *scanner) punct(c byte) {
 // and ']', are two code points apart.
 func (s *scanner) close(t token, c byte) {
 	if len(s.open) == 0 {
-		s.report.errorf(t.span, "", "%q closes nothing", c)
+		s.report.errorf(t.span, "", "%q closes nothing", string(c))
 		s.broken = true
 		return
 	}
 	last := s.open[len(s.open)-1]
 	if s.src[last.start] != c-2 {
-		s.report.errorf(last.span, "", "%q is never closed", s.src[last.start])
-		s.report.errorf(t.span, "", "%q does not close it", c)
+		s.report.errorf(last.span, "", "%q is never closed", s.src[last.start:last.end])
+		s.report.errorf(t.span, "", "%q does not close it", string(c))
 		s.open, s.broken = nil, true
 		return
 	}
 	s.open = s.open[:len(s.open)-1]
+	if s.odd == "" && t.newline && s.indent(t.start) != s.indent(last.start) {
+		s.odd = fmt.Sprintf("the %q in line %d closes the one in line %d, but is not indented like it", string(c), s.report.line(t.span), s.report.line(last.span))
+	}
+}
+
+// indent returns the white space that the line of the offset begins with.
+func (s *scanner) indent(at int) string {
+	line := s.src[bytes.LastIndexByte(s.src[:at], '\n')+1 : at]
+	return string(line[:len(line)-len(bytes.TrimLeft(line, " \t"))])
 }
 
 func isWord(r rune) bool {
@@ -260,10 +274,30 @@ func (s *scanner) wordOrNumber() {
 		s.emit(tokNumber, end)
 	case end > s.pos && c != '-' && c != '.':
 		s.emit(tokWord, end)
+	case s.labelExpected():
+		s.bareLabel()
 	default:
 		_, n := utf8.DecodeRune(s.src[s.pos:])
 		s.stray(s.pos + max(n, end-s.pos))
 	}
+}
+
+// labelExpected reports whether a label may stand here: after a key, on its
+// line.
+func (s *scanner) labelExpected() bool {
+	return !s.newline && len(s.tokens) > 0 && s.tokens[len(s.tokens)-1].kind == tokWord && !s.valueExpected()
+}
+
+// bareLabel takes a label that somebody forgot to quote.
+func (s *scanner) bareLabel() {
+	end := s.pos + 1
+	for end < len(s.src) && bytes.IndexByte([]byte(" \t\r\n{=\""), s.src[end]) < 0 {
+		end++
+	}
+	key := s.tokens[len(s.tokens)-1]
+	text := s.report.show(span{s.pos, end})
+	s.report.errorf(span{s.pos, end}, fmt.Sprintf("write %s %q", s.report.show(key.span), text), "%s needs double quotes", text)
+	s.emit(tokWord, end)
 }
 
 func isKeyword(word []byte) bool {

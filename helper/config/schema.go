@@ -39,6 +39,9 @@ type value interface {
 type places struct {
 	block span // its label, or else its name
 	keys  map[string]span
+	// odd says that there are keys which nobody understood, so that another
+	// may only seem to be missing.
+	odd bool
 }
 
 // has reports whether the file has the key.
@@ -46,6 +49,9 @@ func (p places) has(key string) bool {
 	_, ok := p.keys[key]
 	return ok
 }
+
+// lacks reports whether the key is missing, and not only misspelled.
+func (p places) lacks(key string) bool { return !p.has(key) && !p.odd }
 
 // of returns the place of the first of the keys that the file has, or else that
 // of the block.
@@ -64,6 +70,7 @@ type decoder struct {
 	goos  string
 	key   string          // the key being read, for messages
 	files []namedFile     // of the output being read
+	idle  bool            // there is a process, and it lacks a command
 	taken map[string]span // directories and names of hooks, which must differ
 }
 
@@ -74,7 +81,7 @@ func (d *decoder) complain(n *node, hint, format string, args ...any) {
 
 // read reads an object by its table.
 func (d *decoder) read(object *node, at span, b *block) {
-	where := places{at, map[string]span{}}
+	where := places{block: at, keys: map[string]span{}}
 	for _, it := range object.items {
 		if it.value.kind == nodeNull {
 			continue // JSON's way not to give a key
@@ -82,6 +89,7 @@ func (d *decoder) read(object *node, at span, b *block) {
 		f := b.field(it.key)
 		if f == nil {
 			d.unknown(it, b)
+			where.odd = true
 			continue
 		}
 		if first, twice := where.keys[f.key]; twice && !f.flat && !repeatable(f.value) {
@@ -254,6 +262,10 @@ func (v many[T]) print(p *printer, f field) {
 		f.doc = "" // once is enough
 	}
 }
+
+// These say which keys are blocks, and which of those are given more than once.
+func (one[T]) isBlock()  {}
+func (many[T]) isBlock() {}
 
 func (many[T]) repeats() {}
 

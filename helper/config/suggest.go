@@ -21,6 +21,9 @@ func suggest(key string, b *block) string {
 	if hint, ok := renamed[key]; ok && b.name == "" {
 		return hint
 	}
+	if key == "jwt_file_name" && b.field("jwt_svid_file_name") != nil {
+		return "it is spelled jwt_svid_file_name"
+	}
 	if snake := snakeCase(key); snake != key && b.field(snake) != nil {
 		return "it is spelled " + snake
 	}
@@ -39,6 +42,17 @@ func suggest(key string, b *block) string {
 		return "its keys are " + enumerate(keys, "and")
 	}
 	return ""
+}
+
+// isBlock reports whether the key is that of a block.
+func isBlock(key string) bool {
+	for _, b := range everyBlock() {
+		if f := b.field(key); f != nil {
+			_, ok := f.value.(interface{ isBlock() })
+			return ok
+		}
+	}
+	return false
 }
 
 // homesOf returns the names of the blocks that have the key.

@@ -38,6 +38,7 @@ func processTable(p *Process) *block {
 		{key: "subreaper", doc: "we adopt and reap its orphans (Linux)", value: boolean(&p.Subreaper, true)},
 		{key: "proof", doc: "after each rotation, dial it until it serves the new certificate", value: one[proof.Config]{&p.Proof, proofTable}},
 	}, check: func(d *decoder, at places) {
+		d.idle = at.lacks("command")
 		if at.has("max_restarts") != at.has("restart_window") {
 			d.errorf(at.of("max_restarts", "restart_window"), "give both or none", "max_restarts counts within restart_window")
 		}
@@ -75,7 +76,7 @@ func (h *Hook) check(d *decoder, at places) {
 		d.errorf(at.block, `write hook "name" { … }`, "a hook needs a name")
 	}
 	d.take("hook", h.Name, at.block)
-	if given != 1 {
+	if given != 1 && !at.odd {
 		d.errorf(at.block, "", "hook %q needs exactly one of command, pid_file and process_name", h.Name)
 		return
 	}
@@ -103,7 +104,7 @@ func proofTable(p *proof.Config) *block {
 		{key: "timeout", doc: "bounds the wait for the new certificate", value: duration(&p.Timeout)},
 		{key: "on_failure", doc: "what to do if it is never served, in order", value: escalations(&p.OnFailure)},
 	}, check: func(d *decoder, at places) {
-		if !at.has("tls") {
+		if at.lacks("tls") {
 			d.errorf(at.block, `write tls = "127.0.0.1:8443"`, "proof needs an address to dial")
 		}
 	}}

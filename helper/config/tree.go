@@ -261,7 +261,10 @@ func (b *builder) quoted(t token) string {
 func (b *builder) noValue(i int) {
 	key := b.tokens[i]
 	name := b.show(key.span)
-	hint := fmt.Sprintf(`write %s = "value", or %s { … }`, name, name)
+	hint := fmt.Sprintf(`write %s = "…"`, name)
+	if isBlock(name) {
+		hint = fmt.Sprintf("write %s { … }", name)
+	}
 	if i+1 < len(b.tokens) && b.tokens[i+1].kind == tokString && !b.tokens[i+1].newline {
 		hint = fmt.Sprintf("write %s = %s", name, b.show(b.tokens[i+1].span))
 	}

@@ -152,9 +152,11 @@ func argv(dst *[]string) value {
 	return scalar{
 		func(d *decoder, n *node) {
 			if n.kind != nodeList {
-				if s, ok := d.str(n); ok {
-					d.complain(n, "write "+d.key+" = "+literalList(strings.Fields(s), quote), "want a list of strings, since nothing goes through a shell")
+				hint := `write ` + d.key + ` = ["program", "argument"]`
+				if n.kind == nodeString || n.kind == nodeBare {
+					hint = "write " + d.key + " = " + literalList(shellWords(n.text), quote)
 				}
+				d.complain(n, hint, "want a list of strings, since nothing goes through a shell")
 				return
 			}
 			var all []string
@@ -169,6 +171,21 @@ func argv(dst *[]string) value {
 		},
 		func() string { return literalList(*dst, quote) },
 	}
+}
+
+// shellWords splits roughly as a shell would, for a suggestion.
+func shellWords(s string) []string {
+	var words []string
+	for s = strings.TrimSpace(s); s != ""; s = strings.TrimSpace(s) {
+		var w string
+		if q := s[:1]; (q == "'" || q == `"`) && strings.Contains(s[1:], q) {
+			w, s, _ = strings.Cut(s[1:], q)
+		} else {
+			w, s, _ = strings.Cut(s, " ")
+		}
+		words = append(words, w)
+	}
+	return words
 }
 
 // boolean is true or false; on is what true stores. HCL 1 takes the two words
@@ -198,7 +215,11 @@ func integer(dst *int, low, high int) value {
 			v, err := strconv.ParseInt(n.text, 0, 64)
 			switch {
 			case n.kind != nodeNumber && n.kind != nodeString || err != nil:
-				d.complain(n, fmt.Sprintf("write %s = %d", d.key, max(low, 1)), "want a whole number")
+				hint := ""
+				if digits := strings.TrimLeft(n.text, ":\"' "); digits != "" && strings.Trim(digits, "0123456789") == "" {
+					hint = "write " + d.key + " = " + digits
+				}
+				d.complain(n, hint, "want a whole number, not %s", n.describe())
 			case v < int64(low) || v > int64(high):
 				d.complain(n, "", "want a number from %d to %d", low, high)
 			default:
