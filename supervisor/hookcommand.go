@@ -24,12 +24,6 @@ const (
 	hookReapTime = 200 * time.Millisecond
 )
 
-// startHook and waitHook start a command and wait for it.
-var (
-	startHook = (*exec.Cmd).Start
-	waitHook  = (*exec.Cmd).Wait
-)
-
 // A hookCommand runs a command for each notification.
 type hookCommand struct {
 	argv    []string
@@ -75,11 +69,11 @@ func (c *hookCommand) notify(ctx context.Context, n Notice) error {
 	ownGroup(cmd)
 
 	began := time.Now()
-	if err := startHook(cmd); err != nil {
+	if err := startCommand(cmd); err != nil {
 		return fmt.Errorf("start command: %w", err)
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- waitHook(cmd) }()
+	go func() { ended <- waitCommand(cmd) }()
 
 	timeout := time.NewTimer(c.timeout)
 	defer timeout.Stop()

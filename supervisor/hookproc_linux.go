@@ -23,6 +23,9 @@ func truncateName(name string) string { return name[:min(len(name), 15)] }
 // lookUpProcess returns what /proc says about a process.
 func lookUpProcess(pid int) (hookProcess, error) {
 	p := hookProcess{pid: pid}
+	if err := ownProc(); err != nil {
+		return p, err
+	}
 	dir := "/proc/" + strconv.Itoa(pid)
 	stat, err := os.ReadFile(dir + "/stat")
 	if err == nil {
@@ -38,9 +41,6 @@ func lookUpProcess(pid int) (hookProcess, error) {
 	case err == nil:
 		return p, nil
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ESRCH):
-		if _, err := os.Stat("/proc/self/stat"); err != nil {
-			return p, fmt.Errorf("nobody is signalled without a look at who it is: %w", err)
-		}
 		return p, errHookGone
 	default:
 		return p, err
@@ -84,33 +84,20 @@ func bootTime() (time.Time, error) {
 // readStatus reads /proc/pid/status (proc(5)).
 func (p *hookProcess) readStatus(status []byte) error {
 	for l := range strings.Lines(string(status)) {
-		key, value, _ := strings.Cut(l, ":")
-		value = strings.TrimSpace(value)
-		var mask *uint64
-		switch key {
-		case "Uid":
-			for _, f := range strings.Fields(value)[:2] {
-				uid, err := strconv.ParseUint(f, 10, 32)
-				if err != nil {
-					return fmt.Errorf("/proc/%d/status: %w", p.pid, err)
-				}
-				p.uids = append(p.uids, uint32(uid))
-			}
-		case "SigBlk":
-			mask = &p.signals.blocked
-		case "SigIgn":
-			mask = &p.signals.ignored
-		case "SigCgt":
-			mask = &p.signals.caught
-		}
-		if mask == nil {
+		values, ok := strings.CutPrefix(l, "Uid:")
+		if !ok {
 			continue
 		}
-		var err error
-		if *mask, err = strconv.ParseUint(value, 16, 64); err != nil {
-			return fmt.Errorf("/proc/%d/status: %w", p.pid, err)
+		for i, f := range strings.Fields(values) {
+			uid, err := strconv.ParseUint(f, 10, 32)
+			if err != nil {
+				return fmt.Errorf("/proc/%d/status: %w", p.pid, err)
+			}
+			if i < 2 {
+				p.uids = append(p.uids, uint32(uid))
+			}
 		}
-		p.signals.known = true
+		break
 	}
 	if len(p.uids) == 0 {
 		return fmt.Errorf("/proc/%d/status is not understood", p.pid)
@@ -118,8 +105,25 @@ func (p *hookProcess) readStatus(status []byte) error {
 	return nil
 }
 
+// ownProc reports why /proc does not show the processes that we can signal. In
+// a PID namespace for which it was not mounted anew, its numbers are those of
+// others.
+func ownProc() error {
+	self, err := os.Readlink("/proc/self")
+	if err == nil && self != strconv.Itoa(os.Getpid()) {
+		err = errors.New("/proc is not that of this PID namespace")
+	}
+	if err != nil {
+		return fmt.Errorf("nobody is signalled without a look at who it is: %w", err)
+	}
+	return nil
+}
+
 // listProcesses returns every process that can be seen.
 func listProcesses() ([]hookProcess, error) {
+	if err := ownProc(); err != nil {
+		return nil, err
+	}
 	proc, err := os.Open("/proc")
 	if err != nil {
 		return nil, fmt.Errorf("look for processes: %w", err)

@@ -16,13 +16,10 @@ import (
 
 // hookHandlerWait is how long a process may take to install the handler of a
 // signal that would end it otherwise.
-var hookHandlerWait = 10 * time.Second
+var hookHandlerWait = handlerPatience
 
-const (
-	// hookHandlerPoll is how often we look; nothing tells us.
-	hookHandlerPoll = 20 * time.Millisecond
-	hookBlockedLong = 100 * time.Millisecond
-)
+// hookHandlerPoll is how often we look; nothing tells us.
+const hookHandlerPoll = 20 * time.Millisecond
 
 // A hookSignal signals the process that a pid file or a name stands for.
 //
@@ -77,7 +74,7 @@ func newHookSignal(spec HookSpec, log *slog.Logger) (hookTarget, error) {
 	if s.sig == 0 {
 		s.sig = syscall.SIGHUP
 	}
-	if s.sig < 0 || s.sig > 64 {
+	if s.sig < 0 || s.sig > lastSignal {
 		return nil, fmt.Errorf("signal %d does not exist", int(s.sig))
 	}
 	if spec.PIDFile != "" {
@@ -104,10 +101,10 @@ func (s *hookSignal) notify(ctx context.Context, _ Notice) error {
 				continue
 			}
 			if err := s.signal(ctx, p.pid); err != nil {
-				return fmt.Errorf("signal %v to pid %d: %w", s.sig, p.pid, err)
+				return fmt.Errorf("%s to pid %d: %w", signalName(s.sig), p.pid, err)
 			}
 			done[p.pid], told = true, true
-			s.log.Info("hook process signalled", "pid", p.pid, "signal", s.sig.String())
+			s.log.Info("hook process signalled", "pid", p.pid, "signal", signalName(s.sig))
 		}
 		if !told {
 			return nil
@@ -153,19 +150,26 @@ func (s *hookSignal) waitHandled(ctx context.Context, p hookProcess) error {
 	if !endsByDefault(s.sig) {
 		return nil
 	}
+	seen := openMasks(p.pid)
+	defer seen.close()
 	deadline := time.NewTimer(hookHandlerWait)
 	defer deadline.Stop()
 	poll := time.NewTicker(hookHandlerPoll)
 	defer poll.Stop()
 	var blocked time.Time // since when we see it blocked
-	for !handles(p, s.sig) {
+	for {
+		handling := seen.handling(s.sig)
 		switch {
-		case !blocks(p, s.sig):
+		case handling == handlingCaught:
+			return nil
+		case handling == handlingUnseen && time.Since(p.started) >= blindPatience:
+			return nil // the best that can be said
+		case handling != handlingBlocked:
 			blocked = time.Time{}
 		case blocked.IsZero():
 			blocked = time.Now()
-		case time.Since(blocked) >= hookBlockedLong:
-			return nil
+		case time.Since(blocked) >= blockedLong:
+			return nil // it takes signals from a queue
 		}
 		select {
 		case <-ctx.Done():
@@ -184,24 +188,7 @@ func (s *hookSignal) waitHandled(ctx context.Context, p hookProcess) error {
 		if now.dead || now.born != p.born {
 			return errHookGone
 		}
-		p = now
 	}
-	return nil
-}
-
-// handles reports whether p has a handler for sig.
-func handles(p hookProcess, sig syscall.Signal) bool {
-	if !p.signals.known {
-		// the best that can be said: whoever has run for a while is set up
-		return time.Since(p.started) >= time.Second
-	}
-	return p.signals.caught&(1<<(sig-1)) != 0
-}
-
-// blocks reports whether p has sig blocked. If it stays so, p takes signals
-// from a queue (sigwait, signalfd); for a moment, every fork does it.
-func blocks(p hookProcess, sig syscall.Signal) bool {
-	return p.signals.blocked&(1<<(sig-1)) != 0
 }
 
 // endsByDefault reports whether a process without a handler dies of sig.
