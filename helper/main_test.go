@@ -1,0 +1,260 @@
+package helper
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/svidhelper/svidhelper/helper/config"
+	"github.com/svidhelper/svidhelper/helper/devapi"
+)
+
+func TestMain(m *testing.M) {
+	if os.Getenv("SVIDHELPER_TEST_CHILD") != "" {
+		child(os.Args[1])
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// child is the process that the tests supervise: it appends a line to a file
+// at its start, with its pid, and at each signal.
+func child(record string) {
+	signals := make(chan os.Signal, 64)
+	signal.Notify(signals, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGTERM)
+	f, err := os.OpenFile(record, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		os.Exit(9)
+	}
+	fmt.Fprintln(f, "started", os.Getpid())
+	for s := range signals {
+		fmt.Fprintln(f, s)
+		if s == syscall.SIGTERM {
+			return
+		}
+	}
+}
+
+// childProcess is the process block that runs child.
+func childProcess(t *testing.T, record, more string) string {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf(`
+process {
+  command = [%q, %q]
+  env     = { SVIDHELPER_TEST_CHILD = "1", GORACE = "atexit_sleep_ms=0" }
+  %s
+}
+`, self, record, more)
+}
+
+// patience is how long a test waits for what takes milliseconds.
+const patience = 20 * time.Second
+
+// A daemonRun is a Run under test.
+type daemonRun struct {
+	t    *testing.T
+	stop context.CancelFunc
+	done chan error
+	log  *logBuffer
+	file string
+	api  string
+}
+
+// startDaemon runs a configuration from a file that the test can change.
+func startDaemon(t *testing.T, api *devapi.Server, text string) *daemonRun {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "helper.conf")
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return startDaemonAt(t, api, file)
+}
+
+func startDaemonAt(t *testing.T, api *devapi.Server, file string) *daemonRun {
+	t.Helper()
+	r := &daemonRun{t: t, done: make(chan error, 1), log: newLogBuffer(), api: api.Addr(), file: file}
+	c, err := r.load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	r.stop = cancel
+	log := slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	go func() { r.done <- Run(ctx, c, log, Options{File: r.file, Load: r.load}) }()
+	t.Cleanup(func() {
+		cancel()
+		select {
+		case <-r.done:
+		case <-time.After(patience):
+			t.Error("Run does not end")
+		}
+		if t.Failed() {
+			t.Logf("log:\n%s", r.log)
+		}
+	})
+	return r
+}
+
+func (r *daemonRun) write(text string) {
+	r.t.Helper()
+	if err := os.WriteFile(r.file+".new", []byte(text), 0o644); err != nil {
+		r.t.Fatal(err)
+	}
+	if err := os.Rename(r.file+".new", r.file); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *daemonRun) load() (*config.Config, error) {
+	c, diagnostics := config.Load(r.file)
+	if err := diagnostics.Err(); err != nil {
+		return nil, err
+	}
+	c.AgentAddress = r.api
+	return c, nil
+}
+
+// end waits for Run to end by itself.
+func (r *daemonRun) end() error {
+	r.t.Helper()
+	select {
+	case err := <-r.done:
+		r.done <- err // for the cleanup
+		return err
+	case <-time.After(patience):
+		r.t.Fatalf("Run does not end; log:\n%s", r.log)
+		return nil
+	}
+}
+
+// A logBuffer is a log that can be waited on.
+type logBuffer struct {
+	mu      sync.Mutex
+	buf     bytes.Buffer
+	changed chan struct{}
+}
+
+func newLogBuffer() *logBuffer { return &logBuffer{changed: make(chan struct{})} }
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	close(b.changed)
+	b.changed = make(chan struct{})
+	return b.buf.Write(p)
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+// await waits until the log holds all of the words in one line, n times.
+func (b *logBuffer) await(t *testing.T, n int, words ...string) {
+	t.Helper()
+	timeout := time.After(patience)
+	for {
+		b.mu.Lock()
+		text, changed := b.buf.String(), b.changed
+		b.mu.Unlock()
+		found := 0
+		for line := range strings.Lines(text) {
+			if holdsAll(line, words) {
+				found++
+			}
+		}
+		if found >= n {
+			return
+		}
+		select {
+		case <-changed:
+		case <-timeout:
+			t.Fatalf("the log has %d lines with %q, not %d:\n%s", found, words, n, text)
+		}
+	}
+}
+
+func holdsAll(line string, words []string) bool {
+	for _, w := range words {
+		if !strings.Contains(line, w) {
+			return false
+		}
+	}
+	return true
+}
+
+// eventually waits until check returns nil. It is for what offers no event.
+func eventually(t *testing.T, check func() error) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	for {
+		err := check()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// read returns a file's content, or an error's text.
+func read(path ...string) string {
+	b, err := os.ReadFile(filepath.Join(path...))
+	if err != nil {
+		return err.Error()
+	}
+	return string(b)
+}
+
+// get fetches a page and returns its status and body.
+func get(url string) (int, string, error) {
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Get(url)
+	if err != nil {
+		return 0, "", err
+	}
+	defer resp.Body.Close()
+	var b bytes.Buffer
+	if _, err := b.ReadFrom(resp.Body); err != nil {
+		return 0, "", err
+	}
+	return resp.StatusCode, b.String(), nil
+}
+
+// freeAddress returns a loopback address that nobody listens on.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+var errNotYet = errors.New("not yet")
+
+func notYet(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", errNotYet, fmt.Sprintf(format, args...))
+}
