@@ -78,6 +78,10 @@ func (c *connection) establish(ctx context.Context) *link {
 		if ctx.Err() != nil {
 			return nil
 		}
+		if errors.Is(err, errChanged) {
+			c.retry.reset()
+			rush.begin(time.Now())
+		}
 		wait, rushing := rush.next(time.Now())
 		if !rushing {
 			c.board.disconnected(err)
@@ -104,16 +108,44 @@ func (c *connection) pause(ctx context.Context, d time.Duration) bool {
 	return false
 }
 
-// dial makes one attempt.
-func (c *connection) dial(ctx context.Context) (*link, error) {
+// dial makes one attempt. One that hangs at a socket that has been replaced is
+// given up. If something was new at the socket meanwhile, the error of an
+// attempt that failed is errChanged.
+func (c *connection) dial(ctx context.Context) (l *link, err error) {
 	c.board.connecting()
-	l, err := c.dialer.dial(ctx)
-	if err == nil {
-		c.board.connected()
-		c.watch.connected(true)
+	socket := c.watch.socket()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		l, err = c.dialer.dial(ctx)
+	}()
+	changed := false
+	for dialing := true; dialing; {
+		select {
+		case <-done:
+			dialing = false
+		case <-c.watch.changed():
+			changed = true
+			if now := c.watch.socket(); now.exists() && !now.same(socket) {
+				cancel()
+			}
+		}
 	}
-	return l, err
+	if err != nil {
+		if changed {
+			err = errChanged
+		}
+		return nil, err
+	}
+	l.socket = socket
+	c.board.connected()
+	c.watch.connected(true)
+	return l, nil
 }
+
+var errChanged = errors.New("something is new at the socket")
 
 // serve hands out l until it is gone, and returns nil, or until there is another
 // to take its place.
@@ -129,7 +161,7 @@ func (c *connection) serve(ctx context.Context, l *link) *link {
 			c.lost(ctx, l)
 			return nil
 		case <-c.watch.changed():
-			if now := c.watch.socket(); !now.exists() || now.same(l.socket) {
+			if c.current(l) {
 				continue
 			}
 		case old := <-c.renewal:
@@ -142,6 +174,12 @@ func (c *connection) serve(ctx context.Context, l *link) *link {
 			return next
 		}
 	}
+}
+
+// current reports whether l leads to the socket that is there now, if one is.
+func (c *connection) current(l *link) bool {
+	now := c.watch.socket()
+	return !now.exists() || now.same(l.socket)
 }
 
 // lost notes the end of a link and waits as the policy says. A link that served
@@ -182,7 +220,7 @@ type rush struct {
 }
 
 func newRush() *rush {
-	return &rush{wait: exponential(time.Millisecond, 50*time.Millisecond)}
+	return &rush{wait: exponential(time.Millisecond, 20*time.Millisecond)}
 }
 
 func (r *rush) begin(now time.Time) {

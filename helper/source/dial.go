@@ -47,7 +47,7 @@ type link struct {
 	gone <-chan struct{}
 	// close ends every stream, releases the link and closes gone.
 	close func()
-	// socket is the socket that was connected to.
+	// socket is what was connected to.
 	socket socketID
 
 	firstAnswer atomic.Pointer[time.Time]
@@ -74,10 +74,6 @@ type grpcDialer struct{ address address }
 func (d grpcDialer) dial(ctx context.Context) (*link, error) {
 	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
 	defer cancel()
-	var socket socketID
-	if d.address.network == "unix" {
-		socket = identify(d.address.target)
-	}
 	conn, err := dialNet(ctx, d.address)
 	if err != nil {
 		return nil, err
@@ -93,9 +89,7 @@ func (d grpcDialer) dial(ctx context.Context) (*link, error) {
 		tc.Close()
 		return nil, err
 	}
-	l := newLink(cc, tc)
-	l.socket = socket
-	return l, nil
+	return newLink(cc, tc), nil
 }
 
 func (d grpcDialer) options(conn *trackedConn) []grpc.DialOption {

@@ -53,8 +53,13 @@ func (w *socketWatch) changed() <-chan struct{} {
 	return w.events
 }
 
-// socket returns what is there now.
-func (w *socketWatch) socket() socketID { return identify(w.path) }
+// socket returns what is there now; for no watch, none.
+func (w *socketWatch) socket() socketID {
+	if w == nil {
+		return socketID{}
+	}
+	return identify(w.path)
+}
 
 // run watches until ctx ends.
 func (w *socketWatch) run(ctx context.Context) {
