@@ -29,10 +29,7 @@ const (
 	backoffReset = 30 * time.Second // of running forgets earlier failures
 	jitterShare  = 0.1
 
-	handlerPatience = 10 * time.Second // for the rotation signal's handler
-	blindPatience   = time.Second      // where handlers cannot be seen
-	blockedLong     = 100 * time.Millisecond
-	hopelessPoll    = time.Second
+	deadlySoon = time.Second
 )
 
 // A state is all that decides what happens next. It is a value: next returns a
@@ -49,10 +46,11 @@ type state struct {
 	asked, delivered, atStart uint64
 	starts                    uint64
 	startedAt                 time.Time
-	failures                  int         // in a row, for the backoff
-	recent                    []time.Time // restarts within the window
-	blockedSince              time.Time
-	takesBlocked              bool // the process takes signals from a queue
+	failures                  int          // in a row, for the backoff
+	recent                    []time.Time  // restarts within the window
+	watch                     handlerWatch // for the rotation signal
+	toldAt                    time.Time
+	deadly                    bool // a process has died of the rotation signal
 
 	// Deadlines; the zero time is none.
 	startAt, killAt, tellAt time.Time
@@ -89,17 +87,6 @@ const (
 	evLooked                     // what the process does with the rotation signal
 	evTold                       // the rotation signal was sent, or could not be
 	evTick                       // a deadline has passed
-)
-
-// handling is what a process does with a signal, as far as can be seen.
-type handling uint8
-
-const (
-	handlingUnseen  handling = iota // it cannot be seen
-	handlingCaught                  // there is a handler
-	handlingBlocked                 // it is blocked: perhaps taken from a queue
-	handlingIgnored                 // it is ignored
-	handlingDefault                 // nothing, the kernel's default
 )
 
 // An action is something to do. The process that pid names runs, or waits to
@@ -217,7 +204,7 @@ func (s state) tell(e event) (state, []action) {
 		return s.startOver(e)
 	}
 	if s.spec.OnRotation.Signal == syscall.SIGKILL {
-		return s.send(syscall.SIGKILL) // no handler will ever come
+		return s.send(e) // no handler will ever come
 	}
 	return s, []action{{kind: actLook, pid: s.pid, signal: s.spec.OnRotation.Signal}}
 }
@@ -228,56 +215,38 @@ func (s state) looked(e event) (state, []action) {
 	if s.pid == 0 || s.delivered == s.asked {
 		return s, nil
 	}
-	age := e.at.Sub(s.startedAt)
 	sig := s.spec.OnRotation.Signal
-	if e.handling != handlingBlocked {
-		s.blockedSince = time.Time{}
-	} else if s.blockedSince.IsZero() {
-		s.blockedSince = e.at
-	}
-	switch e.handling {
-	case handlingCaught:
-		return s.send(sig)
-	case handlingUnseen:
-		if age >= blindPatience {
-			return s.send(sig)
-		}
-		s.tellAt = s.startedAt.Add(blindPatience)
-		return s, nil
-	case handlingBlocked:
-		// Every fork blocks all signals for a moment, so once is not enough.
-		if s.takesBlocked || e.at.Sub(s.blockedSince) >= blockedLong {
-			s.takesBlocked = true
-			return s.send(sig)
-		}
-		s.tellAt = e.at.Add(blockedLong / 4)
+	watch, verdict, again := s.watch.look(e.handling, s.startedAt, e.at)
+	s.watch = watch
+	switch {
+	case s.deadly && e.handling != handlingCaught && e.handling != handlingBlocked:
+		return s.fail(e, "an earlier process died of %s", signalName(sig))
+	case verdict == verdictNone && !meansEnd(sig):
+		return s.fail(e, "process %d has no handler for %s", s.pid, signalName(sig))
+	case verdict == verdictWait:
+		s.tellAt = again
 		return s, nil
 	}
-	if age < handlerPatience {
-		// Nothing tells us when the handler comes. Looking more rarely the
-		// longer it takes costs little and adds an eighth to the wait at most.
-		s.tellAt = e.at.Add(min(max(age/8, time.Millisecond), 100*time.Millisecond))
-		return s, nil
-	}
-	if meansEnd(sig) {
-		return s.send(sig)
-	}
-	s.failure = fmt.Sprintf("process %d has no handler for %s", s.pid, signalName(sig))
+	return s.send(e)
+}
+
+// fail is a rotation that the process does not hear of, for now.
+func (s state) fail(e event, format string, args ...any) (state, []action) {
+	s.failure = fmt.Sprintf(format, args...)
 	s.tellAt = e.at.Add(hopelessPoll)
 	return s, nil
 }
 
-func (s state) send(sig syscall.Signal) (state, []action) {
-	s.tellAt = time.Time{}
-	return s, []action{{kind: actTell, pid: s.pid, signal: sig, n: s.asked}}
+func (s state) send(e event) (state, []action) {
+	s.tellAt, s.toldAt = time.Time{}, e.at
+	return s, []action{{kind: actTell, pid: s.pid, signal: s.spec.OnRotation.Signal, n: s.asked}}
 }
 
 func (s state) told(e event) state {
 	switch {
 	case s.pid == 0:
 	case e.err != nil:
-		s.failure = e.err.Error()
-		s.tellAt = e.at.Add(hopelessPoll)
+		s, _ = s.fail(e, "%v", e.err)
 	default:
 		s.failure = ""
 		s.delivered = max(s.delivered, e.n)
@@ -299,7 +268,7 @@ func (s state) started(e event) (state, []action) {
 	s.phase, s.pid, s.startedAt = running, e.pid, e.at
 	s.starts++
 	s.delivered, s.failure = s.atStart, ""
-	s.blockedSince, s.takesBlocked = time.Time{}, false
+	s.watch = handlerWatch{}
 	var acts []action
 	for _, sig := range s.pending {
 		acts = append(acts, action{kind: actSend, pid: s.pid, signal: sig, why: "received during the start"})
@@ -345,6 +314,11 @@ func (s state) exited(e event) (state, []action) {
 func (s state) ended(e event) (state, []action) {
 	over := s.phase == stopping && !s.stop
 	s.last = &e.exit
+	sig := s.spec.OnRotation.Signal
+	if e.exit.Signal == sig && !meansEnd(sig) && e.at.Sub(s.toldAt) < deadlySoon &&
+		s.toldAt.Sub(s.startedAt) >= handlerPatience { // a younger one may have been about to handle it
+		s.deadly = true
+	}
 	s.pid = 0
 	s.killAt, s.tellAt = time.Time{}, time.Time{}
 	if s.stop {

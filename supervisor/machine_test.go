@@ -226,9 +226,20 @@ func nextCases() []nextCase {
 		{"no handler for a signal that means the end", behind(in(running, Spec{OnRotation: Rotation{Signal: syscall.SIGTERM}})), looked(handlingDefault), running, "tell 7 with SIGTERM up to 2", nil},
 		{"unseen, 80 ms in", young(behind(in(running, never))), looked(handlingUnseen), running, "", wakesAfter(920 * time.Millisecond)},
 		{"unseen after an hour", behind(in(running, never)), looked(handlingUnseen), running, "tell 7 with SIGHUP up to 2", nil},
+		{"a runtime's, 80 ms in", young(behind(in(running, never))), looked(handlingRuntime), running, "", wakesAfter(time.Second)},
+		{"a runtime's, for a while", with(young(behind(in(running, never))), func(s *state) { s.watch = handlerWatch{seen: handlingRuntime, since: noon} }), looked(handlingRuntime), running, "tell 7 with SIGHUP up to 2", nil},
+		{"a runtime's after an hour", behind(in(running, never)), looked(handlingRuntime), running, "tell 7 with SIGHUP up to 2", nil},
+		{"a runtime's, and one died of it", with(behind(in(running, never)), func(s *state) { s.deadly = true }), looked(handlingRuntime), running, "", fails("died of SIGHUP")},
+		{"a handler, though one died of it", with(behind(in(running, never)), func(s *state) { s.deadly = true }), looked(handlingCaught), running, "tell 7 with SIGHUP up to 2", nil},
+		{"death of the rotation signal", with(in(running, always), func(s *state) { s.toldAt = noon.Add(time.Hour - time.Millisecond) }), event{kind: evExited, exit: Exit{Signal: syscall.SIGHUP}}, backoff, "", func(s state) error {
+			if !s.deadly {
+				return errors.New("nothing learnt")
+			}
+			return nil
+		}},
 		{"blocked for the first time", behind(in(running, never)), looked(handlingBlocked), running, "", wakesAfter(25 * time.Millisecond)},
-		{"blocked for long", with(behind(in(running, never)), func(s *state) { s.blockedSince = noon }), looked(handlingBlocked), running, "tell 7 with SIGHUP up to 2", nil},
-		{"blocked as ever", with(behind(in(running, never)), func(s *state) { s.takesBlocked = true }), looked(handlingBlocked), running, "tell 7 with SIGHUP up to 2", nil},
+		{"blocked for long", with(behind(in(running, never)), func(s *state) { s.watch = handlerWatch{seen: handlingBlocked, since: noon} }), looked(handlingBlocked), running, "tell 7 with SIGHUP up to 2", nil},
+		{"blocked as ever", with(behind(in(running, never)), func(s *state) { s.watch.queued = true }), looked(handlingBlocked), running, "tell 7 with SIGHUP up to 2", nil},
 		{"told", behind(in(running, never)), told, running, "", deliveredIs(2)},
 		{"could not be told", behind(in(running, never)), untold, running, "", fails("not permitted")},
 		{"time to tell", with(behind(in(running, never)), func(s *state) { s.tellAt = noon }), tick, running, "look for SIGHUP in 7", nil},
@@ -483,7 +494,7 @@ func (w *world) step(e event) (follow []event) {
 	if !slices.Equal(pending, before.pending) || !slices.Equal(recent, before.recent) {
 		w.t.Fatal("next changed the state that it was given")
 	}
-	if d := cmp.Diff(after, again, cmp.AllowUnexported(state{}), cmp.Comparer(func(a, b error) bool {
+	if d := cmp.Diff(after, again, cmp.AllowUnexported(state{}, handlerWatch{}), cmp.Comparer(func(a, b error) bool {
 		return fmt.Sprint(a) == fmt.Sprint(b)
 	})); d != "" {
 		w.t.Fatalf("next is not pure: %s", d)

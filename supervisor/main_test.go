@@ -89,7 +89,7 @@ var childParts = map[string]func() int{
 
 // recordMain writes to the file that it is given, or to stdout, "ready", and the
 // name of each signal that it gets. It ends with status 42 at SIGTERM, unless
-// it is told to be stubborn.
+// it is told to be stubborn, and handles none for a while if it is to be slow.
 func recordMain() int {
 	out := os.Stdout
 	if len(os.Args) > 1 && os.Args[1] != "-" {
@@ -100,8 +100,22 @@ func recordMain() int {
 		}
 		out = f
 	}
+	if slices.Contains(os.Args, "slow") {
+		time.Sleep(300 * time.Millisecond) // until it handles anything
+	}
 	signals := make(chan os.Signal, 2000)
-	signal.Notify(signals)
+	switch arg := func(s string) bool { return slices.Contains(os.Args, s) }; {
+	case arg("hup"):
+		signal.Notify(signals, syscall.SIGTERM, syscall.SIGHUP)
+	case arg("hup later"):
+		signal.Notify(signals, syscall.SIGTERM)
+		time.Sleep(300 * time.Millisecond)
+		signal.Notify(signals, syscall.SIGHUP)
+	case arg("usr2"):
+		signal.Notify(signals, syscall.SIGTERM, syscall.SIGUSR2)
+	default:
+		signal.Notify(signals)
+	}
 	fmt.Fprintln(out, "ready", os.Getpid())
 	for sig := range signals {
 		switch sig {

@@ -54,6 +54,15 @@ func suspends(sig syscall.Signal) bool {
 	return sig == syscall.SIGTSTP || sig == syscall.SIGTTIN || sig == syscall.SIGTTOU
 }
 
+// harmless reports whether a process without a handler survives sig.
+func harmless(sig syscall.Signal) bool {
+	switch sig {
+	case syscall.SIGCHLD, syscall.SIGCONT, syscall.SIGURG, syscall.SIGWINCH:
+		return true
+	}
+	return false
+}
+
 func (spec *Spec) checkSignals() error {
 	if spec.OnRotation.Action == RotationSignal && spec.OnRotation.Signal == 0 {
 		spec.OnRotation.Signal = syscall.SIGHUP

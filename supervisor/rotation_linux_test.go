@@ -1,0 +1,313 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// The contract: every rotation reaches the process, and none ends it.
+
+// slowHandler is a process that handles SIGHUP 300 ms after its start, and has
+// no handler until then.
+const slowHandler = `
+	sleep 0.3
+	trap 'echo HUP >>$1' HUP
+	while :; do sleep 0.05; done`
+
+// A rotation right after the start, two hundred times: SIGHUP would end the
+// process at any moment of its first 300 ms.
+func TestRotationRightAfterTheStart(t *testing.T) {
+	t.Parallel()
+	const times = 200
+	slots := make(chan struct{}, 20)
+	var told atomic.Int32
+	var wg sync.WaitGroup
+	for i := range times {
+		wg.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			t.Run(fmt.Sprint(i), func(t *testing.T) {
+				path, out := pipe(t)
+				s := supervise(t, Spec{Command: shell(slowHandler, path)})
+				s.Rotated()
+				s.running()
+				time.Sleep(time.Millisecond) // the moment of the rotation
+				s.Rotated()
+				out.want("HUP")
+				if st := s.upToDate(); st.Starts != 1 || st.LastExit != nil || st.Failure != "" {
+					t.Errorf("status %+v", st)
+				}
+				told.Add(1)
+				s.Stop()
+				wantStatus(t, s.result(), 143)
+			})
+		})
+	}
+	wg.Wait()
+	t.Logf("%d of %d processes lived and were told", told.Load(), times)
+}
+
+// The same in front of a Go program, whose runtime catches SIGHUP from the
+// start only to die of it.
+func TestRotationRightAfterTheStartOfAGoProgram(t *testing.T) {
+	t.Parallel()
+	for _, asks := range []string{"all", "hup", "usr2", "hup later"} {
+		t.Run(asks, func(t *testing.T) {
+			t.Parallel()
+			path, out := pipe(t)
+			spec := child("record", path, "slow", asks)
+			if asks == "usr2" {
+				spec.OnRotation.Signal = syscall.SIGUSR2
+			}
+			s := supervise(t, spec)
+			s.Rotated()
+			s.running()
+			s.Rotated()
+			out.ready()
+			out.want(signalName(s.spec.OnRotation.Signal))
+			if st := s.upToDate(); st.Starts != 1 || st.LastExit != nil {
+				t.Errorf("status %+v", st)
+			}
+			s.Stop()
+			wantStatus(t, s.result(), 42)
+		})
+	}
+}
+
+// A process that never handles SIGHUP lives through twenty rotations, and it is
+// no secret that it is not being told.
+func TestProcessThatNeverHandlesTheSignal(t *testing.T) {
+	t.Parallel()
+	for name, command := range map[string][]string{
+		"has no handler": {"sleep", "1000"},
+		"ignores it":     shell(`trap '' HUP; exec sleep 1000`),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var failures atomic.Int32
+			inner, err := New(Spec{Command: command}, slog.New(errorCounter{&failures}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := superviseWith(t, inner)
+			s.Rotated()
+			s.running()
+			for range 10 { // before it is given up
+				s.Rotated()
+			}
+			st := s.await("known not to be told", func(st Status) bool { return st.Failure != "" })
+			waited := time.Since(st.Started)
+			for range 10 {
+				s.Rotated()
+			}
+			st = s.await("asked again", func(st Status) bool { return st.Failure != "" && failures.Load() >= 2 })
+			if st.State != StateRunning || st.Starts != 1 || st.LastExit != nil || st.Delivered != 1 || st.Rotated != 21 {
+				t.Errorf("status %+v", st)
+			}
+			t.Logf("after %v: %s; %d errors logged", waited.Round(time.Millisecond), st.Failure, failures.Load())
+			if waited < 10*time.Second || !strings.Contains(st.Failure, "no handler for SIGHUP") {
+				t.Errorf("failed after %v: %s", waited, st.Failure)
+			}
+			s.Stop()
+			wantStatus(t, s.result(), 143)
+		})
+	}
+}
+
+// errorCounter is a log that counts errors.
+type errorCounter struct{ n *atomic.Int32 }
+
+func (c errorCounter) Enabled(context.Context, slog.Level) bool { return true }
+func (c errorCounter) WithAttrs([]slog.Attr) slog.Handler       { return c }
+func (c errorCounter) WithGroup(string) slog.Handler            { return c }
+func (c errorCounter) Handle(_ context.Context, r slog.Record) error {
+	if r.Level >= slog.LevelError {
+		c.n.Add(1)
+	}
+	return nil
+}
+
+// A handler that comes after all has its rotation, and the failure is over.
+func TestHandlerThatComesLate(t *testing.T) {
+	fake(t, Spec{}, func(t *testing.T, s *Supervisor, h *fakeHost, result func() error) {
+		s.Rotated()
+		synctest.Wait()
+		h.change(func() { h.process.handles = handlingDefault })
+		s.Rotated()
+		time.Sleep(9 * time.Second)
+		synctest.Wait()
+		if st := s.Status(); st.Failure != "" {
+			t.Fatalf("given up early: %+v", st)
+		}
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if st := s.Status(); st.Failure == "" || len(h.heard()) > 0 {
+			t.Fatalf("status %+v, signals %v", st, h.heard())
+		}
+		time.Sleep(time.Hour)
+		h.change(func() { h.process.handles = handlingCaught })
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if st := s.Status(); st.Failure != "" || st.Delivered != 2 || !slices.Equal(h.heard(), []syscall.Signal{syscall.SIGHUP}) {
+			t.Errorf("status %+v, signals %v", st, h.heard())
+		}
+		wantStatus(t, result(), 143)
+	})
+}
+
+// A signal that means the end and was chosen is sent without a handler, after
+// the time that one may take.
+func TestChosenSignalThatMeansTheEnd(t *testing.T) {
+	fake(t, Spec{OnRotation: Rotation{Signal: syscall.SIGTERM}, Restart: RestartAlways},
+		func(t *testing.T, s *Supervisor, h *fakeHost, result func() error) {
+			s.Rotated()
+			synctest.Wait()
+			h.change(func() { h.process.handles = handlingDefault })
+			s.Rotated()
+			time.Sleep(9 * time.Second)
+			synctest.Wait()
+			if len(h.heard()) != 0 {
+				t.Fatal("sent before a handler had its time")
+			}
+			time.Sleep(2 * time.Second)
+			synctest.Wait()
+			if st := s.Status(); st.Delivered != 2 || st.Restarts != 1 || st.LastExit.Status() != 143 {
+				t.Errorf("status %+v", st)
+			}
+			wantStatus(t, result(), 143)
+		})
+}
+
+// A signal that is blocked for a moment, as in every fork, is not sent; one that
+// stays blocked is taken from a queue.
+func TestBlockedSignal(t *testing.T) {
+	fake(t, Spec{}, func(t *testing.T, s *Supervisor, h *fakeHost, result func() error) {
+		s.Rotated()
+		synctest.Wait()
+		time.Sleep(time.Minute)
+		h.change(func() { h.process.handles = handlingBlocked })
+		s.Rotated()
+		synctest.Wait()
+		h.change(func() { h.process.handles = handlingDefault })
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if len(h.heard()) != 0 {
+			t.Fatal("sent to a process that has no handler")
+		}
+		h.change(func() { h.process.handles = handlingBlocked })
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if st := s.Status(); st.Delivered != 2 || len(h.heard()) != 1 {
+			t.Errorf("status %+v, signals %v", st, h.heard())
+		}
+		s.Rotated() // by now it is known
+		synctest.Wait()
+		if st := s.Status(); st.Delivered != 3 || len(h.heard()) != 2 {
+			t.Errorf("status %+v, signals %v", st, h.heard())
+		}
+		wantStatus(t, result(), 143)
+	})
+}
+
+func TestHandlingOfRealProcesses(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		command []string
+		want    handling
+	}{
+		"default":             {shell(`echo >$1; exec sleep 1000`), handlingDefault},
+		"ignored":             {shell(`trap '' HUP; echo >$1; exec sleep 1000`), handlingIgnored},
+		"blocked":             {shell(`exec env --block-signal=HUP sh -c 'echo >$1; exec sleep 1000' sh $1`), handlingBlocked},
+		"caught":              {shell(`trap : HUP; echo >$1; while sleep 0.05; do :; done`), handlingCaught},
+		"Go, for all signals": {goChild("all"), handlingCaught},
+		"Go, for SIGHUP":      {goChild("hup"), handlingRuntime},
+		"Go, for SIGUSR2":     {goChild("usr2"), handlingRuntime},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path, out := pipe(t)
+			s := supervise(t, Spec{Command: append(c.command, path)})
+			s.Rotated()
+			out.next()
+			m := openMasks(s.running().PID)
+			defer m.close()
+			// A shell that execs sleep does so after it has spoken.
+			got := m.handling(syscall.SIGHUP)
+			for end := time.Now().Add(patience); got != c.want && time.Now().Before(end); {
+				got = m.handling(syscall.SIGHUP)
+			}
+			if got != c.want {
+				t.Errorf("handling %d, want %d", got, c.want)
+			}
+		})
+	}
+}
+
+// goChild is a Go program that asks for some signals.
+func goChild(asks string) []string {
+	return shell(fmt.Sprintf("exec env %s=record %s $1 %s", childVar, testBinary(), asks))
+}
+
+// Rotations that come while a real process restarts become one, and there are
+// never two processes.
+func TestRestartAtRotationOfARealProcess(t *testing.T) {
+	t.Parallel()
+	path, out := pipe(t)
+	s := supervise(t, Spec{
+		Command:    shell(`mkdir $1.lock || echo two at once >>$1; trap 'sleep 0.1; rmdir $1.lock; exit' TERM; echo up >>$1; while :; do sleep 0.02; done`, path),
+		OnRotation: Rotation{Action: RotationRestart},
+	})
+	s.Rotated()
+	out.want("up")
+	for range 5 {
+		for range 20 {
+			s.Rotated()
+		}
+		out.want("up")
+		s.upToDate()
+	}
+	st := s.Status()
+	t.Logf("100 rotations in 5 bursts: %d starts", st.Starts)
+	if st.Starts < 6 || st.Starts > 11 {
+		t.Errorf("%d starts", st.Starts)
+	}
+	s.Stop()
+	wantStatus(t, s.result(), 0)
+	for len(out.c) > 0 {
+		out.want("up")
+	}
+}
+
+// How long a rotation takes to reach a process that runs.
+func TestRotationLatency(t *testing.T) {
+	path, out := pipe(t)
+	s := supervise(t, Spec{Command: shell(`trap 'echo HUP >>$1' HUP; echo up >>$1; while :; do sleep 0.001; done`, path)})
+	s.Rotated()
+	out.want("up")
+	s.running()
+	var took []time.Duration
+	for range 200 {
+		began := time.Now()
+		s.Rotated()
+		s.upToDate()
+		took = append(took, time.Since(began))
+		out.want("HUP")
+	}
+	slices.Sort(took)
+	t.Logf("Rotated to signal sent: p50 %v, p99 %v", took[len(took)/2], took[len(took)*99/100])
+	s.Stop()
+	var exit *ExitError
+	if err := s.result(); !errors.As(err, &exit) {
+		t.Errorf("result %v", err)
+	}
+}
