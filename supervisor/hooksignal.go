@@ -18,8 +18,12 @@ import (
 // signal that would end it otherwise.
 var hookHandlerWait = handlerPatience
 
-// hookHandlerPoll is how often we look; nothing tells us.
-const hookHandlerPoll = 20 * time.Millisecond
+const (
+	// hookHandlerPoll is how often we look; nothing tells us.
+	hookHandlerPoll = 20 * time.Millisecond
+	// maxTold bounds how many processes one notification follows.
+	maxTold = 64
+)
 
 // A hookSignal signals the process that a pid file or a name stands for.
 //
@@ -58,13 +62,6 @@ type hookProcess struct {
 	started     time.Time // the same on the wall clock, to some milliseconds
 	uids        []uint32  // real and effective
 	dead        bool      // not yet reaped
-	signals     hookSignals
-}
-
-// hookSignals says what a process does with signals, as sets of bit sig-1.
-type hookSignals struct {
-	known                    bool
-	blocked, ignored, caught uint64
 }
 
 var errHookGone = errors.New("the process is gone")
@@ -88,29 +85,32 @@ func newHookSignal(spec HookSpec, log *slog.Logger) (hookTarget, error) {
 
 func (s *hookSignal) retries() int { return -1 } // until there is somebody
 
+// notify signals whom the finder finds, and then whoever has taken the place of
+// one of them meanwhile: perhaps with the old files. But nobody is ended for
+// having taken the place of one whom we have ended.
 func (s *hookSignal) notify(ctx context.Context, _ Notice) error {
-	done := make(map[int]bool)
-	for range 3 { // the pid file may be replaced while we wait
+	told := make(map[int]bool)
+	for {
 		procs, err := s.finder.find()
-		if err != nil {
+		if err != nil && len(told) == 0 {
 			return err
 		}
-		told := false
+		again := false
 		for _, p := range procs {
-			if done[p.pid] {
+			if told[p.pid] {
 				continue
 			}
 			if err := s.signal(ctx, p.pid); err != nil {
 				return fmt.Errorf("%s to pid %d: %w", signalName(s.sig), p.pid, err)
 			}
-			done[p.pid], told = true, true
+			told[p.pid] = true
+			again = !meansEnd(s.sig) && len(told) < maxTold
 			s.log.Info("hook process signalled", "pid", p.pid, "signal", signalName(s.sig))
 		}
-		if !told {
+		if !again {
 			return nil
 		}
 	}
-	return nil
 }
 
 // signal takes steps (2) to (5).

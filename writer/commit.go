@@ -3,6 +3,7 @@ package writer
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -254,23 +255,35 @@ func (d *Dir) recover() error {
 			return err
 		}
 	}
-	if now := d.readRecord(path.Join(commitName, recordName)); now != "" {
-		kept := recorded(now)
-		for _, name := range recorded(d.readRecord(recordName)) {
-			if !slices.Contains(kept, name) {
-				if err := d.fs.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-					return failed("remove", name, err)
-				}
-			}
-		}
-		if err := d.fs.Rename(path.Join(commitName, recordName), recordName); err != nil {
-			return failed("rename to", recordName, err)
-		}
+	if err := d.recoverRecord(); err != nil {
+		return err
 	}
 	if err := d.syncDir("."); err != nil {
 		return err
 	}
 	return failed("remove", commitName, d.fs.RemoveAll(commitName))
+}
+
+// recoverRecord is steps 5 and 6 of a publish that was cut short.
+func (d *Dir) recoverRecord() error {
+	now, err := d.readRecord(path.Join(commitName, recordName))
+	if err != nil || now == "" {
+		return err
+	}
+	before, err := d.readRecord(recordName)
+	if err != nil {
+		return err
+	}
+	kept := recorded(now)
+	for _, name := range recorded(before) {
+		if slices.Contains(kept, name) {
+			continue
+		}
+		if err := d.fs.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return failed("remove", name, err)
+		}
+	}
+	return failed("rename to", recordName, d.fs.Rename(path.Join(commitName, recordName), recordName))
 }
 
 // recoverFile is step 4 for a file of a publish that was cut short.
@@ -303,7 +316,7 @@ func (d *Dir) readStaged(name string) (item, error) {
 	if err != nil {
 		return item{}, failed("look at", from, err)
 	}
-	data, err := readAll(f)
+	data, err := io.ReadAll(f)
 	if err != nil {
 		return item{}, failed("read", from, err)
 	}

@@ -1,10 +1,13 @@
 package writer
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path"
 	"slices"
 	"strings"
+	"syscall"
 )
 
 // damaged looks at what something happened to, and reports whether it is not as
@@ -34,11 +37,13 @@ func (d *Dir) damaged(suspects map[string]bool) bool {
 func (d *Dir) intact(name string) bool {
 	switch name {
 	case ".":
-		return d.attached() && d.locked() && d.intact(dataName) && d.intactBelow("")
+		same, err := d.attached()
+		return (same || err != nil) && d.locked() && d.intact(dataName) && d.intactBelow("")
 	case lockName:
 		return d.locked()
 	case dataName:
-		return d.mode != ModeSymlink || d.have.gen == d.generation()
+		gen, err := d.generation()
+		return d.mode != ModeSymlink || err != nil || d.have.gen == gen
 	}
 	if h, ok := d.have.files[name]; ok {
 		return d.intactFile(name, h)
@@ -74,13 +79,19 @@ func (d *Dir) intactFile(name string, h held) bool {
 
 // attached reports whether the output's path still leads to the directory that
 // is open.
-func (d *Dir) attached() bool {
+func (d *Dir) attached() (bool, error) {
 	named, err := os.Lstat(d.path)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+		return false, nil
+	}
 	if err != nil {
-		return false
+		return false, failed("look at", d.path, err)
 	}
 	opened, err := d.fs.Lstat(".")
-	return err == nil && os.SameFile(named, opened)
+	if err != nil {
+		return false, failed("look at", ".", err)
+	}
+	return os.SameFile(named, opened), nil
 }
 
 // locked reports whether the lock file is still the one that is locked.

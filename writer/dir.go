@@ -178,7 +178,11 @@ func (d *Dir) publish(set Set) (Change, error) {
 // when the lock file has been exchanged.
 func (d *Dir) reattach() error {
 	if d.fs != nil {
-		if d.attached() && (d.have != nil || d.locked()) {
+		same, err := d.attached()
+		if err != nil {
+			return err
+		}
+		if same && (d.have != nil || d.locked()) {
 			return nil
 		}
 		d.log.Warn("the directory was replaced by somebody else; opening it again", "output", d.output.Dir)
@@ -187,7 +191,7 @@ func (d *Dir) reattach() error {
 	if err := d.attach(); err != nil {
 		return err
 	}
-	d.keeper.rewatch()
+	d.keeper.rewatch(d.path)
 	return nil
 }
 

@@ -21,10 +21,10 @@ type spare struct {
 const worthSparing = 32
 
 // makeGeneration is steps 1 to 4 of publishSymlink.
-func (t *transaction) makeGeneration() (gen string, err error) {
+func (t *transaction) makeGeneration() (string, error) {
 	spare := t.spare
 	t.spare = nil
-	gen, err = makeNew(genPrefix, t.number, func(name string) error { // (1)
+	gen, err := makeNew(genPrefix, t.number, func(name string) error { // (1)
 		if spare == nil {
 			return t.mkdir(name)
 		}

@@ -9,7 +9,8 @@ import (
 	"syscall"
 )
 
-func readAll(f file) ([]byte, error) { return io.ReadAll(f) }
+// errReplaced says that somebody exchanged a file behind us.
+var errReplaced = errors.New("it was replaced while it was being opened")
 
 // overwrite gives a regular file new bytes and rights, and reports whether there
 // was one. It does not follow a link. A file that grows does so before its old
@@ -27,7 +28,7 @@ func (t *transaction) overwrite(it item) (done bool, err error) {
 		return false, err
 	}
 	t.files = append(t.files, f)
-	old, err := readAll(f)
+	old, err := io.ReadAll(f)
 	if err != nil {
 		return false, failed("read", it.Name, err)
 	}
@@ -55,7 +56,7 @@ func (t *transaction) openToWrite(name string, info fs.FileInfo) (file, error) {
 	}
 	opened, err := f.Stat()
 	if err == nil && !os.SameFile(info, opened) {
-		err = errors.New("it was replaced while it was being opened")
+		err = errReplaced
 	}
 	if err != nil {
 		f.Close()
@@ -143,7 +144,7 @@ func (t *transaction) removeInPlace(name string) error {
 		return err
 	}
 	t.files = append(t.files, f)
-	old, err := readAll(f)
+	old, err := io.ReadAll(f)
 	if err != nil {
 		return failed("read", name, err)
 	}

@@ -2,7 +2,9 @@ package writer
 
 import (
 	"bytes"
+	"errors"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"path"
@@ -12,7 +14,14 @@ import (
 // inspect finds out what the directory holds of what is wanted, and of what was
 // published before.
 func (d *Dir) inspect(want []item) (*published, error) {
-	p := &published{gen: d.generation(), files: map[string]held{}, record: d.readRecord(recordName)}
+	p := &published{files: map[string]held{}}
+	var err error
+	if p.gen, err = d.generation(); err != nil {
+		return nil, err
+	}
+	if p.record, err = d.readRecord(recordName); err != nil {
+		return nil, err
+	}
 	if p.gen != "" {
 		names, err := d.walk(p.gen)
 		if err != nil {
@@ -26,8 +35,11 @@ func (d *Dir) inspect(want []item) (*published, error) {
 		if _, there := p.files[name]; there {
 			continue
 		}
-		if info, err := d.fs.Lstat(name); err == nil && info.Mode().IsRegular() {
+		info, err := d.fs.Lstat(name)
+		if err == nil && info.Mode().IsRegular() {
 			p.files[name] = held{kind: d.output.kindOf(name)}
+		} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, failed("look at", name, err)
 		}
 	}
 	for name, h := range p.files {

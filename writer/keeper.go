@@ -36,6 +36,7 @@ type keeper struct {
 	running  sync.WaitGroup
 
 	mu       sync.Mutex
+	path     string          // of the directory
 	suspects map[string]bool // names that something happened to
 	old      []retired       // previous generations, oldest first
 }
@@ -49,14 +50,17 @@ type retired struct {
 	due   time.Time
 }
 
+// newWatcher makes a watcher; there are only so many of them for a user.
+var newWatcher = fsnotify.NewWatcher
+
 // startKeeper starts the keeper of a directory that is attached.
 func startKeeper(d *Dir) *keeper {
 	k := &keeper{
-		dir: d, tampered: make(chan struct{}, 1), wake: make(chan struct{}, 1),
+		dir: d, path: d.path, tampered: make(chan struct{}, 1), wake: make(chan struct{}, 1),
 		done: make(chan struct{}), suspects: map[string]bool{},
 	}
 	var err error
-	if k.watcher, err = fsnotify.NewWatcher(); err != nil {
+	if k.watcher, err = newWatcher(); err != nil {
 		k.watcher = nil
 		d.log.Warn("cannot watch the output: damage by others is repaired at the next rotation only", "output", d.output.Dir, "error", err)
 	} else {
@@ -82,7 +86,7 @@ func (k *keeper) watch(dirs ...string) {
 		return
 	}
 	for _, dir := range dirs {
-		err := k.watcher.Add(filepath.Join(k.dir.path, dir))
+		err := k.watcher.Add(filepath.Join(k.base(), dir))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			k.dir.log.Warn("cannot watch the output: damage by others may go unnoticed until the next rotation", "output", k.dir.output.Dir, "error", err)
 			return
@@ -96,14 +100,23 @@ func (k *keeper) unwatch(dirs ...string) {
 		return
 	}
 	for _, dir := range dirs {
-		k.watcher.Remove(filepath.Join(k.dir.path, dir)) // not watched is as good
+		k.watcher.Remove(filepath.Join(k.base(), dir)) // not watched is as good
 	}
 }
 
 // rewatch watches the output's directory anew: its path leads elsewhere by now.
-func (k *keeper) rewatch() {
+func (k *keeper) rewatch(path string) {
 	k.unwatch("")
+	k.mu.Lock()
+	k.path = path
+	k.mu.Unlock()
 	k.watch("")
+}
+
+func (k *keeper) base() string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.path
 }
 
 // retire has a previous generation removed after a while.
@@ -138,7 +151,7 @@ func (k *keeper) listen() {
 				errs = nil
 			} else {
 				k.dir.log.Debug("watching the output", "output", k.dir.output.Dir, "error", err)
-				k.suspect(k.dir.path) // events were lost: anything may have happened
+				k.suspect(k.base()) // events were lost: anything may have happened
 			}
 		}
 	}
@@ -147,7 +160,7 @@ func (k *keeper) listen() {
 // suspect notes a path that something happened to, unless it is of no interest:
 // most are the helper's own doing.
 func (k *keeper) suspect(p string) {
-	rel, err := filepath.Rel(k.dir.path, p)
+	rel, err := filepath.Rel(k.base(), p)
 	if err != nil {
 		return
 	}

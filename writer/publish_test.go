@@ -1,7 +1,9 @@
 package writer
 
 import (
+	"crypto/sha256"
 	"crypto/tls"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -68,7 +70,7 @@ func tree(t testing.TB, dir string) string {
 			if err != nil {
 				return err
 			}
-			out.WriteString(" " + string(data))
+			fmt.Fprintf(&out, " %x", sha256.Sum256(data))
 		}
 		out.WriteString("\n")
 		return nil

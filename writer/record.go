@@ -1,7 +1,9 @@
 package writer
 
 import (
+	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -38,22 +40,25 @@ const maxRecord = 64 << 20
 
 // readRecord returns what a record on disk says, or nothing if there is none
 // that this user wrote.
-func (d *Dir) readRecord(name string) string {
+func (d *Dir) readRecord(name string) (string, error) {
 	info, err := d.fs.Lstat(name)
-	if err != nil || !info.Mode().IsRegular() || !d.ours(info) {
-		return ""
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", failed("look at", name, err)
+	}
+	if !info.Mode().IsRegular() || !d.ours(info) {
+		return "", nil
 	}
 	f, err := d.fs.OpenFile(name, os.O_RDONLY|openNonblock, 0)
 	if err != nil {
-		return ""
+		return "", failed("open", name, err)
 	}
 	defer f.Close()
 	if opened, err := f.Stat(); err != nil || !os.SameFile(info, opened) {
-		return ""
+		return "", failed("open", name, errors.Join(errReplaced, err))
 	}
 	data, err := io.ReadAll(io.LimitReader(f, maxRecord))
-	if err != nil {
-		return ""
-	}
-	return string(data)
+	return string(data), failed("read", name, err)
 }

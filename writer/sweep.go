@@ -7,20 +7,33 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"syscall"
 )
 
 // generation returns the current generation's directory, or nothing if there is
 // none that can be trusted.
-func (d *Dir) generation() string {
+func (d *Dir) generation() (string, error) {
 	gen, err := d.fs.Readlink(dataName)
-	if err != nil || !strings.HasPrefix(gen, genPrefix) || strings.Contains(gen, "/") {
-		return ""
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.EINVAL) {
+		return "", nil // nothing, or no link
+	}
+	if err != nil {
+		return "", failed("read link", dataName, err)
+	}
+	if !strings.HasPrefix(gen, genPrefix) || strings.Contains(gen, "/") {
+		return "", nil
 	}
 	info, err := d.fs.Lstat(gen)
-	if err != nil || !info.IsDir() || !d.ours(info) {
-		return ""
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
 	}
-	return gen
+	if err != nil {
+		return "", failed("look at", gen, err)
+	}
+	if !info.IsDir() || !d.ours(info) {
+		return "", nil
+	}
+	return gen, nil
 }
 
 // ours reports whether something that has one of our names was made by this
@@ -32,8 +45,8 @@ func (d *Dir) ours(info fs.FileInfo) bool {
 
 // checkLinks finds out whether symbolic links can be made, if there is none yet.
 func (d *Dir) checkLinks() error {
-	if d.mode != ModeSymlink || d.generation() != "" {
-		return nil
+	if gen, err := d.generation(); d.mode != ModeSymlink || gen != "" || err != nil {
+		return err
 	}
 	name, err := makeNew(tempPrefix, 0, func(name string) error { return d.root.Symlink("..", name) })
 	if err != nil {
@@ -45,7 +58,10 @@ func (d *Dir) checkLinks() error {
 // sweep clears what earlier runs left: generations that are not current,
 // temporary names, and visible names that lead nowhere.
 func (d *Dir) sweep() error {
-	gen := d.generation()
+	gen, err := d.generation()
+	if err != nil {
+		return err
+	}
 	entries, err := d.fs.ReadDir(".")
 	if err != nil {
 		return failed("read directory", ".", err)

@@ -50,7 +50,10 @@ func (t *transaction) mkdir(name string) error {
 	if err := t.fs.Mkdir(name, t.dirRights.mode.Perm()); err != nil {
 		return failed("make directory", name, err)
 	}
-	return t.setRights(name, t.dirRights)
+	if err := t.setRights(name, t.dirRights); err != nil {
+		return errors.Join(err, failed("remove", name, t.fs.Remove(name)))
+	}
+	return nil
 }
 
 // makeNew makes what create makes under the first of numbered names, from a

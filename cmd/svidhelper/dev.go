@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -8,10 +9,10 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -23,30 +24,43 @@ import (
 )
 
 func runDev(args []string, stdout, stderr io.Writer) int {
-	fs := newFlags("dev", stderr)
+	var command []string
+	dashes := slices.Index(args, "--")
+	if dashes >= 0 {
+		args, command = args[:dashes], args[dashes+1:]
+	}
+	flags := newFlags("dev", stderr)
 	var o devOptions
-	o.register(fs)
-	if err := fs.Parse(args); err != nil {
+	o.register(flags)
+	if err := flags.Parse(args); err != nil {
 		return flagsExit(err)
 	}
-	c := o.config()
-	c.Log = slog.New(slog.NewTextHandler(stderr, nil))
-	api, err := devapi.New(c)
+	c, err := o.config()
+	switch {
+	case err != nil:
+	case flags.NArg() > 0:
+		err = fmt.Errorf("unexpected argument %q: a command goes after --", flags.Arg(0))
+	case dashes >= 0 && len(command) == 0:
+		err = errors.New("there is no command after --")
+	}
 	if err != nil {
 		fmt.Fprintln(stderr, "svidhelper:", err)
 		return exitUsage
 	}
-	return exit(serveDev(api, o.socket, fs.Args(), stdout), stderr)
+	c.Log = slog.New(slog.NewTextHandler(stderr, nil))
+	api, err := devapi.New(c)
+	if err != nil {
+		return exit(err, stderr)
+	}
+	return exit(serveDev(api, o.socket, command, stdout, c.Log), stderr)
 }
 
 // devOptions are dev's flags.
 type devOptions struct {
 	devapi.Config
-	dns        []string // of every identity
-	keyType    string
-	algorithm  string
-	socket     string
-	socketMode string
+	dns     []string       // of every identity
+	keyType devapi.KeyType // of every identity
+	socket  string
 }
 
 func (o *devOptions) register(flags *flag.FlagSet) {
@@ -62,8 +76,8 @@ func (o *devOptions) register(flags *flag.FlagSet) {
 	})
 	flags.DurationVar(&o.TTL, "ttl", 0, "lifetime of X.509-SVIDs and WIT-SVIDs, which rotate at half of it (default 1h)")
 	flags.DurationVar(&o.JWTTTL, "jwt-ttl", 0, "lifetime of JWT-SVIDs (default 5m)")
-	flags.StringVar(&o.algorithm, "jwt-alg", "ES256", "signature `algorithm` of JWT-SVIDs: ES256 or RS256")
-	flags.StringVar(&o.keyType, "key-type", "ec-p256", "`type` of the X.509-SVIDs' keys: ec-p256, ec-p384, rsa-2048 or ed25519")
+	flags.StringVar((*string)(&o.JWTAlgorithm), "jwt-alg", "ES256", "signature `algorithm` of JWT-SVIDs: ES256 or RS256")
+	flags.StringVar((*string)(&o.keyType), "key-type", "ec-p256", "`type` of the X.509-SVIDs' keys: ec-p256, ec-p384, rsa-2048 or ed25519")
 	flags.BoolVar(&o.Intermediate, "intermediate", false, "put an intermediate authority between leaf and root")
 	flags.BoolVar(&o.CRL, "crl", false, "hand out certificate revocation lists")
 	flags.StringVar(&o.socket, "socket", "", "serve on this `path` or address, unix:///path or tcp://IP:port (default a socket in a new private directory)")
@@ -99,24 +113,26 @@ func (o *devOptions) addIdentity(value string) error {
 }
 
 // config returns what the flags say together.
-func (o *devOptions) config() devapi.Config {
+func (o *devOptions) config() (devapi.Config, error) {
 	c := o.Config
-	c.JWTAlgorithm = devapi.JWTAlgorithm(o.algorithm)
+	if c.TTL < 0 || c.JWTTTL < 0 {
+		return c, errors.New("a lifetime is not negative")
+	}
 	if len(c.Identities) == 0 {
 		c.Identities = []devapi.Identity{{ID: devapi.DefaultID}}
 	}
 	for i := range c.Identities {
 		c.Identities[i].DNS = append(c.Identities[i].DNS, o.dns...)
-		c.Identities[i].KeyType = devapi.KeyType(o.keyType)
+		c.Identities[i].KeyType = o.keyType
 	}
-	return c
+	return c, errors.Join(o.keyType.Check(), c.JWTAlgorithm.Check())
 }
 
-// serveDev serves until SIGINT or SIGTERM, or until the command ends.
-func serveDev(api *devapi.Server, socket string, command []string, stdout io.Writer) (err error) {
-	// Before anything is there that has to be removed again.
-	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+// serveDev serves until a signal says that it is enough, or until the command
+// ends.
+func serveDev(api *devapi.Server, socket string, command []string, stdout io.Writer, log *slog.Logger) (err error) {
+	signals := make(chan os.Signal, 64)
+	signal.Notify(signals, devSignals(command)...) // before there is anything to clean up
 	defer signal.Stop(signals)
 
 	address, remove, err := devAddress(socket)
@@ -128,14 +144,54 @@ func serveDev(api *devapi.Server, socket string, command []string, stdout io.Wri
 		return err
 	}
 	defer func() { err = errors.Join(err, api.Close()) }()
-	defer rotateOnSignal(api)()
 
 	if len(command) > 0 {
-		return runWith(signals, command, "SPIFFE_ENDPOINT_SOCKET="+api.Addr())
+		return runBelow(api, command, signals, log)
 	}
 	fmt.Fprintf(stdout, "export SPIFFE_ENDPOINT_SOCKET=%s\n", api.Addr())
-	<-signals
+	for sig := range signals {
+		if sig != rotateSignal {
+			break
+		}
+		api.Rotate()
+	}
 	return nil
+}
+
+// devSignals are the signals to hear of: with a command all, to pass them on.
+func devSignals(command []string) []os.Signal {
+	if len(command) > 0 {
+		return supervisor.Signals()
+	}
+	return []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, rotateSignal}
+}
+
+// runBelow runs a command that finds the API in its environment, and returns
+// its exit status. The command gets every signal but the one that rotates.
+func runBelow(api *devapi.Server, command []string, signals <-chan os.Signal, log *slog.Logger) error {
+	process, err := supervisor.New(supervisor.Spec{
+		Command:    command,
+		Env:        []string{"SPIFFE_ENDPOINT_SOCKET=" + api.Addr()},
+		OnRotation: supervisor.Rotation{Action: supervisor.RotationNone},
+	}, log)
+	if err != nil {
+		return err
+	}
+	process.Rotated() // nothing to wait for: start
+	ended := make(chan error, 1)
+	go func() { ended <- process.Run(context.Background()) }()
+	for {
+		select {
+		case err := <-ended:
+			return err
+		case sig := <-signals:
+			if sig == rotateSignal {
+				api.Rotate()
+				continue
+			}
+			process.Signal(sig.(syscall.Signal))
+		}
+	}
 }
 
 // devAddress turns the -socket flag into an address. Without one it makes a
@@ -156,29 +212,4 @@ func devAddress(socket string) (address string, remove func() error, err error) 
 		return "", remove, fmt.Errorf("making a private directory for the socket: %w; or choose a path with -socket", err)
 	}
 	return "unix://" + filepath.Join(dir, "api.sock"), func() error { return os.RemoveAll(dir) }, nil
-}
-
-// runWith runs a command with an addition to its environment, passes signals on
-// to it, and returns its exit status.
-func runWith(signals <-chan os.Signal, argv []string, env string) error {
-	cmd := exec.Command(argv[0], argv[1:]...)
-	cmd.Env = append(os.Environ(), env)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	if err := cmd.Start(); err != nil {
-		code := 126
-		if errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
-			code = 127
-		}
-		return &supervisor.ExitError{Code: code, Err: fmt.Errorf("executing %q: %w", argv[0], err)}
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	for {
-		select {
-		case sig := <-signals:
-			_ = cmd.Process.Signal(sig) // it may just have ended
-		case err := <-ended:
-			return exitStatusOf(err)
-		}
-	}
 }

@@ -332,7 +332,9 @@ func (s *scanner) inList() bool {
 
 // delimited reports whether nothing is glued to a value that ends at end.
 func (s *scanner) delimited(end int) bool {
-	return end >= len(s.src) || bytes.IndexByte([]byte(" \t\r\n,}]#/\"[{"), s.src[end]) >= 0
+	rest := s.src[min(end, len(s.src)):]
+	return len(rest) == 0 || bytes.IndexByte([]byte(" \t\r\n,}]#\"[{"), rest[0]) >= 0 ||
+		bytes.HasPrefix(rest, []byte("//")) || bytes.HasPrefix(rest, []byte("/*"))
 }
 
 // bare takes the rest of the line, up to a comment or a closing bracket; in a

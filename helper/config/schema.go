@@ -189,7 +189,7 @@ func (d *decoder) instances(it *item, b *block) []instance {
 func (d *decoder) labelled(it *item, b *block) []instance {
 	var all []instance
 	for _, sub := range it.value.items {
-		if sub.value.kind != nodeObject {
+		if sub.value.kind != nodeObject || b.field(sub.key) != nil { // it is a block without a label
 			all = nil
 			break
 		}

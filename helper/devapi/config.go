@@ -101,8 +101,17 @@ func (t KeyType) Generate() (crypto.Signer, error) {
 		_, key, err := ed25519.GenerateKey(rand.Reader)
 		return key, err
 	default:
-		return nil, fmt.Errorf("unknown key type %q: use %s, %s, %s or %s", string(t), ECP256, ECP384, RSA2048, Ed25519)
+		return nil, t.Check()
 	}
+}
+
+// Check says whether there is such a type.
+func (t KeyType) Check() error {
+	switch t {
+	case KeyDefault, ECP256, ECP384, RSA2048, Ed25519:
+		return nil
+	}
+	return fmt.Errorf("unknown key type %q: use %s, %s, %s or %s", string(t), ECP256, ECP384, RSA2048, Ed25519)
 }
 
 // JWTAlgorithm is the signature algorithm of JWT-SVIDs (JWT-SVID 2.1).
@@ -114,6 +123,15 @@ const (
 	ES256      JWTAlgorithm = "ES256"
 	RS256      JWTAlgorithm = "RS256"
 )
+
+// Check says whether there is such an algorithm.
+func (a JWTAlgorithm) Check() error {
+	switch a {
+	case JWTDefault, ES256, RS256:
+		return nil
+	}
+	return fmt.Errorf("unknown signature algorithm %q: use %s or %s", string(a), ES256, RS256)
+}
 
 func (c Config) withDefaults() Config {
 	if len(c.Identities) == 0 {

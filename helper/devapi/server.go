@@ -64,7 +64,7 @@ func (s *Server) Start(address string) error {
 		return fmt.Errorf("development Workload API: %w", err)
 	}
 	s.listener, s.address = l, addressOf(l)
-	s.log.Warn("this Workload API is for development only: its authorities are throwaway, and everybody who can connect gets every identity", "address", s.address)
+	s.log.Warn("for development only: the authorities are throwaway, and every caller gets every identity", "address", s.address)
 	for _, svid := range s.SVIDs() {
 		s.logSVID("serving", svid)
 	}

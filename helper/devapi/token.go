@@ -30,7 +30,7 @@ func newTokenKey(algorithm JWTAlgorithm, typ, use string) (*tokenKey, error) {
 	case RS256:
 		kind = RSA2048
 	default:
-		return nil, fmt.Errorf("unknown signature algorithm %q: use %s or %s", string(algorithm), ES256, RS256)
+		return nil, algorithm.Check()
 	}
 	key, err := kind.Generate()
 	if err != nil {

@@ -49,18 +49,28 @@ func (p *Prover) dial(ctx context.Context, want Want) (sighting, error) {
 			return sighting{}, fmt.Errorf("starttls %s: %w", p.cfg.StartTLS, err)
 		}
 	}
-	var seen sighting
-	secure := tls.Client(conn, p.tlsConfig(want, &seen.leaf))
+	shown := new(shown)
+	secure := tls.Client(conn, p.tlsConfig(want, shown))
 	err = secure.HandshakeContext(ctx)
-	seen.at = time.Now()
-	if err != nil && !turnedAway(err) {
-		// the leaf may be one that the service has no key for
-		return sighting{}, fmt.Errorf("tls: %w", err)
+	seen := sighting{leaf: shown.leaf, at: time.Now()}
+	if err != nil {
+		if !shown.asked || !turnedAway(err) {
+			seen.leaf = nil // the service may not have the key for it
+		}
+		return seen, fmt.Errorf("tls: %w", err)
 	}
-	if err == nil && stop() {
+	if stop() {
 		goodbye(ctx, conn, secure, protocol)
 	}
-	return seen, err
+	return seen, nil
+}
+
+// shown is what a handshake has brought to light.
+type shown struct {
+	leaf *x509.Certificate
+	// asked says that we were asked for a certificate. That is when crypto/tls
+	// has verified the service's signature, in TLS 1.2 and 1.3.
+	asked bool
 }
 
 // upgrade speaks the protocol up to the point where TLS begins.
@@ -75,7 +85,7 @@ func upgrade(conn net.Conn, protocol protocol) error {
 	return nil
 }
 
-func (p *Prover) tlsConfig(want Want, leaf **x509.Certificate) *tls.Config {
+func (p *Prover) tlsConfig(want Want, shown *shown) *tls.Config {
 	return &tls.Config{
 		ServerName: p.cfg.ServerName,
 		// Nothing is sent to the service and nothing that it says is used:
@@ -86,17 +96,22 @@ func (p *Prover) tlsConfig(want Want, leaf **x509.Certificate) *tls.Config {
 		MinVersion:         tls.VersionTLS10,
 		// No session cache: a resumed session shows no certificate.
 		VerifyConnection: func(state tls.ConnectionState) error {
-			*leaf = state.PeerCertificates[0]
+			shown.leaf = state.PeerCertificates[0]
 			return nil
 		},
 		GetClientCertificate: func(asked *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			shown.asked = true
 			if want.Certificate == nil {
 				return new(tls.Certificate), nil
 			}
 			own, err := want.Certificate()
-			if err != nil || own == nil || asked.SupportsCertificate(own) != nil {
+			if err == nil && own != nil {
+				err = asked.SupportsCertificate(own)
+			}
+			if err != nil || own == nil {
 				// one that is sure to be refused would only make noise; a
 				// service that insists says so, and has shown its own
+				p.log.Debug("no client certificate shown", "error", err)
 				return new(tls.Certificate), nil
 			}
 			return own, nil
@@ -105,8 +120,7 @@ func (p *Prover) tlsConfig(want Want, leaf **x509.Certificate) *tls.Config {
 }
 
 // turnedAway reports whether the handshake was ended by an alert of the
-// service. It sends one after we have verified that it holds the leaf's key,
-// when it does not like our certificate.
+// service, as when it does not like our certificate.
 func turnedAway(err error) bool {
 	var op *net.OpError
 	return errors.As(err, &op) && op.Op == "remote error"

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -39,6 +40,9 @@ type Prover struct {
 type Want struct {
 	// Fingerprint is the SHA-256 of the leaf's DER.
 	Fingerprint [sha256.Size]byte
+	// Others are further leaves that were published at the same time, for a
+	// service that presents one of several identities: each proves as well.
+	Others [][sha256.Size]byte
 	// Serial is the leaf's serial number as Serial writes it, for messages.
 	Serial string
 	// Published is when it came to be on disk; zero means now. Latency counts
@@ -47,6 +51,11 @@ type Want struct {
 	// Certificate returns what we show when the service asks for a client
 	// certificate; nil means nothing.
 	Certificate func() (*tls.Certificate, error)
+}
+
+func (w Want) is(leaf *x509.Certificate) bool {
+	sum := sha256.Sum256(leaf.Raw)
+	return sum == w.Fingerprint || slices.Contains(w.Others, sum)
 }
 
 // A Result is how a proof went.
@@ -165,7 +174,7 @@ func (p *Prover) Prove(ctx context.Context, want Want) (Result, error) {
 		seen, err := p.dial(limited, want)
 		if seen.leaf != nil {
 			r.Serial = Serial(seen.leaf)
-			if sha256.Sum256(seen.leaf.Raw) == want.Fingerprint {
+			if want.is(seen.leaf) {
 				r.Proven, r.Latency = true, seen.at.Sub(want.Published)
 				return r, nil
 			}

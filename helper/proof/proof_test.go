@@ -3,6 +3,7 @@ package proof
 import (
 	"context"
 	"crypto"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -185,17 +186,35 @@ func TestProveKeepsAHopelessClientCertificate(t *testing.T) {
 	}
 }
 
+// A service may present any of the identities that were published.
+func TestProveOneOfSeveral(t *testing.T) {
+	first, second := issue(t, 1), issue(t, 2)
+	s := serve(t, "tcp", "127.0.0.1:0", second, nil)
+	want := wanted(first)
+	want.Others = [][sha256.Size]byte{sha256.Sum256(second.Leaf.Raw)}
+	if r, err := prover(t, Config{TLS: s.address()}).Prove(t.Context(), want); err != nil || r.Serial != "2" {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
 // A leaf without its private key is what a half reload looks like.
 func TestProveIsNotFooledByALeafWithoutItsKey(t *testing.T) {
 	t.Parallel()
 	cert, other := issue(t, 1), issue(t, 2)
-	broken := *cert
-	broken.PrivateKey = impostor{other.PrivateKey.(crypto.Signer), cert.Leaf.PublicKey}
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
-		s := serve(t, "tcp", "127.0.0.1:0", &broken, func(s *service) { s.config.MaxVersion = version })
-		r, err := prover(t, Config{TLS: s.address(), Timeout: 100 * time.Millisecond}).Prove(t.Context(), wanted(cert))
-		if err == nil || r.Proven {
-			t.Errorf("proven: %+v", r)
+		for what, key := range map[string]crypto.Signer{
+			"another key": impostor{other.PrivateKey.(crypto.Signer), cert.Leaf.PublicKey},
+			"no key":      impostor{keyless{}, cert.Leaf.PublicKey},
+		} {
+			broken := &tls.Certificate{Certificate: cert.Certificate, PrivateKey: key}
+			s := serve(t, "tcp", "127.0.0.1:0", broken, func(s *service) {
+				s.config.MaxVersion = version
+				s.config.ClientAuth = tls.RequireAnyClientCert
+			})
+			r, err := prover(t, Config{TLS: s.address(), Timeout: 50 * time.Millisecond}).Prove(t.Context(), wanted(cert))
+			if err == nil || r.Proven {
+				t.Errorf("%s: proven: %+v", what, r)
+			}
 		}
 	}
 }

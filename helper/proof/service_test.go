@@ -197,4 +197,11 @@ type impostor struct {
 
 func (i impostor) Public() crypto.PublicKey { return i.claim }
 
+// keyless cannot sign.
+type keyless struct{ crypto.Signer }
+
+func (keyless) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) {
+	return nil, errors.New("no key")
+}
+
 func isGoodbye(err error) bool { return errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) }

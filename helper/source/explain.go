@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"os/user"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -34,7 +35,7 @@ func explainConnection(c Connection, address string) string {
 	case err == nil:
 		return "not contacted yet"
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Sprintf("no socket at %s: start the agent that provides it (a SPIRE agent, or the CSI driver's volume), or correct the address", path)
+		return fmt.Sprintf("no socket at %s%s: start the agent that provides it, mount its directory here, or correct the address", path, missingPart(path))
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Sprintf("permission denied on %s for %s: check the rights of the socket and of the directories above it", path, whoami())
 	case errors.Is(err, syscall.ECONNREFUSED):
@@ -44,6 +45,22 @@ func explainConnection(c Connection, address string) string {
 	default:
 		return printable(err.Error())
 	}
+}
+
+// missingPart says how much of the path is missing, if it is more than the
+// socket.
+func missingPart(path string) string {
+	missing := ""
+	for dir := filepath.Dir(path); dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
+		if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		missing = dir
+	}
+	if missing == "" {
+		return ""
+	}
+	return fmt.Sprintf(", not even %s exists", missing)
 }
 
 // maxSocketPath is the longest path of a socket on Linux; elsewhere it is a few

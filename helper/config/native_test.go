@@ -1,0 +1,517 @@
+package config
+
+import (
+	"log/slog"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+	"github.com/svidhelper/svidhelper/helper/health"
+	"github.com/svidhelper/svidhelper/helper/proof"
+	"github.com/svidhelper/svidhelper/helper/snapshot"
+	"github.com/svidhelper/svidhelper/helper/source"
+	"github.com/svidhelper/svidhelper/supervisor"
+	"github.com/svidhelper/svidhelper/writer"
+)
+
+// everything uses each key of the native dialect once.
+const everything = `
+agent_address    = "unix:///run/spire/agent.sock"
+timeout          = "90s"
+on_revoked       = "stop"
+revocation_grace = "1h"
+events           = "/var/log/events.jsonl"
+
+output "/run/tls" {
+  publish   = "rename"
+  owner     = "root"
+  group     = 101
+  file_mode = 0644
+  key_mode  = "0640"
+  dir_mode  = 0x1ed
+  fsync     = false
+  manifest  = "manifest.json"
+
+  x509_svid {
+    hint   = "internal"
+    allow  = ["spiffe://example.org/*"]
+    cert   = "tls.crt"
+    key    = { file = "private/tls.key", mode = 0400, owner = "nginx", group = "nginx" }
+    bundle = "ca.crt"
+    combined { file = "all.pem" }
+    crl    = "crl.pem"
+    pkcs12 {
+      file          = "tls.p12"
+      password_file = "/run/password"
+      alias         = "server"
+    }
+    jks {
+      file     = { file = "tls.jks", mode = "0600" }
+      password = "changeit"
+    }
+    key_encoding            = "traditional"
+    federated_bundles       = "separate"
+    federated_file          = "federated/{trust_domain}.pem"
+    intermediates_in_bundle = true
+    omit_expired            = true
+  }
+  x509_svid {
+    spiffe_id         = "spiffe://example.org/web"
+    cert              = "web.crt"
+    federated_bundles = "none"
+    key_encoding      = "pkcs8"
+  }
+  x509_svid {
+    all  = true
+    cert = "{index}/{hint}.crt"
+    key  = "{id}.key"
+  }
+  jwt_svid {
+    audience  = ["vault", "db"]
+    file      = "vault.jwt"
+    spiffe_id = "spiffe://example.org/web"
+    hint      = "internal"
+  }
+  jwt_svid {
+    audience = "one"
+    file     = "one.jwt"
+  }
+  wit_svid {
+    hint  = "w"
+    token = "wit.jwt"
+    key   = "wit.key"
+  }
+  x509_bundle {
+    file          = "all-cas.pem"
+    trust_domains = ["example.org", "spiffe://example.com"]
+    format        = "pem"
+  }
+  jwt_bundle {
+    file          = "jwks.json"
+    trust_domains = "example.org"
+    format        = "spiffe"
+  }
+  wit_bundle {
+    file   = "wit.json"
+    format = "jwks"
+  }
+}
+
+output "certs" {
+  x509_svid {}
+}
+
+process {
+  command        = ["nginx", "-g", "daemon off;", ""]
+  on_rotation    = "USR1"
+  on             = ["x509", "jwt"]
+  splay          = "2m"
+  restart        = "on-failure"
+  max_restarts   = 3
+  restart_window = "1m"
+  stop_signal    = "SIGQUIT"
+  stop_timeout   = "1m30s"
+  signal_rewrite = { SIGTERM = "SIGQUIT", "HUP" = "none", "10" = 12 }
+  signal_group   = true
+  user           = "nginx"
+  group          = 33
+  env            = { A = "b", "with space" = 5, "A.B" = true, EMPTY = "" }
+  dir            = "/srv"
+  pass_fds       = [3, 7]
+  no_new_privs   = true
+  subreaper      = true
+
+  proof {
+    tls         = "127.0.0.1:8443"
+    starttls    = "postgres"
+    server_name = "db.example.org"
+    timeout     = "5s"
+    on_failure  = ["signal", "restart"]
+  }
+}
+
+hook "haproxy" {
+  command = ["systemctl", "reload", "haproxy"]
+  timeout = "30s"
+  retries = 2
+  on      = "bundle"
+  splay   = "10s"
+  proof { tls = "unix:///run/haproxy.sock" on_failure = "signal" }
+}
+
+hook "pgbouncer" {
+  pid_file = "/run/pgbouncer.pid"
+  signal   = "SIGHUP"
+}
+
+hook "exim" {
+  process_name = "exim4"
+  signal       = 1
+}
+
+health {
+  address    = "127.0.0.1:8081"
+  live_path  = "/alive"
+  ready_path = "/usable"
+}
+
+log {
+  level  = "debug"
+  format = "json"
+}
+`
+
+func everythingWant() *Config {
+	web := spiffeid.RequireFromString("spiffe://example.org/web")
+	named := func(name string) writer.FileSpec { return writer.FileSpec{Name: name} }
+	return &Config{
+		AgentAddress:    "unix:///run/spire/agent.sock",
+		Timeout:         90 * time.Second,
+		OnRevoked:       source.OnRevokedStop,
+		RevocationGrace: time.Hour,
+		Events:          "/var/log/events.jsonl",
+		Outputs: []writer.Output{{
+			Dir: "/run/tls", Publish: writer.ModeRename, DirMode: 0o755, NoFsync: true, Manifest: named("manifest.json"),
+			Rights: writer.Rights{Owner: "root", Group: "101", FileMode: 0o644, KeyMode: 0o640},
+			X509SVIDs: []writer.X509SVID{{
+				Select: writer.Selector{Hint: "internal"}, Allow: []string{"spiffe://example.org/*"},
+				Cert: named("tls.crt"), Bundle: named("ca.crt"), Combined: named("all.pem"), CRL: named("crl.pem"),
+				Key:         writer.FileSpec{Name: "private/tls.key", Mode: 0o400, Owner: "nginx", Group: "nginx"},
+				PKCS12:      &writer.Keystore{File: named("tls.p12"), PasswordFile: "/run/password", Alias: "server"},
+				JKS:         &writer.Keystore{File: writer.FileSpec{Name: "tls.jks", Mode: 0o600}, Password: "changeit"},
+				KeyEncoding: writer.KeyTraditional, Federated: writer.FederatedSeparate, FederatedFile: named("federated/{trust_domain}.pem"),
+				IntermediatesInBundle: true, OmitExpired: true,
+			}, {
+				Select: writer.Selector{ID: web}, Cert: named("web.crt"),
+			}, {
+				Select: writer.Selector{All: true}, Cert: named("{index}/{hint}.crt"), Key: named("{id}.key"),
+			}},
+			JWTSVIDs: []writer.JWTSVID{
+				{Audience: []string{"vault", "db"}, File: named("vault.jwt"), ID: web, Hint: "internal"},
+				{Audience: []string{"one"}, File: named("one.jwt")},
+			},
+			WITSVIDs: []writer.WITSVID{{Select: writer.Selector{Hint: "w"}, Token: named("wit.jwt"), Key: named("wit.key")}},
+			X509Bundles: []writer.X509Bundle{{File: named("all-cas.pem"), Format: writer.FormatPEM,
+				TrustDomains: []spiffeid.TrustDomain{spiffeid.RequireTrustDomainFromString("example.org"), spiffeid.RequireTrustDomainFromString("example.com")}}},
+			JWTBundles: []writer.JWTBundle{{File: named("jwks.json"), Format: writer.FormatSPIFFE,
+				TrustDomains: []spiffeid.TrustDomain{spiffeid.RequireTrustDomainFromString("example.org")}}},
+			WITBundles: []writer.WITBundle{{File: named("wit.json"), Format: writer.FormatJWKS}},
+		}, {
+			Dir:       "certs",
+			X509SVIDs: []writer.X509SVID{{Cert: named("svid.pem"), Key: named("svid_key.pem"), Bundle: named("svid_bundle.pem")}},
+		}},
+		Process: &Process{supervisor.Spec{
+			Command:    []string{"nginx", "-g", "daemon off;", ""},
+			OnRotation: supervisor.Rotation{Signal: mustSignal("USR1")},
+			Splay:      2 * time.Minute, Restart: supervisor.RestartOnFailure, MaxRestarts: 3, RestartWindow: time.Minute,
+			StopSignal: mustSignal("QUIT"), StopTimeout: 90 * time.Second, SignalGroup: true,
+			SignalRewrite: map[syscall.Signal]syscall.Signal{mustSignal("TERM"): mustSignal("QUIT"), mustSignal("HUP"): 0, 10: 12},
+			User:          "nginx", Group: "33", Env: []string{"A=b", "with space=5", "A.B=true", "EMPTY="}, Dir: "/srv",
+			PassFDs: []int{3, 7}, NoNewPrivs: true, Subreaper: true,
+		}, Target{On: snapshot.KindX509 | snapshot.KindJWT, Proof: &proof.Config{
+			TLS: "127.0.0.1:8443", StartTLS: proof.StartTLSPostgres, ServerName: "db.example.org", Timeout: 5 * time.Second,
+			OnFailure: []proof.Escalation{proof.EscalateSignal, proof.EscalateRestart},
+		}}},
+		Hooks: []Hook{{
+			supervisor.HookSpec{Name: "haproxy", Command: []string{"systemctl", "reload", "haproxy"}, Timeout: 30 * time.Second, Retries: 2, Splay: 10 * time.Second},
+			Target{On: snapshot.KindBundle, Proof: &proof.Config{TLS: "unix:///run/haproxy.sock", OnFailure: []proof.Escalation{proof.EscalateSignal}}},
+		}, {
+			supervisor.HookSpec{Name: "pgbouncer", PIDFile: "/run/pgbouncer.pid", Signal: mustSignal("HUP")}, Target{On: defaultKinds},
+		}, {
+			supervisor.HookSpec{Name: "exim", ProcessName: "exim4", Signal: mustSignal("HUP")}, Target{On: defaultKinds},
+		}},
+		Health: &health.Config{Address: "127.0.0.1:8081", LivePath: "/alive", ReadyPath: "/usable"},
+		Log:    Log{Level: slog.LevelDebug, JSON: true},
+	}
+}
+
+func mustSignal(name string) syscall.Signal {
+	sig, err := ParseSignal(name)
+	if err != nil {
+		panic(err)
+	}
+	return sig
+}
+
+func TestNativeGrammar(t *testing.T) {
+	c, ds := mustParse(t, everything)
+	if d := diff(everythingWant(), c); d != "" {
+		t.Errorf("the configuration differs (-want +got):\n%s", d)
+	}
+	if len(ds) > 0 {
+		t.Errorf("unexpected warnings:\n%v", ds)
+	}
+}
+
+func TestEveryNativeKeyIsTested(t *testing.T) {
+	for _, b := range everyBlock() {
+		for _, f := range b.fields {
+			if !f.flat && !strings.Contains(everything, f.key+" ") {
+				t.Errorf("%s in %s is not tested", f.key, b.name)
+			}
+			if !f.flat && f.doc == "" {
+				t.Errorf("%s in %s has no documentation", f.key, b.name)
+			}
+		}
+	}
+}
+
+func TestNativeJSON(t *testing.T) {
+	const src = `{
+	"output": {
+		"/run/tls": {"x509_svid": {}, "jwt_svid": [{"audience": "a", "file": "a.jwt"}, {"audience": ["b"], "file": {"file": "b.jwt", "mode": "0640"}}]},
+		"/run/more": {"x509_svid": [{"cert": "c"}]}
+	},
+	"process": {"command": ["x"], "env": {"A": "\ud83d\ude00"}, "signal_rewrite": {"SIGTERM": "none"}, "proof": [{"tls": "[::1]:1"}]},
+	"hook": [{"a": {"command": ["y"]}}, {"b": {"pid_file": "/p"}}],
+	"log": {"level": "warn"},
+	"timeout": null
+}`
+	const native = `
+output "/run/tls" {
+  x509_svid {}
+  jwt_svid { audience = ["a"] file = "a.jwt" }
+  jwt_svid { audience = ["b"] file = { file = "b.jwt", mode = 0640 } }
+}
+output "/run/more" { x509_svid { cert = "c" } }
+process {
+  command = ["x"]
+  env { A = "😀" }
+  signal_rewrite { SIGTERM = "none" }
+  proof { tls = "[::1]:1" }
+}
+hook "a" { command = ["y"] }
+hook "b" { pid_file = "/p" }
+log { level = "warn" }
+`
+	fromJSON, _ := mustParse(t, src)
+	fromNative, _ := mustParse(t, native)
+	if d := diff(fromNative, fromJSON); d != "" {
+		t.Errorf("JSON differs from HCL (-HCL +JSON):\n%s", d)
+	}
+}
+
+func TestBothDialectsInOneFile(t *testing.T) {
+	c, _ := mustParse(t, `
+cmd = "nginx"
+renew_signal = "SIGHUP"
+cert_dir = "/run/flat"
+`+x509Names+`
+output "/run/native" { x509_svid {} }
+hook "h" { command = ["x"] }
+log { level = "error" }
+`)
+	if len(c.Outputs) != 2 || c.Outputs[0].Dir != "/run/native" || c.Outputs[1].Dir != "/run/flat" || c.Process == nil || len(c.Hooks) != 1 {
+		t.Errorf("got %+v", c)
+	}
+}
+
+// wrap puts lines into the block that they belong in, beside what makes the
+// file complete.
+var wraps = map[string]string{
+	"root":      "output \"/d\" { x509_svid {} }\n%",
+	"output":    "output \"/d\" {\n x509_svid {}\n%\n}",
+	"bare":      "output \"/d\" {\n%\n}",
+	"x509_svid": "output \"/d\" { x509_svid {\n%\n} }",
+	"process":   "output \"/d\" { x509_svid {} }\nprocess {\n command = [\"x\"]\n%\n}",
+	"hook":      "output \"/d\" { x509_svid {} }\nhook \"h\" {\n%\n}",
+	"health":    "output \"/d\" { x509_svid {} }\nhealth {\n%\n}",
+	"file":      "%",
+}
+
+func TestNativeErrors(t *testing.T) {
+	for _, c := range []struct {
+		in, src string
+		want    string // in the diagnostic; several parts are separated by |
+	}{
+		{"root", `timeout = "-1s"`, "timeout|negative"},
+		{"root", `timeout = 30`, `timeout|a string with a unit|write timeout = "30s"`},
+		{"root", `timeout = "soon"`, `"soon" is not a duration`},
+		{"root", `timeout = ["1s"]`, `want a duration, not a list`},
+		{"root", "timeout = \"1s\"\ntimeout = \"2s\"", "3:1|timeout is given twice, first in line 2"},
+		{"root", `timeout "x" {}`, "timeout is not a block"},
+		{"root", `on_revoked = "delete"`, `"delete" is not known here|keep, remove and stop`},
+		{"root", `on_revoked = "stopp"`, `did you mean stop?`},
+		{"root", `events = ""`, "events|is empty"},
+		{"root", `Events = "x"`, `unknown key "Events"|it is spelled events`},
+		{"root", `agent_address = "http://x"`, `"http" is not a scheme`},
+		{"root", `agent_address = "tcp://localhost:80"`, "must be an IP and a port"},
+		{"root", `agent_address = "tcp://127.0.0.1"`, "must be an IP and a port"},
+		{"root", `agent_address = "unix://run/agent.sock"`, "three slashes"},
+		{"root", `agent_address = "agent.sock"`, "must be absolute"},
+		{"root", `agent_address = "npipe:x"`, "named pipes are for Windows"},
+		{"root", "log {}\nlog {}", "log is given twice"},
+		{"root", `log { level = "verbose" }`, "level|debug, info, warn and error"},
+		{"root", `log = "info"`, "log: this is a block, not a string|write log { … }"},
+		{"root", `log "x" { }`, "log has no label"},
+		{"root", `on_rotation = "SIGHUP"`, "it belongs in process"},
+		{"root", `owner = "x"`, "it belongs in output"},
+		{"root", `cert_dir = "/x"`, "cert_dir has no effect on the output blocks"},
+		{"root", `key_file_mode = "0640"`, "key_file_mode has no effect"},
+		{"root", "process { command = [\"x\"] }\ncmd_args = \"y\"", "cmd_args and process (line 2) say the same thing twice"},
+		{"root", "process { command = [\"x\"] }\nrenew_signal = \"SIGHUP\"", "renew_signal and process"},
+		{"root", "health { }\nhealth_checks { }", "health_checks and health"},
+		{"root", "hook \"pid_file_name\" { command = [\"x\"] }\npid_file_name = \"/p\"\nrenew_signal = \"HUP\"", `hook "pid_file_name" is there twice`},
+		{"root", `output "/d/" { x509_svid {} }`, `output "/d" is there twice, first in line 1`},
+		{"root", `output "" { x509_svid {} }`, "needs a directory"},
+		{"root", `output { x509_svid {} }`, `write output "/run/tls"`},
+		{"root", `output "a" "b" { x509_svid {} }`, "output has one label, a directory"},
+		{"root", `output = "a"`, "this is a block"},
+		{"file", `output "/d" { }`, `output "/d" holds nothing`},
+		{"file", `process { command = ["x"] }`, "nothing to write"},
+		{"file", `output "/d" { x509_svid {} } process { }`, "process has no command|after --"},
+		{"output", `publish = "atomic"`, "symlink, rename and in-place"},
+		{"output", `owner = ""`, "owner|is empty"},
+		{"output", `file_mode = 1000`, "file_mode|1000 is not a mode"},
+		{"output", `file_mode = 644`, "file_mode|644 is not a mode|write 0644"},
+		{"output", `file_mode = "rw-r--r--"`, "file_mode|want a mode in octal"},
+		{"output", `fsync = "no"`, "fsync|want true or false"},
+		{"output", `manifest = { mode = 0640 }`, `manifest names no file|{ file = "…", mode = "0640" }`},
+		{"output", `manifest = { name = "x" }`, `unknown key "name" in file|its keys are file, group, mode and owner`},
+		{"output", `manifest = ""`, "manifest|is empty"},
+		{"output", `manifest = "svid.pem"`, `"svid.pem" is already the name of cert`},
+		{"output", `manifest = "svid.pem/x"`, `"svid.pem" is already a file`},
+		{"output", `jwt_svid { file = "x" }`, "needs an audience"},
+		{"output", `jwt_svid { audience = "x" }`, "names no file"},
+		{"output", `jwt_svid { audience = [] file = "x" }`, "audience|the list is empty"},
+		{"output", `jwt_svid { audience = [""] file = "x" }`, "audience|an element is empty"},
+		{"output", `wit_svid { token = "x" }`, "one is useless without the other"},
+		{"output", `x509_bundle { }`, "x509_bundle names no file"},
+		{"output", `x509_bundle { file = "x" format = "jwks" }`, `"jwks" is not known here`},
+		{"output", `jwt_bundle { file = "x" format = "pem" }`, `"pem" is not known here`},
+		{"output", `jwt_bundle { file = "x" format = "spiffe" }`, "exactly one trust domain"},
+		{"output", `jwt_bundle { file = "x" trust_domains = ["Example Org"] }`, `trust domain "Example Org"`},
+		{"output", `jwt_bundle { file = "x" trust_domains = ["a", "a"] }`, `trust domain "a": is given twice`},
+		{"output", "manifest = \"m/a\"\njwt_bundle { file = \"m\" }", `"m" is already a directory for "m/a"`},
+		{"output", `x509_svid { }`, `"svid.pem" is already the name of cert`},
+		{"x509_svid", `spiffe_id = "example.org/x"`, "is not a SPIFFE ID"},
+		{"x509_svid", "all = true\nhint = \"x\"", "leave out hint and spiffe_id"},
+		{"x509_svid", `all = true`, "needs {hint}, {id} or {index}"},
+		{"x509_svid", `allow = ["example.org"]`, "not a pattern of SPIFFE IDs"},
+		{"x509_svid", `cert = 5.5.5/x`, "cert|needs double quotes"},
+		{"x509_svid", `cert = "/x"`, "relative to its output's directory"},
+		{"x509_svid", `cert = ".."`, "leads out"},
+		{"x509_svid", `cert = "a/../../b"`, "leads out"},
+		{"x509_svid", `cert = "..data"`, "two dots are kept"},
+		{"x509_svid", `cert = "a/..x"`, "two dots are kept"},
+		{"x509_svid", `cert = "./a"`, `is not a plain name|write "a"`},
+		{"x509_svid", `cert = "a//b"`, `write "a/b"`},
+		{"x509_svid", `cert = "a/"`, `write "a"`},
+		{"x509_svid", `cert = "."`, "not a plain name"},
+		{"x509_svid", `cert = "a\tb"`, "control character"},
+		{"x509_svid", `cert = "` + strings.Repeat("a", 256) + `"`, "at most 255 bytes"},
+		{"x509_svid", `cert = "` + strings.Repeat("a/", 2048) + `a"`, "at most 1024 bytes"},
+		{"x509_svid", `key_encoding = "sec1"`, "pkcs8 and traditional"},
+		{"x509_svid", `federated_bundles = true`, "federated_bundles|want a string"},
+		{"x509_svid", "federated_bundles = \"separate\"\nfederated_file = \"x.pem\"", "needs {trust_domain}"},
+		{"x509_svid", `federated_file = "{trust_domain}.pem"`, "is for separate bundles"},
+		{"x509_svid", "federated_bundles = \"merge\"\ncert = \"c\"", "no bundle to merge"},
+		{"x509_svid", `pkcs12 { password = "x" }`, "pkcs12 names no file"},
+		{"x509_svid", `pkcs12 { file = "x" }`, "one of password and password_file"},
+		{"x509_svid", `jks { file = "x" password = "y" password_file = "z" }`, "one of password and password_file"},
+		{"root", `process { command = [] }`, "command|names no program"},
+		{"process", `on = []`, "on|the list is empty"},
+		{"process", `on = ["x508"]`, "did you mean x509?"},
+		{"process", `on = ["jwt"]`, "nothing ever happens on jwt|the outputs hold x509 and bundle"},
+		{"process", `on_rotation = "reload"`, `there is no signal "reload"`},
+		{"process", `on_rotation = "restrat"`, `did you mean restart?`},
+		{"process", `on_rotation = 99`, "there is no signal 99, only 1 to 64"},
+		{"process", `restart = true`, "restart|want a string"},
+		{"process", `max_restarts = 3`, "counts within restart_window"},
+		{"process", `max_restarts = -3`, "want a number from 0"},
+		{"process", `max_restarts = "many"`, "want a whole number"},
+		{"process", `stop_signal = ""`, "names no signal"},
+		{"process", `signal_rewrite = "none"`, "want a map, not a string"},
+		{"process", `signal_rewrite = { SIGKILL = "SIGTERM" }`, "nobody can catch SIGKILL"},
+		{"process", `signal_rewrite = { TERM = "QUIT", SIGTERM = "none" }`, "SIGTERM is given twice"},
+		{"process", `signal_rewrite = { SIGTREM = "QUIT" }`, "signal_rewrite.SIGTREM|did you mean SIGTERM?"},
+		{"process", `env = ["A=b"]`, "want a map, not a list"},
+		{"process", `env = { A = ["x"] }`, "env.A|want a string"},
+		{"process", `env = { "A=" = "x" }`, "no equals sign"},
+		{"process", `env = { A = "x", A = "y" }`, "env.A is given twice"},
+		{"process", `pass_fds = [2]`, "above 2"},
+		{"process", `pass_fds = [3, 3]`, "descriptor 3 is given twice"},
+		{"process", `proof { }`, "proof needs an address to dial"},
+		{"process", `proof { tls = "localhost" }`, `"localhost" is not host:port`},
+		{"process", `proof { tls = ":443" }`, "names no host"},
+		{"process", `proof { tls = "localhost:https" }`, `"https" is not a port`},
+		{"process", `proof { tls = "unix:x" }`, "must be absolute"},
+		{"process", `proof { tls = "a:1" starttls = "ftp" }`, "postgres, mysql, smtp, imap and ldap"},
+		{"process", `proof { tls = "a:1" on_failure = ["kill"] }`, "signal and restart"},
+		{"hook", ``, "exactly one of command, pid_file and process_name"},
+		{"hook", "command = [\"x\"]\npid_file = \"/p\"", "exactly one of"},
+		{"hook", "command = [\"\"]", "names no program"},
+		{"hook", "pid_file = \"/p\"\ntimeout = \"1s\"", "timeout is for a hook with a command"},
+		{"hook", "command = [\"x\"]\nsignal = \"HUP\"", "signal is for a hook with pid_file"},
+		{"hook", "command = [\"x\"]\nproof { tls = \"a:1\" on_failure = [\"restart\"] }", `hook "h" cannot restart anything`},
+		{"hook", "command = [\"x\"]\nretries = 5000", "want a number from 0 to 1000"},
+		{"health", `address = ":eighty"`, `"eighty" is not a port`},
+		{"health", `address = ":70000"`, `"70000" is not a port`},
+		{"health", `live_path = "live"`, `begins with a slash|write "/live"`},
+		{"health", `live_path = "/ready"`, "live_path and ready_path are both"},
+		{"health", `live_path = "/{x}"`, "is not a plain path"},
+	} {
+		src := strings.Replace(wraps[c.in], "%", c.src, 1)
+		t.Run(c.src, func(t *testing.T) {
+			got, ds := parseOn("linux", src)
+			if got != nil || !has(ds, Error, strings.Split(c.want, "|")...) {
+				t.Errorf("want an error with %q, got configuration %v and\n%v", c.want, got != nil, ds)
+			}
+		})
+	}
+}
+
+func TestNativeWarnings(t *testing.T) {
+	for _, c := range []struct{ in, src, want string }{
+		{"output", `key_mode = 0644`, "everybody can use|0644"},
+		{"output", `dir_mode = 444`, "444 is decimal, mode 0674"},
+		{"x509_svid", "cert = \"c\"\nkey = { file = \"k\", mode = 0604 }", "everybody can use"},
+		{"x509_svid", `cert = "{hint}.pem"`, "all = true"},
+		{"root", "daemon_mode = false\nprocess { command = [\"x\"] }", "process is ignored"},
+		{"root", "daemon_mode = false\nhook \"x\" { command = [\"x\"] }", "hook is ignored"},
+		{"process", "max_restarts = 3\nrestart_window = \"1m\"", "counts nothing"},
+	} {
+		t.Run(c.src, func(t *testing.T) {
+			_, ds := mustParse(t, strings.Replace(wraps[c.in], "%", c.src, 1))
+			if !has(ds, Warning, strings.Split(c.want, "|")...) {
+				t.Errorf("want a warning with %q, got\n%v", c.want, ds)
+			}
+		})
+	}
+}
+
+func TestGroupMayReadTheKey(t *testing.T) {
+	if _, ds := mustParse(t, `output "/d" { group = "ssl-cert" key_mode = 0640 x509_svid {} }`); len(ds) > 0 {
+		t.Errorf("unexpected:\n%v", ds)
+	}
+}
+
+func TestOtherSystems(t *testing.T) {
+	for _, c := range []struct{ goos, in, src, want string }{
+		{"windows", "process", `on_rotation = "SIGHUP"`, `on_rotation does not work|write "restart" or "none"`},
+		{"windows", "process", `user = "x"`, "user does not work"},
+		{"windows", "process", `stop_signal = "SIGTERM"`, "stop_signal does not work"},
+		{"windows", "output", `owner = "x"`, "owner does not work"},
+		{"windows", "output", `publish = "symlink"`, `write "rename"`},
+		{"windows", "output", `manifest = "a\\b"`, "slash separates"},
+		{"windows", "output", `manifest = "a:b"`, "cannot be a file's name on Windows"},
+		{"windows", "hook", `pid_file = "x"`, "use a command"},
+		{"windows", "root", `agent_address = "npipe:/x"`, "named pipe's name"},
+		{"darwin", "process", `no_new_privs = true`, "only on Linux"},
+		{"darwin", "process", `subreaper = true`, "only on Linux"},
+	} {
+		t.Run(c.goos+" "+c.src, func(t *testing.T) {
+			got, ds := parseOn(c.goos, strings.Replace(wraps[c.in], "%", c.src, 1))
+			if got != nil || !has(ds, Error, strings.Split(c.want, "|")...) {
+				t.Errorf("want an error with %q, got configuration %v and\n%v", c.want, got != nil, ds)
+			}
+		})
+	}
+	for _, src := range []string{`on_rotation = "restart"`, `on_rotation = "none"`, ``} {
+		if c, ds := parseOn("windows", strings.Replace(wraps["process"], "%", src, 1)); c == nil {
+			t.Errorf("%q is refused on Windows:\n%v", src, ds)
+		}
+	}
+}
