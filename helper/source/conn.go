@@ -134,7 +134,7 @@ func (c *connection) dial(ctx context.Context) (l *link, err error) {
 		}
 	}
 	if err != nil {
-		if changed {
+		if changed && !errors.Is(err, errSilent) {
 			err = errChanged
 		}
 		return nil, err

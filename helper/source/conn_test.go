@@ -469,3 +469,49 @@ func TestEndsAtOnce(t *testing.T) {
 		})
 	}
 }
+
+// Unrelated files that come and go beside the socket, or where it should be,
+// cause no attempts.
+func TestUnrelatedFilesCauseNoAttempts(t *testing.T) {
+	for name, socket := range map[string]bool{"beside a socket left behind": true, "where no socket is": false} {
+		t.Run(name, func(t *testing.T) {
+			path := devapitest.Socket(t)
+			if socket {
+				leaveSocket(t, path)
+			}
+			s := newTestSource(t, Config{Address: "unix://" + path, Needs: Needs{X509: true}})
+			stop := run(t, s)
+			await(t, s, "the first failure", func(_ *snapshot.Snapshot, st Status) bool { return st.Connection.LastError != nil })
+			pass(2 * eager) // the rush to the socket that was there at the start
+			before, start := s.Status().Connection.Attempts, time.Now()
+			for i := 0; time.Since(start) < time.Second; i++ {
+				other := fmt.Sprint(path, ".", i%10)
+				check(t, os.WriteFile(other, []byte("x"), 0o600))
+				check(t, os.Remove(other))
+			}
+			if n := s.Status().Connection.Attempts - before; n > 4 {
+				t.Errorf("%d attempts in a second", n)
+			}
+			check(t, stop())
+		})
+	}
+}
+
+// A server that freezes is replaced by one at the same path.
+func TestFrozenServerIsReplaced(t *testing.T) {
+	path := devapitest.Socket(t)
+	older, faults := devapitest.New(t, devapi.Config{})
+	check(t, older.Start("unix://"+path))
+	s := newTestSource(t, Config{Address: "unix://" + path, Needs: everything("a")})
+	stop := run(t, s)
+	await(t, s, "everything", allArrived)
+	faults.Freeze()
+	newer := serveAt(t, path+".new")
+	promptly(t, "the new server's SVID", func() time.Duration {
+		start := time.Now()
+		check(t, os.Rename(path+".new", path))
+		return arrival(t, s, serial(newer)).Sub(start)
+	})
+	check(t, stop())
+	faults.Heal()
+}

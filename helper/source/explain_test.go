@@ -1,0 +1,145 @@
+package source
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/svidhelper/svidhelper/helper/devapi"
+	"github.com/svidhelper/svidhelper/helper/devapi/devapitest"
+)
+
+// The last line of a failed one-shot names the address, the cause and what to
+// check.
+func TestExplain(t *testing.T) {
+	uid := fmt.Sprintf("uid %d", os.Getuid())
+	denied := func(t *testing.T) string {
+		api, faults := devapitest.Start(t, devapi.Config{})
+		faults.Deny()
+		return api.Addr()
+	}
+	for name, tt := range map[string]struct {
+		address func(t *testing.T) string
+		until   func(Status) bool
+		want    []string
+	}{
+		"no socket": {
+			func(t *testing.T) string { return "unix://" + devapitest.Socket(t) },
+			func(s Status) bool { return s.Connection.LastError != nil },
+			[]string{"no socket at /", "start the agent"},
+		},
+		"no directory": {
+			func(t *testing.T) string { return "unix://" + t.TempDir() + "/a/b/api.sock" },
+			func(s Status) bool { return s.Connection.LastError != nil },
+			[]string{"no socket at /", "not even /", "/a exists", "mount"},
+		},
+		"socket left behind": {
+			func(t *testing.T) string { p := devapitest.Socket(t); leaveSocket(t, p); return "unix://" + p },
+			func(s Status) bool { return s.Connection.LastError != nil },
+			[]string{"connection refused", "the agent is down"},
+		},
+		"path too long": {
+			func(t *testing.T) string { return "unix:///" + strings.Repeat("x", 200) },
+			func(s Status) bool { return s.Connection.LastError != nil },
+			[]string{"201 bytes long", "at most 107"},
+		},
+		"nobody speaks": {
+			func(t *testing.T) string { p := devapitest.Socket(t); silentServer(t, p); return "unix://" + p },
+			func(s Status) bool { return s.Connection.Attempts > 0 },
+			[]string{"does not speak gRPC"},
+		},
+		"no identity": {
+			denied,
+			func(s Status) bool { return s.Profiles[0].State == StateDenied },
+			[]string{"x509_svid: no identity issued for " + uid, "registration entry", "PermissionDenied"},
+		},
+		"no answer": {
+			func(t *testing.T) string {
+				api, faults := devapitest.Start(t, devapi.Config{})
+				faults.Hang()
+				return api.Addr()
+			},
+			func(s Status) bool { return s.Profiles[0].State == StateWaiting },
+			[]string{"x509_svid: it is connected but has not answered"},
+		},
+		"bad answer": {
+			func(t *testing.T) string {
+				api, faults := devapitest.Start(t, devapi.Config{})
+				devapi.Mutate(faults, must(api.BadX509SVIDs())[0].Edit)
+				return api.Addr()
+			},
+			func(s Status) bool { return s.Profiles[0].State == StateRejected },
+			[]string{"its answer was refused, no_svids"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			address := tt.address(t)
+			s := newTestSource(t, Config{Address: address, Needs: Needs{X509: true}})
+			stop := run(t, s)
+			for deadline := time.Now().Add(patience); !tt.until(s.Status()); pass(time.Millisecond) {
+				if time.Now().After(deadline) {
+					t.Fatalf("in vain: %+v", s.Status())
+				}
+			}
+			check(t, stop())
+			line := Explain(s.Status(), address)
+			t.Log(line)
+			for _, want := range append(tt.want, address) {
+				if !strings.Contains(line, want) {
+					t.Errorf("lacks %q: %s", want, line)
+				}
+			}
+			if strings.Contains(line, "\n") {
+				t.Error("more than one line")
+			}
+		})
+	}
+}
+
+func TestExplainPermission(t *testing.T) {
+	st := Status{Connection: Connection{Attempts: 1, LastError: fmt.Errorf("dial: %w", fs.ErrPermission)}}
+	line := Explain(st, "unix:///run/x.sock")
+	for _, want := range []string{"permission denied on /run/x.sock", fmt.Sprintf("uid %d", os.Getuid()), "directories above"} {
+		if !strings.Contains(line, want) {
+			t.Errorf("lacks %q: %s", want, line)
+		}
+	}
+}
+
+func TestWhatAServerSaysIsMadePrintable(t *testing.T) {
+	got := printable("a\nb\x1b[31mc\xff" + strings.Repeat("é", 1000))
+	if strings.ContainsAny(got, "\n\x1b\xff") || len(got) > 510 {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestAddress(t *testing.T) {
+	for in, want := range map[string]address{
+		"unix:///run/api.sock": {"unix", "/run/api.sock"},
+		"unix:/run/api.sock":   {"unix", "/run/api.sock"},
+		"unix:///a b/%41.sock": {"unix", "/a b/%41.sock"},
+		"tcp://127.0.0.1:8081": {"tcp", "127.0.0.1:8081"},
+		"tcp://[::1]:8081":     {"tcp", "[::1]:8081"},
+		"unix://run/api.sock":  {}, "unix:": {}, "": {}, "/run/api.sock": {}, "tcp://localhost:80": {},
+		"tcp://127.0.0.1": {}, "http://127.0.0.1:80": {}, "npipe:x": {}, "tcp://127.0.0.1:80/x": {},
+	} {
+		got, err := parseAddress(in)
+		if got != want || (err == nil) != (want != address{}) {
+			t.Errorf("%q: %v, %v; want %v", in, got, err, want)
+		}
+	}
+}
+
+func TestDefaultAddress(t *testing.T) {
+	t.Setenv(socketEnv, "")
+	if _, err := parseAddress(DefaultAddress()); err != nil {
+		t.Error(err)
+	}
+	t.Setenv(socketEnv, "tcp://127.0.0.1:1")
+	if got := DefaultAddress(); got != "tcp://127.0.0.1:1" {
+		t.Errorf("got %s", got)
+	}
+}
