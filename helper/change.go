@@ -18,6 +18,7 @@ type change struct {
 // changedOutput is one output's part of a change.
 type changedOutput struct {
 	dir        string
+	kinds      snapshot.Kind
 	files      []string
 	identities []writer.Identity
 }
@@ -26,7 +27,7 @@ func (c *change) add(o *output, w writer.Change) {
 	if w.Kinds == snapshot.KindNone {
 		return
 	}
-	part := changedOutput{dir: o.spec.Dir, files: w.Files}
+	part := changedOutput{dir: o.spec.Dir, kinds: w.Kinds, files: w.Files}
 	for _, id := range o.set.Identities {
 		if w.Kinds.Has(id.Kind) {
 			part.identities = append(part.identities, id)
@@ -60,6 +61,25 @@ func (c change) notice(first bool) supervisor.Notice {
 			"SVIDHELPER_SERIAL=" + strings.Join(serials, ","),
 		},
 		Lists: []supervisor.List{outputs, kinds, files},
+		Event: c.lines(),
 		First: first,
 	}
+}
+
+// events are what the event stream says of the change, output by output.
+func (c change) events() []event {
+	var all []event
+	for _, p := range c.parts {
+		all = append(all, publishedEvent(p.dir, p.kinds, p.files, p.identities))
+	}
+	return all
+}
+
+// lines are the events for a command's standard input.
+func (c change) lines() []byte {
+	var b []byte
+	for _, e := range c.events() {
+		b = append(b, e.line()...)
+	}
+	return b
 }

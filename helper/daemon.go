@@ -24,6 +24,7 @@ type daemon struct {
 	source, process, health *slot
 	hooks                   *crew
 	rotator                 *rotator
+	journal                 *journal
 
 	config *config.Config       // touched by newDaemon, then by watchFile alone
 	plan   atomic.Pointer[plan] // what the parts were made from
@@ -36,13 +37,13 @@ func newDaemon(c *config.Config, log *slog.Logger, o Options) (*daemon, error) {
 	d := &daemon{
 		log: log, version: o.Version, started: time.Now(), options: o,
 		source: newSlot(), process: newSlot(), health: newSlot(), hooks: newCrew(),
-		config: c, reload: make(chan struct{}, 1),
+		journal: newJournal(c.Events, log), config: c, reload: make(chan struct{}, 1),
 	}
 	p, err := d.newPlan(c, nil)
 	if err != nil {
 		return nil, err
 	}
-	if d.rotator, err = newRotator(p, log); err != nil {
+	if d.rotator, err = newRotator(p, d.journal, log); err != nil {
 		return nil, err
 	}
 	d.plan.Store(p)
@@ -73,7 +74,7 @@ func (d *daemon) newPlan(c *config.Config, old *plan) (*plan, error) {
 	case old != nil && old.process != nil && reflect.DeepEqual(old.process.spec, c.Process):
 		p.process = old.process
 	default:
-		if p.process, err = newProcess(c.Process, d.log); err != nil {
+		if p.process, err = newProcess(c.Process, d.journal, d.log); err != nil {
 			return nil, err
 		}
 	}
@@ -81,7 +82,7 @@ func (d *daemon) newPlan(c *config.Config, old *plan) (*plan, error) {
 	if old != nil {
 		kept = old.hooks
 	}
-	p.hooks, err = newHooks(c.Hooks, kept, d.log)
+	p.hooks, err = newHooks(c.Hooks, kept, d.journal, d.log)
 	return p, err
 }
 

@@ -62,6 +62,9 @@ func Run(ctx context.Context, c *config.Config, log *slog.Logger, o Options) (er
 	{ // the output directories
 		add(&g, ctx, d.rotator.run)
 	}
+	{ // the event stream
+		add(&g, ctx, d.journal.run)
+	}
 	{ // probes and scrapers
 		add(&g, ctx, d.health.run)
 	}

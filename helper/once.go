@@ -30,7 +30,7 @@ func Once(ctx context.Context, c *config.Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	outputs, err := exchangeOutputs(nil, c.Outputs, log)
+	outputs, err := exchangeOutputs(nil, c.Outputs, newJournal("", log), log)
 	if err != nil {
 		return err
 	}

@@ -26,6 +26,7 @@ type output struct {
 	encoder *writer.Encoder
 	reduced writer.Output // what the encoder encodes: spec, or less of it
 	log     *slog.Logger
+	journal *journal
 
 	set       writer.Set        // what was last asked to be on disk
 	complete  bool              // everything that is configured is on disk
@@ -38,7 +39,7 @@ type output struct {
 // exchangeOutputs opens what specs say and is not open, closes what they do not
 // say any more, and returns what is open then. On an error that is what was
 // open before.
-func exchangeOutputs(old []*output, specs []writer.Output, log *slog.Logger) (open []*output, err error) {
+func exchangeOutputs(old []*output, specs []writer.Output, j *journal, log *slog.Logger) (open []*output, err error) {
 	kept := map[*output]bool{}
 	for i := range specs {
 		o := find(old, func(o *output) bool { return reflect.DeepEqual(o.spec, specs[i]) })
@@ -56,7 +57,7 @@ func exchangeOutputs(old []*output, specs []writer.Output, log *slog.Logger) (op
 	}
 	for i := range open {
 		if open[i] == nil && err == nil {
-			open[i], err = openOutput(specs[i], log)
+			open[i], err = openOutput(specs[i], j, log)
 		}
 	}
 	if err == nil {
@@ -83,7 +84,7 @@ func reopen(outputs []*output, log *slog.Logger) error {
 	return errors.Join(errs...)
 }
 
-func openOutput(spec writer.Output, log *slog.Logger) (*output, error) {
+func openOutput(spec writer.Output, j *journal, log *slog.Logger) (*output, error) {
 	dir, err := writer.Open(&spec, log)
 	if err != nil {
 		return nil, err
@@ -94,6 +95,7 @@ func openOutput(spec writer.Output, log *slog.Logger) (*output, error) {
 		encoder:  writer.NewEncoder(&spec),
 		reduced:  spec,
 		log:      log.With("output", spec.Dir),
+		journal:  j,
 		failures: map[string]uint64{},
 	}, nil
 }
@@ -174,6 +176,7 @@ func without(spec writer.Output, revoked []source.ProfileStatus) writer.Output {
 func (o *output) failed(reason string, err error) {
 	if o.err == nil || o.err.Error() != err.Error() {
 		o.log.Error("not published, the last good set stays", "error", err)
+		o.journal.note(event{Event: eventFailed, Failed: reason, Output: o.spec.Dir, Error: err.Error()})
 	}
 	o.err = err
 	o.failures[reason]++

@@ -20,6 +20,7 @@ import (
 // always works on the latest snapshot, so the source never waits for a disk.
 type rotator struct {
 	log     *slog.Logger
+	journal *journal
 	plans   chan *plan
 	current *plan
 	outputs []*output
@@ -48,10 +49,10 @@ const (
 )
 
 // newRotator opens the outputs of its first plan.
-func newRotator(p *plan, log *slog.Logger) (*rotator, error) {
-	r := &rotator{log: log, plans: make(chan *plan), current: p}
+func newRotator(p *plan, j *journal, log *slog.Logger) (*rotator, error) {
+	r := &rotator{log: log, journal: j, plans: make(chan *plan), current: p}
 	var err error
-	if r.outputs, err = exchangeOutputs(nil, p.outputs, log); err != nil {
+	if r.outputs, err = exchangeOutputs(nil, p.outputs, j, log); err != nil {
 		return nil, err
 	}
 	r.publishStatus()
@@ -105,7 +106,7 @@ func (r *rotator) run(ctx context.Context) error {
 
 // adopt makes p the current plan, or leaves everything as it is.
 func (r *rotator) adopt(p *plan) error {
-	outputs, err := exchangeOutputs(r.outputs, p.outputs, r.log)
+	outputs, err := exchangeOutputs(r.outputs, p.outputs, r.journal, r.log)
 	r.outputs = outputs
 	if err != nil {
 		return err
@@ -133,6 +134,9 @@ func (r *rotator) rotate() (ok bool, err error) {
 		changed.add(o, o.publish(s, revoked))
 		complete = complete && o.complete
 		ok = ok && o.err == nil
+	}
+	for _, e := range changed.events() {
+		r.journal.note(e)
 	}
 	if len(revoked) > 0 && r.current.onRevoked == source.OnRevokedStop && r.current.process != nil {
 		r.log.Error("stopping the process: its identity is refused")

@@ -1,6 +1,9 @@
 package helper
 
-import "context"
+import (
+	"context"
+	"sync"
+)
 
 // A part is something that runs until its context ends.
 type part func(context.Context) error
@@ -57,21 +60,18 @@ func launch(ctx context.Context, p part) (stop context.CancelFunc, ended chan er
 	return stop, ended
 }
 
-// together runs parts beside each other until one of them ends, and then stops
-// the others.
-func together(parts ...part) part {
+// with runs companions beside a part. They end with it, and its end is that of
+// all; theirs are none.
+func with(main part, companions ...part) part {
 	return func(ctx context.Context) error {
 		ctx, stop := context.WithCancel(ctx)
-		defer stop()
-		ended := make(chan error, len(parts))
-		for _, p := range parts {
-			go func() { ended <- p(ctx) }()
+		var running sync.WaitGroup
+		for _, p := range companions {
+			running.Go(func() { _ = p(ctx) })
 		}
-		first := <-ended
+		err := main(ctx)
 		stop()
-		for range parts[1:] {
-			<-ended
-		}
-		return first
+		running.Wait()
+		return err
 	}
 }

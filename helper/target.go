@@ -1,6 +1,7 @@
 package helper
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,11 +17,59 @@ import (
 // A target is somebody who is told of rotations, the process or a hook, and
 // perhaps a witness that looks whether it has taken them up.
 type target struct {
-	name    string
-	on      snapshot.Kind
-	tell    func(c change, first bool) // never blocks
-	witness *witness                   // nil: no proof
-	run     part
+	name     string
+	on       snapshot.Kind
+	tell     func(c change, first bool) // never blocks
+	progress func() progress
+	updates  <-chan struct{} // progress has changed
+	witness  *witness        // nil: no proof
+	journal  *journal
+	run      part
+}
+
+// progress is how far a target's notifications have come: how many were asked
+// for, how many have reached it, and why the next one cannot, or empty.
+type progress struct {
+	asked, delivered uint64
+	stuck            string
+}
+
+// equip adds what every target has: somebody who follows its progress, and the
+// witness if there is a proof. run is the target's own part.
+func (t *target) equip(run part, cfg *proof.Config, escalate func(proof.Escalation) error, log *slog.Logger) (err error) {
+	if cfg == nil {
+		t.run = with(run, t.follow)
+		return nil
+	}
+	if t.witness, err = newWitness(cfg, t, escalate, log); err != nil {
+		return err
+	}
+	t.run = with(run, t.follow, t.witness.run)
+	return nil
+}
+
+// follow notes each notification that has reached the target, and each reason
+// why one has not, until ctx ends.
+func (t *target) follow(ctx context.Context) error {
+	var last progress
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.updates:
+		}
+		now := t.progress()
+		if now.delivered > last.delivered {
+			t.journal.note(event{Event: eventNotified, Target: t.name, Rotations: now.delivered})
+		}
+		if now.stuck != "" && now.stuck != last.stuck {
+			t.journal.note(event{Event: eventFailed, Failed: "notify", Target: t.name, Error: now.stuck})
+		}
+		last = now
+		if t.witness != nil {
+			t.witness.progressed()
+		}
+	}
 }
 
 // rotated tells the target what changed, and has the witness look.
@@ -39,38 +88,25 @@ type process struct {
 	spec *config.Process
 }
 
-func newProcess(spec *config.Process, log *slog.Logger) (*process, error) {
+func newProcess(spec *config.Process, j *journal, log *slog.Logger) (*process, error) {
 	s, err := supervisor.New(spec.Spec, log)
 	if err != nil {
 		return nil, err
 	}
-	p := &process{
-		Supervisor: s,
-		spec:       spec,
-		target: &target{
-			name: "process",
-			on:   spec.On,
-			tell: func(change, bool) { s.Rotated() },
-			run:  s.Run,
+	p := &process{Supervisor: s, spec: spec}
+	p.target = &target{
+		name:    "process",
+		on:      spec.On,
+		tell:    func(change, bool) { s.Rotated() },
+		updates: s.Updates(),
+		journal: j,
+		progress: func() progress {
+			st := s.Status()
+			return progress{st.Rotated, st.Delivered, st.Failure}
 		},
 	}
-	if spec.Proof == nil {
-		return p, nil
-	}
-	p.witness, err = newWitness(spec.Proof, p, p.escalate, log.With("target", "process"))
-	if err != nil {
-		return nil, err
-	}
-	p.run = together(s.Run, p.witness.run)
-	return p, nil
+	return p, p.equip(s.Run, spec.Proof, p.escalate, log.With("target", p.name))
 }
-
-func (p *process) progress() (asked, delivered uint64, stuck bool) {
-	st := p.Status()
-	return st.Rotated, st.Delivered, st.Failure != ""
-}
-
-func (p *process) updates() <-chan struct{} { return p.Updates() }
 
 func (p *process) escalate(e proof.Escalation) error {
 	switch e {
@@ -89,38 +125,31 @@ type hook struct {
 	spec *config.Hook
 }
 
-func newHook(spec *config.Hook, log *slog.Logger) (*hook, error) {
+func newHook(spec *config.Hook, j *journal, log *slog.Logger) (*hook, error) {
 	h, err := supervisor.NewHook(spec.HookSpec, log)
 	if err != nil {
 		return nil, err
 	}
-	t := &hook{
-		Hook: h,
-		spec: spec,
-		target: &target{
-			name: spec.Name,
-			on:   spec.On,
-			tell: func(c change, first bool) { h.Rotated(c.notice(first)) },
-			run:  h.Run,
+	t := &hook{Hook: h, spec: spec}
+	t.target = &target{
+		name:    spec.Name,
+		on:      spec.On,
+		tell:    func(c change, first bool) { h.Rotated(c.notice(first)) },
+		updates: h.Updates(),
+		journal: j,
+		progress: func() progress {
+			st := h.Status()
+			if st.LastError != nil {
+				return progress{st.Asked, st.Delivered, st.LastError.Error()}
+			}
+			return progress{st.Asked, st.Delivered, ""}
 		},
 	}
-	if spec.Proof == nil {
-		return t, nil
-	}
-	t.witness, err = newWitness(spec.Proof, t, t.escalate, log.With("target", "hook "+spec.Name))
-	if err != nil {
+	if err := t.equip(h.Run, spec.Proof, t.escalate, log.With("target", "hook "+spec.Name)); err != nil {
 		return nil, fmt.Errorf("hook %q: %w", spec.Name, err)
 	}
-	t.run = together(h.Run, t.witness.run)
 	return t, nil
 }
-
-func (h *hook) progress() (asked, delivered uint64, stuck bool) {
-	st := h.Status()
-	return st.Asked, st.Delivered, st.LastError != nil
-}
-
-func (h *hook) updates() <-chan struct{} { return h.Updates() }
 
 func (h *hook) escalate(e proof.Escalation) error {
 	if e == proof.EscalateRestart {
@@ -132,13 +161,13 @@ func (h *hook) escalate(e proof.Escalation) error {
 
 // newHooks makes the hooks of a configuration, taking over those of old that
 // are the same.
-func newHooks(specs []config.Hook, old []*hook, log *slog.Logger) ([]*hook, error) {
+func newHooks(specs []config.Hook, old []*hook, j *journal, log *slog.Logger) ([]*hook, error) {
 	var hooks []*hook
 	for i := range specs {
 		h := findHook(old, &specs[i])
 		if h == nil {
 			var err error
-			if h, err = newHook(&specs[i], log); err != nil {
+			if h, err = newHook(&specs[i], j, log); err != nil {
 				return nil, err
 			}
 		}

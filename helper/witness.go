@@ -22,20 +22,12 @@ import (
 type witness struct {
 	log      *slog.Logger
 	prover   *proof.Prover
-	told     toldTarget
+	target   *target
 	escalate func(proof.Escalation) error
 
-	claims chan claim // capacity 1, latest wins
-	status atomic.Pointer[health.Proof]
-}
-
-// A toldTarget tells how far notifications have come.
-type toldTarget interface {
-	// progress returns how many notifications were asked for, how many have
-	// reached the target, and whether the next one cannot.
-	progress() (asked, delivered uint64, stuck bool)
-	// updates hears that progress has changed.
-	updates() <-chan struct{}
+	claims  chan claim    // capacity 1, latest wins
+	updates chan struct{} // capacity 1: the target's progress has changed
+	status  atomic.Pointer[health.Proof]
 }
 
 // A claim is what should be served once a notification has arrived.
@@ -46,12 +38,15 @@ type claim struct {
 	asked     uint64
 }
 
-func newWitness(cfg *proof.Config, told toldTarget, escalate func(proof.Escalation) error, log *slog.Logger) (*witness, error) {
+func newWitness(cfg *proof.Config, t *target, escalate func(proof.Escalation) error, log *slog.Logger) (*witness, error) {
 	p, err := proof.New(*cfg, log)
 	if err != nil {
 		return nil, err
 	}
-	w := &witness{log: log, prover: p, told: told, escalate: escalate, claims: make(chan claim, 1)}
+	w := &witness{
+		log: log, prover: p, target: t, escalate: escalate,
+		claims: make(chan claim, 1), updates: make(chan struct{}, 1),
+	}
 	w.status.Store(&health.Proof{Address: cfg.TLS})
 	return w, nil
 }
@@ -63,7 +58,7 @@ func (w *witness) expect(s *snapshot.Snapshot, published time.Time) {
 		return
 	}
 	c := claim{published: published}
-	c.asked, _, _ = w.told.progress()
+	c.asked = w.target.progress().asked
 	for _, svid := range s.X509.SVIDs {
 		c.leaves = append(c.leaves, svid.Certificates[0])
 	}
@@ -73,6 +68,14 @@ func (w *witness) expect(s *snapshot.Snapshot, published time.Time) {
 	default:
 	}
 	w.claims <- c // only the rotator sends, so there is room
+}
+
+// progressed says that the target's progress has changed. It never blocks.
+func (w *witness) progressed() {
+	select {
+	case w.updates <- struct{}{}:
+	default:
+	}
 }
 
 func clientCertificate(svid snapshot.X509SVID) *tls.Certificate {
@@ -134,13 +137,13 @@ func (w *witness) prove(ctx context.Context, c claim) (newer claim, superseded b
 // one that does not is to be escalated.
 func (w *witness) arrived(ctx context.Context, c claim) error {
 	for {
-		if _, delivered, stuck := w.told.progress(); delivered >= c.asked || stuck {
+		if p := w.target.progress(); p.delivered >= c.asked || p.stuck != "" {
 			return nil
 		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-w.told.updates():
+		case <-w.updates:
 		}
 	}
 }
@@ -164,13 +167,20 @@ func (w *witness) conclude(r proof.Result, err error) {
 	if err != nil {
 		st.Failures++
 		st.Problem = err.Error()
+		w.note(event{Event: eventFailed, Failed: "proof", Serial: r.Serial, Want: st.Want, Connections: r.Attempts, Error: err.Error()})
 		w.log.Error("rotation not proven", "error", err)
 	} else {
 		st.Latency = st.Latency.Observe(r.Latency)
+		w.note(event{Event: eventProven, Serial: r.Serial, Latency: r.Latency.Seconds(), Connections: r.Attempts})
 		w.log.Info("rotation proven: the service serves what was published",
 			"serial", r.Serial, "latency", r.Latency.Round(time.Microsecond), "connections", r.Attempts)
 	}
 	w.status.Store(&st)
+}
+
+func (w *witness) note(e event) {
+	e.Target = w.target.name
+	w.target.journal.note(e)
 }
 
 // health is how the last proof went.

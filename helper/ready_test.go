@@ -1,0 +1,123 @@
+package helper
+
+import (
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/svidhelper/svidhelper/helper/devapi"
+	"github.com/svidhelper/svidhelper/helper/devapi/devapitest"
+)
+
+// awaitReady waits until /ready answers with the status, and returns when it
+// first did.
+func awaitReady(t *testing.T, address string, want int) time.Time {
+	t.Helper()
+	eventually(t, func() error {
+		status, body, err := get("http://" + address + "/ready")
+		if err != nil || status != want {
+			return notYet("ready: %d %s %v", status, body, err)
+		}
+		return nil
+	})
+	return time.Now()
+}
+
+// TestReadyTellsTheTruth: an SVID that expires in an outage turns ready false
+// within a second, recovery turns it true within a second; live is about us.
+func TestReadyTellsTheTruth(t *testing.T) {
+	api, _ := devapitest.Start(t, devapi.Config{ManualRotation: true, TTL: 2 * time.Second})
+	address := freeAddress(t)
+	startDaemon(t, api, fmt.Sprintf(`
+output %q {
+  x509_svid {}
+}
+health {
+  address = %q
+}`, filepath.Join(t.TempDir(), "certs"), address))
+	awaitReady(t, address, http.StatusOK)
+	expires := api.SVIDs()[0].Certificates[0].NotAfter
+	api.Down()
+	late := awaitReady(t, address, http.StatusServiceUnavailable).Sub(expires)
+	t.Logf("ready turned false %v after the SVID expired", late)
+	if late < -50*time.Millisecond || late > time.Second {
+		t.Errorf("ready turned false %v after the SVID expired", late)
+	}
+	if status, body, err := get("http://" + address + "/live"); status != http.StatusOK {
+		t.Errorf("live: %d %s %v", status, body, err)
+	}
+	api.Rotate()
+	if err := api.Up(); err != nil {
+		t.Fatal(err)
+	}
+	back := time.Now()
+	late = awaitReady(t, address, http.StatusOK).Sub(back)
+	t.Logf("ready turned true %v after the Workload API came back", late)
+	if late > time.Second {
+		t.Errorf("ready turned true %v after the Workload API came back", late)
+	}
+}
+
+// TestReadyUnderLoad asks a thousand times a second while everything rotates a
+// hundred times a second.
+func TestReadyUnderLoad(t *testing.T) {
+	api, _ := devapitest.Start(t, devapi.Config{ManualRotation: true})
+	address := freeAddress(t)
+	r := startDaemon(t, api, fmt.Sprintf(`
+output %q {
+  x509_svid {}
+}
+health {
+  address = %q
+}
+log {
+  level = "warn"
+}`, filepath.Join(t.TempDir(), "certs"), address))
+	awaitReady(t, address, http.StatusOK)
+
+	const span = 2 * time.Second
+	begin := time.Now()
+	var asked, failed, rotated atomic.Int64
+	var load sync.WaitGroup
+	load.Go(func() { // 100 rotations a second
+		tick := time.NewTicker(10 * time.Millisecond)
+		defer tick.Stop()
+		for time.Since(begin) < span {
+			<-tick.C
+			api.Rotate()
+			rotated.Add(1)
+		}
+	})
+	transport := &http.Transport{MaxIdleConnsPerHost: 4}
+	defer transport.CloseIdleConnections()
+	client := &http.Client{Transport: transport}
+	for range 4 { // 1,000 requests a second, as far as the machine goes
+		load.Go(func() {
+			tick := time.NewTicker(4 * time.Millisecond)
+			defer tick.Stop()
+			for time.Since(begin) < span {
+				<-tick.C
+				resp, err := client.Get("http://" + address + "/ready")
+				asked.Add(1)
+				if err != nil {
+					failed.Add(1)
+					continue
+				}
+				if resp.StatusCode != http.StatusOK {
+					failed.Add(1)
+				}
+				resp.Body.Close()
+			}
+		})
+	}
+	load.Wait()
+	t.Logf("%d requests and %d rotations in %v, %d not ready", asked.Load(), rotated.Load(), time.Since(begin).Round(time.Millisecond), failed.Load())
+	if failed.Load() > 0 {
+		t.Errorf("%d of %d requests were not answered with ready", failed.Load(), asked.Load())
+	}
+	_ = r
+}
