@@ -147,7 +147,7 @@ func (s *hookSignal) signal(ctx context.Context, pid int) error {
 
 // waitHandled waits until the signal would not end p for want of a handler.
 func (s *hookSignal) waitHandled(ctx context.Context, p hookProcess) error {
-	if !endsByDefault(s.sig) {
+	if harmless(s.sig) || suspends(s.sig) || s.sig == syscall.SIGSTOP {
 		return nil
 	}
 	seen := openMasks(p.pid)
@@ -189,16 +189,6 @@ func (s *hookSignal) waitHandled(ctx context.Context, p hookProcess) error {
 			return errHookGone
 		}
 	}
-}
-
-// endsByDefault reports whether a process without a handler dies of sig.
-func endsByDefault(sig syscall.Signal) bool {
-	switch sig {
-	case syscall.SIGCHLD, syscall.SIGCONT, syscall.SIGURG, syscall.SIGWINCH,
-		syscall.SIGSTOP, syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU:
-		return false
-	}
-	return true
 }
 
 // meansEnd reports whether sig is one that people send to end a process.

@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -488,4 +489,51 @@ func TestPIDFileOfAProcessThatBlocksTheSignal(t *testing.T) {
 	if err != nil || !strings.Contains(string(status), "ShdPnd:\t0000000000000001") {
 		t.Errorf("the signal does not wait for the process: %v\n%s", err, status)
 	}
+}
+
+// What a signal that means the end has ended is not followed: whoever takes its
+// place has the new files.
+func TestPIDFileOfAProcessThatIsRestarted(t *testing.T) {
+	first, second := listen(t).handle(), listen(t)
+	path := filepath.Join(t.TempDir(), "pid")
+	writePID(t, path, strconv.Itoa(first.pid()))
+	f := &replaced{pidFile: pidFile{path: path}, next: func() { writePID(t, path, strconv.Itoa(second.pid())) }}
+	s := &hookSignal{sig: syscall.SIGKILL, finder: f, log: slog.New(slog.DiscardHandler)}
+	if err := s.notify(t.Context(), Notice{}); err != nil {
+		t.Fatal(err)
+	}
+	<-first.ended
+	second.unharmed()
+}
+
+// And one that does not is: it may have read the old files.
+func TestPIDFileReplacedAfterTheSignal(t *testing.T) {
+	first, second := listen(t).handle(), listen(t).handle()
+	path := filepath.Join(t.TempDir(), "pid")
+	writePID(t, path, strconv.Itoa(first.pid()))
+	f := &replaced{pidFile: pidFile{path: path}, next: func() { writePID(t, path, strconv.Itoa(second.pid())) }}
+	s := &hookSignal{sig: syscall.SIGHUP, finder: f, log: slog.New(slog.DiscardHandler)}
+	if err := s.notify(t.Context(), Notice{}); err != nil {
+		t.Fatal(err)
+	}
+	first.hears("hup")
+	second.hears("hup")
+
+	// a file that is gone by then is no failure
+	f.next = func() { os.Remove(path) }
+	if err := s.notify(t.Context(), Notice{}); err != nil {
+		t.Error(err)
+	}
+	second.hears("hup")
+}
+
+// replaced is a pid file that changes once its process has been vetted.
+type replaced struct {
+	pidFile
+	next func()
+}
+
+func (r *replaced) vet(p hookProcess) error {
+	defer r.next()
+	return r.pidFile.vet(p)
 }
