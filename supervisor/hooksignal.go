@@ -147,8 +147,11 @@ func (s *hookSignal) signal(ctx context.Context, pid int) error {
 
 // waitHandled waits until the signal would not end p for want of a handler.
 func (s *hookSignal) waitHandled(ctx context.Context, p hookProcess) error {
-	if harmless(s.sig) || suspends(s.sig) || s.sig == syscall.SIGSTOP {
+	switch {
+	case harmless(s.sig), suspends(s.sig), s.sig == syscall.SIGSTOP:
 		return nil
+	case s.sig == syscall.SIGKILL:
+		return nil // there can be none
 	}
 	seen := openMasks(p.pid)
 	defer seen.close()

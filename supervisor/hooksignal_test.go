@@ -494,7 +494,7 @@ func TestPIDFileOfAProcessThatBlocksTheSignal(t *testing.T) {
 // What a signal that means the end has ended is not followed: whoever takes its
 // place has the new files.
 func TestPIDFileOfAProcessThatIsRestarted(t *testing.T) {
-	first, second := listen(t).handle(), listen(t)
+	first, second := listen(t), listen(t)
 	path := filepath.Join(t.TempDir(), "pid")
 	writePID(t, path, strconv.Itoa(first.pid()))
 	f := &replaced{pidFile: pidFile{path: path}, next: func() { writePID(t, path, strconv.Itoa(second.pid())) }}
