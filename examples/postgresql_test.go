@@ -78,7 +78,8 @@ func TestPostgreSQL(t *testing.T) {
 		for ctx.Err() == nil {
 			q := exec.Command(psql, "-XAtc", "select ssl from pg_stat_ssl where pid = pg_backend_pid()",
 				fmt.Sprintf("host=localhost hostaddr=%s port=%s user=%s dbname=postgres sslmode=verify-full sslrootcert=%s/root.crt", host, port, name, tlsDir))
-			if out, err := q.CombinedOutput(); err != nil || strings.TrimSpace(string(out)) != "t" {
+			out, err := q.CombinedOutput()
+			if err != nil || strings.TrimSpace(string(out)) != "t" {
 				err = fmt.Errorf("psql: %v: %s", err, out)
 			}
 			select {

@@ -13,6 +13,8 @@ import (
 type change struct {
 	kinds snapshot.Kind
 	parts []changedOutput
+	// onDisk are all X.509-SVIDs that are on disk now, changed or not.
+	onDisk []snapshot.X509SVID
 }
 
 // changedOutput is one output's part of a change.
@@ -23,7 +25,8 @@ type changedOutput struct {
 	identities []writer.Identity
 }
 
-func (c *change) add(o *output, w writer.Change) {
+func (c *change) add(o *output, w writer.Change, s *snapshot.Snapshot) {
+	c.onDisk = append(c.onDisk, o.onDisk(s)...)
 	if w.Kinds == snapshot.KindNone {
 		return
 	}

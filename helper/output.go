@@ -201,6 +201,18 @@ func (o *output) announce(change writer.Change) {
 	}
 }
 
+// onDisk are the X.509-SVIDs of a snapshot that the output has published.
+func (o *output) onDisk(s *snapshot.Snapshot) []snapshot.X509SVID {
+	if s == nil || s.X509 == nil || o.err != nil {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(s.X509.SVIDs), func(svid snapshot.X509SVID) bool {
+		return !slices.ContainsFunc(o.set.Identities, func(id writer.Identity) bool {
+			return id.Kind.Has(snapshot.KindX509) && id.ID == svid.ID && id.Hint == svid.Hint
+		})
+	})
+}
+
 func (o *output) privateFiles() []string {
 	var paths []string
 	for _, f := range o.set.Files {

@@ -10,7 +10,6 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 
-	"github.com/svidhelper/svidhelper/helper/snapshot"
 	"github.com/svidhelper/svidhelper/helper/source"
 	"github.com/svidhelper/svidhelper/writer"
 )
@@ -131,7 +130,7 @@ func (r *rotator) rotate() (ok bool, err error) {
 	complete := true
 	ok = true
 	for _, o := range r.outputs {
-		changed.add(o, o.publish(s, revoked))
+		changed.add(o, o.publish(s, revoked), s)
 		complete = complete && o.complete
 		ok = ok && o.err == nil
 	}
@@ -142,12 +141,12 @@ func (r *rotator) rotate() (ok bool, err error) {
 		r.log.Error("stopping the process: its identity is refused")
 		r.current.process.Stop()
 	}
-	return ok, r.tell(changed, s, complete && ok)
+	return ok, r.tell(changed, complete && ok)
 }
 
 // tell passes a change on to those whom it concerns: the process first. The
 // process is started when everything is on disk for the first time.
-func (r *rotator) tell(c change, s *snapshot.Snapshot, whole bool) error {
+func (r *rotator) tell(c change, whole bool) error {
 	p := r.current.process
 	first := !r.started && whole
 	switch {
@@ -157,16 +156,16 @@ func (r *rotator) tell(c change, s *snapshot.Snapshot, whole bool) error {
 			if err := p.spec.CheckReadable(r.privateFiles()); err != nil {
 				return fmt.Errorf("not started: %w", err)
 			}
-			p.rotated(c, true, s)
+			p.rotated(c, true)
 		}
 	case r.started && p != nil && p.on.Has(c.kinds):
-		p.rotated(c, false, s)
+		p.rotated(c, false)
 	case !r.started:
 		r.logWaiting()
 	}
 	for _, h := range r.current.hooks {
 		if h.on.Has(c.kinds) {
-			h.rotated(c, first, s)
+			h.rotated(c, first)
 		}
 	}
 	return nil

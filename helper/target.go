@@ -73,11 +73,11 @@ func (t *target) follow(ctx context.Context) error {
 }
 
 // rotated tells the target what changed, and has the witness look.
-func (t *target) rotated(c change, first bool, s *snapshot.Snapshot) {
+func (t *target) rotated(c change, first bool) {
 	published := time.Now()
 	t.tell(c, first)
 	if t.witness != nil {
-		t.witness.expect(s, published)
+		t.witness.expect(c.onDisk, published)
 	}
 }
 

@@ -2,7 +2,6 @@ package helper
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -53,16 +52,15 @@ func newWitness(cfg *proof.Config, t *target, escalate func(proof.Escalation) er
 
 // expect says what the target, which has just been told, should come to serve.
 // It never blocks.
-func (w *witness) expect(s *snapshot.Snapshot, published time.Time) {
-	if s.X509 == nil {
+func (w *witness) expect(onDisk []snapshot.X509SVID, published time.Time) {
+	if len(onDisk) == 0 {
 		return
 	}
-	c := claim{published: published}
+	c := claim{published: published, client: clientCertificate(onDisk[0])}
 	c.asked = w.target.progress().asked
-	for _, svid := range s.X509.SVIDs {
+	for _, svid := range onDisk {
 		c.leaves = append(c.leaves, svid.Certificates[0])
 	}
-	c.client = clientCertificate(s.X509.SVIDs[0])
 	select {
 	case <-w.claims: // superseded
 	default:
@@ -153,7 +151,7 @@ func (w *witness) arrived(ctx context.Context, c claim) error {
 func (w *witness) begin(c claim) {
 	st := *w.status.Load()
 	st.Proven = false
-	st.Want = c.want().Serial
+	st.Want = c.want().Serials()
 	w.status.Store(&st)
 }
 
@@ -187,10 +185,9 @@ func (w *witness) note(e event) {
 func (w *witness) health() health.Proof { return *w.status.Load() }
 
 func (c claim) want() proof.Want {
-	want := proof.Want{Published: c.published, Certificate: func() (*tls.Certificate, error) { return c.client, nil }}
-	for _, leaf := range c.leaves {
-		want.Fingerprint = sha256.Sum256(leaf.Raw)
-		want.Serial = proof.Serial(leaf)
+	return proof.Want{
+		Leaves:      c.leaves,
+		Published:   c.published,
+		Certificate: func() (*tls.Certificate, error) { return c.client, nil },
 	}
-	return want
 }

@@ -2,13 +2,13 @@ package proof
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -38,13 +38,9 @@ type Prover struct {
 
 // Want is what the service should present.
 type Want struct {
-	// Fingerprint is the SHA-256 of the leaf's DER.
-	Fingerprint [sha256.Size]byte
-	// Others are further leaves that were published at the same time, for a
-	// service that presents one of several identities: each proves as well.
-	Others [][sha256.Size]byte
-	// Serial is the leaf's serial number as Serial writes it, for messages.
-	Serial string
+	// Leaves are what was published: the service should present one of them.
+	// There is at least one.
+	Leaves []*x509.Certificate
 	// Published is when it came to be on disk; zero means now. Latency counts
 	// from here.
 	Published time.Time
@@ -53,9 +49,19 @@ type Want struct {
 	Certificate func() (*tls.Certificate, error)
 }
 
-func (w Want) is(leaf *x509.Certificate) bool {
-	sum := sha256.Sum256(leaf.Raw)
-	return sum == w.Fingerprint || slices.Contains(w.Others, sum)
+// holds reports whether a leaf is one of those wanted: the same certificate,
+// byte for byte. Its fingerprint would say no more.
+func (w Want) holds(leaf *x509.Certificate) bool {
+	return slices.ContainsFunc(w.Leaves, leaf.Equal)
+}
+
+// Serials are the wanted leaves' serial numbers, for messages.
+func (w Want) Serials() string {
+	var all []string
+	for _, leaf := range w.Leaves {
+		all = append(all, Serial(leaf))
+	}
+	return strings.Join(all, " or ")
 }
 
 // A Result is how a proof went.
@@ -174,7 +180,7 @@ func (p *Prover) Prove(ctx context.Context, want Want) (Result, error) {
 		seen, err := p.dial(limited, want)
 		if seen.leaf != nil {
 			r.Serial = Serial(seen.leaf)
-			if want.is(seen.leaf) {
+			if want.holds(seen.leaf) {
 				r.Proven, r.Latency = true, seen.at.Sub(want.Published)
 				return r, nil
 			}
@@ -193,7 +199,7 @@ func (p *Prover) Prove(ctx context.Context, want Want) (Result, error) {
 		if limited.Err() != nil {
 			return r, &Error{
 				Address: p.cfg.TLS,
-				Want:    want.Serial,
+				Want:    want.Serials(),
 				Served:  r.Serial,
 				Waited:  time.Since(began).Round(time.Millisecond),
 				Err:     last,

@@ -3,7 +3,6 @@ package proof
 import (
 	"context"
 	"crypto"
-	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -191,7 +190,7 @@ func TestProveOneOfSeveral(t *testing.T) {
 	first, second := issue(t, 1), issue(t, 2)
 	s := serve(t, "tcp", "127.0.0.1:0", second, nil)
 	want := wanted(first)
-	want.Others = [][sha256.Size]byte{sha256.Sum256(second.Leaf.Raw)}
+	want.Leaves = append(want.Leaves, second.Leaf)
 	if r, err := prover(t, Config{TLS: s.address()}).Prove(t.Context(), want); err != nil || r.Serial != "2" {
 		t.Errorf("%+v, %v", r, err)
 	}

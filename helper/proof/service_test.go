@@ -5,7 +5,6 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -54,7 +53,7 @@ func issue(t testing.TB, serial int64) *tls.Certificate {
 }
 
 func wanted(c *tls.Certificate) Want {
-	return Want{Fingerprint: sha256.Sum256(c.Leaf.Raw), Serial: Serial(c.Leaf)}
+	return Want{Leaves: []*x509.Certificate{c.Leaf}}
 }
 
 // A service presents the certificate that it was last given, and records what
