@@ -275,3 +275,20 @@ func TestHookStopIsImmediate(t *testing.T) {
 		}
 	})
 }
+
+// As PID 1 the helper reaps orphans, and must not reap its hooks' statuses.
+func TestHookCommandKeepsItsStatusFromTheReaper(t *testing.T) {
+	noLeak(t)
+	stop := ReapOrphans()
+	defer stop()
+	for range 20 {
+		h := commandHook(t, HookSpec{Command: sh(`(exit 0) & exit 3`)}, nil)
+		end := runHook(t, h)
+		h.Rotated(Notice{})
+		s := await(t, h, "failed", failed)
+		if got := lastError(s); !strings.Contains(got, "exit status 3") {
+			t.Fatalf("error %q", got)
+		}
+		end()
+	}
+}
