@@ -1,0 +1,183 @@
+package helper
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+
+	"github.com/svidhelper/svidhelper/helper/config"
+	"github.com/svidhelper/svidhelper/helper/devapi"
+	"github.com/svidhelper/svidhelper/helper/devapi/devapitest"
+)
+
+// once runs Once over an output with an X.509-SVID and a token.
+func once(t *testing.T, ctx context.Context, address, dir string, timeout time.Duration) error {
+	t.Helper()
+	c, diagnostics := config.Parse("helper.conf", fmt.Appendf(nil, `
+output %q {
+  x509_svid {}
+  jwt_svid {
+    audience = ["vault"]
+    file     = "vault.jwt"
+  }
+}`, dir))
+	if err := diagnostics.Err(); err != nil {
+		t.Fatal(err)
+	}
+	c.AgentAddress, c.Timeout = address, timeout
+	return Once(ctx, c, slog.New(slog.NewTextHandler(newLogBuffer(), nil)))
+}
+
+// TestOnce: everything is written, or nothing is and the last line says why.
+func TestOnce(t *testing.T) {
+	const short = 400 * time.Millisecond
+	uid := fmt.Sprintf("uid %d", os.Getuid())
+	for _, c := range []struct {
+		name    string
+		prepare func(t *testing.T, api *devapi.Server, f *devapi.Faults)
+		timeout time.Duration
+		says    []string // of the error; none means success
+	}{
+		{
+			name:    "all there",
+			prepare: func(*testing.T, *devapi.Server, *devapi.Faults) {},
+			timeout: patience,
+		},
+		{
+			name:    "no socket",
+			prepare: func(_ *testing.T, api *devapi.Server, _ *devapi.Faults) { api.Down() },
+			timeout: short,
+			says:    []string{"no socket at", "api.sock", "start the agent"},
+		},
+		{
+			name:    "no identity",
+			prepare: func(_ *testing.T, _ *devapi.Server, f *devapi.Faults) { f.Deny() },
+			timeout: short,
+			says:    []string{"no identity issued for " + uid, "registration entry"},
+		},
+		{
+			name:    "the token is denied",
+			prepare: func(_ *testing.T, _ *devapi.Server, f *devapi.Faults) { f.Deny(devapi.FetchJWTSVID) },
+			timeout: short,
+			says:    []string{"jwt_svid for vault", "no identity issued"},
+		},
+		{
+			name:    "no answer",
+			prepare: func(_ *testing.T, _ *devapi.Server, f *devapi.Faults) { f.Hang() },
+			timeout: short,
+			says:    []string{"400ms", "has not answered"},
+		},
+		{
+			name:    "unavailable",
+			prepare: func(_ *testing.T, _ *devapi.Server, f *devapi.Faults) { f.Fail(codes.Unavailable) },
+			timeout: short,
+			says:    []string{"Unavailable"},
+		},
+		{
+			name:    "the request is invalid",
+			prepare: func(_ *testing.T, _ *devapi.Server, f *devapi.Faults) { f.Fail(codes.InvalidArgument) },
+			timeout: patience,
+			says:    []string{"calls the request invalid"},
+		},
+		{
+			name: "late",
+			prepare: func(t *testing.T, api *devapi.Server, f *devapi.Faults) {
+				f.Deny()
+				go func() {
+					if f.WaitAttempts(t.Context(), devapi.FetchX509SVID, 2) == nil {
+						f.Heal()
+					}
+				}()
+			},
+			timeout: patience,
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			api, faults := devapitest.Start(t, devapi.Config{ManualRotation: true})
+			address := api.Addr()
+			c.prepare(t, api, faults)
+			dir := filepath.Join(t.TempDir(), "certs")
+			err := once(t, t.Context(), address, dir, c.timeout)
+			if len(c.says) == 0 {
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, name := range []string{"svid.pem", "svid_key.pem", "svid_bundle.pem", "vault.jwt"} {
+					if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Size() == 0 {
+						t.Errorf("%s: %v", name, err)
+					}
+				}
+				return
+			}
+			if err == nil {
+				t.Fatal("no error")
+			}
+			for _, s := range c.says {
+				if !strings.Contains(err.Error(), s) {
+					t.Errorf("%q does not say %q", err, s)
+				}
+			}
+			if _, err := os.Lstat(dir); !os.IsNotExist(err) {
+				t.Errorf("something was written: %v", err)
+			}
+		})
+	}
+}
+
+// TestOnceSocketComesLate: the socket's directory, then the socket.
+func TestOnceSocketComesLate(t *testing.T) {
+	api, _ := devapitest.New(t, devapi.Config{ManualRotation: true})
+	socket := filepath.Join(filepath.Dir(devapitest.Socket(t)), "late", "api.sock")
+	done := make(chan error, 1)
+	go func() {
+		done <- once(t, t.Context(), "unix://"+socket, filepath.Join(t.TempDir(), "certs"), patience)
+	}()
+	if err := api.Start("unix://" + socket); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestOnceIsStopped: a signal, which ends the context, is not waited for.
+func TestOnceIsStopped(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		fault func(*devapi.Faults)
+	}{
+		{"denied", func(f *devapi.Faults) { f.Deny() }},
+		{"hanging", func(f *devapi.Faults) { f.Hang() }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			api, faults := devapitest.Start(t, devapi.Config{ManualRotation: true})
+			c.fault(faults)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			done := make(chan error, 1)
+			go func() { done <- once(t, ctx, api.Addr(), filepath.Join(t.TempDir(), "certs"), time.Hour) }()
+			if err := faults.WaitAttempts(t.Context(), devapi.FetchX509SVID, 1); err != nil {
+				t.Fatal(err)
+			}
+			begin := time.Now()
+			cancel()
+			err := <-done
+			took := time.Since(begin)
+			t.Logf("stopped after %v: %v", took, err)
+			if err == nil || !strings.Contains(err.Error(), "nothing was written") {
+				t.Errorf("Once returned %v", err)
+			}
+			if took > 100*time.Millisecond {
+				t.Errorf("it took %v", took)
+			}
+		})
+	}
+}
