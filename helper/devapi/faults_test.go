@@ -20,6 +20,8 @@ import (
 	"github.com/spiffe/go-spiffe/v2/svid/jwtsvid"
 	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
 	"github.com/spiffe/go-spiffe/v2/workloadapi"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
@@ -230,7 +232,8 @@ func TestDownAndUp(t *testing.T) {
 	path := strings.TrimPrefix(s.Addr(), "unix://")
 	ctx := deadline(t)
 	source, err := workloadapi.NewX509Source(ctx, workloadapi.WithClientOptions(
-		workloadapi.WithAddr(s.Addr()), workloadapi.WithBackoffStrategy(eager{})))
+		workloadapi.WithAddr(s.Addr()), workloadapi.WithBackoffStrategy(eager{}),
+		workloadapi.WithDialOptions(grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.Config{BaseDelay: time.Millisecond, MaxDelay: time.Millisecond}}))))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,7 +19,8 @@ func (s *Server) Rotate(ids ...spiffeid.ID) []*x509svid.SVID {
 }
 
 func (s *Server) renew(due func(*member) bool) {
-	s.change("rotating", func(w *world) error {
+	var renewed []*x509svid.SVID
+	err := s.change("rotating", func(w *world) error {
 		for _, m := range w.members {
 			if !due(m) {
 				continue
@@ -27,10 +28,16 @@ func (s *Server) renew(due func(*member) bool) {
 			if err := w.issue(m); err != nil {
 				return err
 			}
-			s.logSVID("rotated", m.svid)
+			renewed = append(renewed, m.svid)
 		}
 		return nil
 	})
+	if err != nil {
+		return // and logged
+	}
+	for _, svid := range renewed {
+		s.logSVID("rotated", svid) // only now can a client have it
+	}
 }
 
 func (s *Server) logSVID(what string, svid *x509svid.SVID) {
