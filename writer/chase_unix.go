@@ -33,7 +33,6 @@ type chaser struct {
 	pending []string
 	links   int
 	create  bool
-	mounts  map[string]bool
 }
 
 // chase finds out where a path leads. It follows a symbolic link only if root
@@ -45,7 +44,7 @@ func chase(dir string, create bool) (p place, created bool, err error) {
 	if err != nil {
 		return p, false, err
 	}
-	c := &chaser{create: create, pending: strings.Split(abs, "/"), mounts: mountPoints()}
+	c := &chaser{create: create, pending: strings.Split(abs, "/")}
 	defer c.reset()
 	if err := c.restart(); err != nil {
 		return p, false, err
@@ -159,7 +158,7 @@ func (c *chaser) checkWay(next string) error {
 	if err := unix.Fstat(c.top(), &st); err != nil {
 		return fmt.Errorf("look at %s: %w", c.join(""), err)
 	}
-	if st.Mode&0o002 == 0 || st.Mode&unix.S_ISVTX != 0 || c.mounts[c.join("")] {
+	if st.Mode&0o002 == 0 || st.Mode&unix.S_ISVTX != 0 || mountPoints()[c.join("")] {
 		return nil
 	}
 	return fmt.Errorf("anyone can write in %s and so replace %s: chmod o-w it, or set its sticky bit", c.join(""), c.join(next))

@@ -91,10 +91,8 @@ func (t *transaction) prepare() error {
 	for _, it := range t.write {
 		names = append(names, it.Name)
 	}
-	dirs := []string{stage, path.Join(stage, oldName)}
-	for _, dir := range dirsOf(names) {
-		dirs = append(dirs, path.Join(stage, dir), path.Join(stage, oldName, dir))
-	}
+	dirs := below(stage, dirsOf(names))
+	dirs = append(dirs, below(path.Join(stage, oldName), dirsOf(slices.Concat(names, t.gone)))...)
 	for _, dir := range dirs[1:] {
 		if err := t.mkdir(dir); err != nil {
 			return err

@@ -50,8 +50,8 @@ type retired struct {
 	due   time.Time
 }
 
-// newWatcher makes a watcher; there are only so many of them for a user.
-var newWatcher = fsnotify.NewWatcher
+// newWatcher makes the watcher of a directory; a user has only so many.
+var newWatcher = func(string) (*fsnotify.Watcher, error) { return fsnotify.NewWatcher() }
 
 // startKeeper starts the keeper of a directory that is attached.
 func startKeeper(d *Dir) *keeper {
@@ -60,7 +60,7 @@ func startKeeper(d *Dir) *keeper {
 		done: make(chan struct{}), suspects: map[string]bool{},
 	}
 	var err error
-	if k.watcher, err = newWatcher(); err != nil {
+	if k.watcher, err = newWatcher(d.path); err != nil {
 		k.watcher = nil
 		d.log.Warn("cannot watch the output: damage by others is repaired at the next rotation only", "output", d.output.Dir, "error", err)
 	} else {

@@ -1,0 +1,176 @@
+package writer
+
+import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+)
+
+// Some things can only be shown on a process of its own: the test binary runs
+// itself with a task in its environment.
+const taskVariable = "SVIDHELPER_WRITER_TASK"
+
+// A task is what a child process does.
+type task struct {
+	Kind   string // a key of tasks
+	Output Output
+	Old    []File
+	New    []File
+	At     int // the system call after which to die
+	Umask  int // for tasks that set one
+}
+
+var tasks = map[string]func(task) error{
+	"die at":  dieAt,
+	"publish": publishForever,
+	"open":    openAndWait,
+	"sample":  sampleModes,
+}
+
+// child does a task and returns the exit status.
+func child(file string) int {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	var job task
+	if err := json.Unmarshal(data, &job); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	if err := tasks[job.Kind](job); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+var (
+	childOnce sync.Once
+	childPath string
+	childDir  string // to be removed at the end
+)
+
+// childBinary returns the binary that does tasks: this one, or, since the race
+// detector makes a process slow to start and hundreds of them are, one without
+// it. It lies where every user can execute it.
+func childBinary(t testing.TB) string {
+	t.Helper()
+	childOnce.Do(func() {
+		dir, err := os.MkdirTemp("", "writer-child")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		childDir, childPath = dir, filepath.Join(dir, "child")
+		if raceEnabled && exec.Command("go", "test", "-c", "-o", childPath, ".").Run() == nil {
+			return
+		}
+		data, err := os.ReadFile("/proc/self/exe")
+		if err != nil {
+			childPath = os.Args[0]
+			return
+		}
+		if err := os.WriteFile(childPath, data, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	})
+	return childPath
+}
+
+// childCommand returns the command that does a task.
+func childCommand(t testing.TB, job task) *exec.Cmd {
+	t.Helper()
+	data, err := json.Marshal(job)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "task")
+	if err := os.WriteFile(file, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(childBinary(t))
+	// The race detector would wait a second at each exit.
+	cmd.Env = append(os.Environ(), taskVariable+"="+file, "GORACE=atexit_sleep_ms=0")
+	return cmd
+}
+
+// killed reports whether a process was ended by SIGKILL.
+func killed(err error) bool {
+	exit, ok := err.(*exec.ExitError)
+	return ok && exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL
+}
+
+func dieNow() {
+	syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	select {}
+}
+
+// dieAt publishes one set, then another one, and is killed within the latter.
+func dieAt(job task) error {
+	h := &hook{}
+	newFsys = func(r *os.Root) fsys { return hooked{root{r}, h} }
+	d, err := Open(&job.Output, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	if _, err := d.Publish(Set{Files: job.Old}); err != nil {
+		return err
+	}
+	syncers = 1
+	d.fsync = true // in memory, it would be left out
+	n := 0
+	h.set(nil, func(string) {
+		if n++; n == job.At {
+			dieNow()
+		}
+	})
+	_, err = d.Publish(Set{Files: job.New})
+	fmt.Println(n)
+	return err
+}
+
+// publishForever publishes two sets in turn until it is killed.
+func publishForever(job task) error {
+	d, err := Open(&job.Output, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	for i := 0; ; i++ {
+		files := job.Old
+		if i%2 == 1 {
+			files = job.New
+		}
+		if _, err := d.Publish(Set{Files: files}); err != nil {
+			return err
+		}
+		if i == 1 {
+			fmt.Println("publishing")
+		}
+	}
+}
+
+// openAndWait opens the directory, says so, and keeps it until its input ends.
+func openAndWait(job task) error {
+	d, err := Open(&job.Output, slog.New(slog.DiscardHandler))
+	if err != nil {
+		fmt.Println(err)
+		return nil
+	}
+	defer d.Close()
+	fmt.Println("open")
+	_, err = os.Stdin.Read(make([]byte, 1))
+	if err != nil && err.Error() == "EOF" {
+		return nil
+	}
+	return err
+}

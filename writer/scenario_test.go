@@ -1,0 +1,169 @@
+package writer
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/spiffe/go-spiffe/v2/bundle/x509bundle"
+	"github.com/svidhelper/svidhelper/helper/snapshot"
+)
+
+var modes = []Mode{ModeSymlink, ModeRename, ModeInPlace}
+
+// A world is two snapshots of different trust domains, so that no file of one
+// fits one of the other, with one output for both.
+type world struct {
+	output   Output
+	old, new *snapshot.Snapshot
+}
+
+// newWorld makes the two. The new set lacks a file of the old one and has one
+// that the old one lacks, some in a directory below.
+func newWorld(t testing.TB, mode Mode) *world {
+	t.Helper()
+	a, b := newAuthority(t, "example.org"), newAuthority(t, "example.com")
+	shared := newAuthority(t, "shared.example").bundle()
+	one, two := newAuthority(t, "one.example").bundle(), newAuthority(t, "two.example").bundle()
+	return &world{
+		output: Output{Publish: mode, X509SVIDs: []X509SVID{{
+			Cert: FileSpec{Name: "tls.crt"}, Key: FileSpec{Name: "tls.key"}, Bundle: FileSpec{Name: "ca.crt"},
+			Federated: FederatedSeparate, FederatedFile: FileSpec{Name: "{trust_domain}/ca.pem"},
+		}}},
+		old: a.answer(t, []*x509bundle.Bundle{one, shared}...),
+		new: b.answer(t, []*x509bundle.Bundle{shared, two}...),
+	}
+}
+
+// whole reports why a directory does not hold exactly one set, read by its
+// visible names.
+func whole(dir string, set Set) error {
+	for _, f := range set.Files {
+		data, err := os.ReadFile(filepath.Join(dir, f.Name))
+		if err != nil {
+			return err
+		}
+		if !bytes.Equal(data, f.Data) {
+			return fmt.Errorf("%s is not as published", f.Name)
+		}
+		info, err := os.Stat(filepath.Join(dir, f.Name))
+		if err != nil {
+			return err
+		}
+		if got := info.Mode().Perm(); got != f.Mode {
+			return fmt.Errorf("%s has mode %04o and not %04o", f.Name, got, f.Mode)
+		}
+	}
+	return nil
+}
+
+// holds reports why a directory does not hold exactly a set: nothing missing,
+// nothing of another.
+func holds(t testing.TB, dir string, set Set) error {
+	t.Helper()
+	if err := whole(dir, set); err != nil {
+		return err
+	}
+	var want []string
+	for _, f := range set.Files {
+		want = append(want, f.Name)
+	}
+	slices.Sort(want)
+	if got := visible(t, dir); !slices.Equal(got, want) {
+		return fmt.Errorf("files %q and not %q", got, want)
+	}
+	return nil
+}
+
+// visible lists the visible names in a directory.
+func visible(t testing.TB, dir string) (names []string) {
+	t.Helper()
+	var walk func(below string)
+	walk = func(below string) {
+		entries, err := os.ReadDir(filepath.Join(dir, below))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			name := filepath.ToSlash(filepath.Join(below, e.Name()))
+			switch {
+			case strings.HasPrefix(e.Name(), ".."):
+			case e.IsDir():
+				walk(name)
+			default:
+				names = append(names, name)
+			}
+		}
+	}
+	walk("")
+	slices.Sort(names)
+	return names
+}
+
+// litter lists what nobody needs: everything of ours but the lock, the current
+// generation and the list of names.
+func litter(t testing.TB, dir string) (names []string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	current, _ := os.Readlink(filepath.Join(dir, dataName))
+	for _, e := range entries {
+		switch name := e.Name(); {
+		case !strings.HasPrefix(name, ".."), name == lockName, name == recordName, name == dataName, name == current:
+		default:
+			names = append(names, name)
+		}
+	}
+	err = filepath.WalkDir(dir, func(p string, e os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if rel, _ := filepath.Rel(dir, p); strings.Contains(rel, "/") && strings.HasPrefix(e.Name(), tempPrefix) {
+			names = append(names, rel)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
+}
+
+// verifies reports why certificate, key and bundle do not belong together.
+func verifies(cert, key, bundle []byte) error {
+	pair, err := tls.X509KeyPair(cert, key)
+	if err != nil {
+		return err
+	}
+	roots, intermediates := x509.NewCertPool(), x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(bundle) {
+		return fmt.Errorf("no certificate in the bundle")
+	}
+	intermediates.AppendCertsFromPEM(cert)
+	leaf, err := x509.ParseCertificate(pair.Certificate[0])
+	if err != nil {
+		return err
+	}
+	_, err = leaf.Verify(x509.VerifyOptions{Roots: roots, Intermediates: intermediates, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
+	return err
+}
+
+// verifiesIn is verifies for the files of a directory.
+func verifiesIn(dir string) error {
+	var data [3][]byte
+	for i, name := range []string{"tls.crt", "tls.key", "ca.crt"} {
+		var err error
+		if data[i], err = os.ReadFile(filepath.Join(dir, name)); err != nil {
+			return err
+		}
+	}
+	return verifies(data[0], data[1], data[2])
+}
