@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spiffe/go-spiffe/v2/proto/spiffe/workload"
 	"github.com/svidhelper/svidhelper/helper/devapi"
 	"github.com/svidhelper/svidhelper/helper/devapi/devapitest"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
@@ -108,7 +109,8 @@ func TestConnectedPromptlyAfterAnOutage(t *testing.T) {
 }
 
 // promptly measures what must be prompt. A machine that is busy with something
-// else can spoil a measurement, not three in a row.
+// else can spoil a measurement; then a bare client that connects and fetches is
+// slow as well, and three in a row are not spoilt.
 func promptly(t *testing.T, what string, measure func() time.Duration) {
 	t.Helper()
 	for range 3 {
@@ -117,8 +119,36 @@ func promptly(t *testing.T, what string, measure func() time.Duration) {
 		if took <= prompt || t.Failed() {
 			return
 		}
+		if floor := slowestOfBareClients(t); took <= 3*floor {
+			t.Logf("the machine is busy: a bare client takes up to %v", floor)
+			return
+		}
 	}
 	t.Errorf("%s: three times longer than %v", what, prompt)
+}
+
+// slowestOfBareClients returns how long it takes a client that does nothing else
+// to connect and to fetch, at worst.
+func slowestOfBareClients(t *testing.T) (slowest time.Duration) {
+	t.Helper()
+	api, _ := devapitest.Start(t, devapi.Config{})
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for range 50 {
+		start := time.Now()
+		l, err := grpcDialer{must(parseAddress(api.Addr()))}.dial(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		in, err := l.api.FetchX509SVID(withHeader(ctx), &workload.X509SVIDRequest{})
+		if err == nil {
+			_, err = in.Recv()
+		}
+		check(t, err)
+		slowest = max(slowest, time.Since(start))
+		l.close()
+	}
+	return slowest
 }
 
 // Ways in which a socket can appear after the source has started. Each returns
@@ -473,6 +503,7 @@ func TestEndsAtOnce(t *testing.T) {
 // Unrelated files that come and go beside the socket, or where it should be,
 // cause no attempts.
 func TestUnrelatedFilesCauseNoAttempts(t *testing.T) {
+	t.Parallel()
 	for name, socket := range map[string]bool{"beside a socket left behind": true, "where no socket is": false} {
 		t.Run(name, func(t *testing.T) {
 			path := devapitest.Socket(t)

@@ -145,7 +145,7 @@ type fakeStream[R any] struct {
 
 func (s *fakeStream[R]) Recv() (*R, error) {
 	for {
-		m, err, changed := s.next()
+		m, changed, err := s.next()
 		if m != nil || err != nil {
 			return m, err
 		}
@@ -159,20 +159,20 @@ func (s *fakeStream[R]) Recv() (*R, error) {
 	}
 }
 
-func (s *fakeStream[R]) next() (*R, error, <-chan struct{}) {
+func (s *fakeStream[R]) next() (*R, <-chan struct{}, error) {
 	f := s.feed
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch {
 	case f.fault != nil:
-		return nil, f.fault, nil
+		return nil, nil, f.fault
 	case f.single && s.seen > 0:
-		return nil, status.Error(codes.Unavailable, "one message is enough"), nil
+		return nil, nil, status.Error(codes.Unavailable, "one message is enough")
 	case f.message != nil && f.version > s.seen:
 		s.seen = f.version
 		return any(proto.Clone(any(f.message).(proto.Message))).(*R), nil, nil
 	}
-	return nil, nil, f.changed
+	return nil, f.changed, nil
 }
 
 // newFakeSource returns a source on a fakeServer.

@@ -150,6 +150,7 @@ func TestNothingBadReplacesWhatIsGood(t *testing.T) {
 
 // Tokens are refused alike, and fetched again.
 func TestNoBadTokenReplacesAGoodOne(t *testing.T) {
+	t.Parallel()
 	api, faults := devapitest.Start(t, devapi.Config{ManualRotation: true, JWTTTL: 4 * time.Second})
 	s := newTestSource(t, Config{Address: api.Addr(), Needs: Needs{JWTSVIDs: []snapshot.JWTRequest{jwtRequest("", "a")}}})
 	stop := run(t, s)
@@ -177,6 +178,7 @@ func TestNoBadTokenReplacesAGoodOne(t *testing.T) {
 
 // A bundle of more than 4 MB, grpc's default limit for a message.
 func TestLargeBundle(t *testing.T) {
+	t.Parallel()
 	key := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
 	var large []byte
 	for i := 0; len(large) < 4<<20+1; i++ {

@@ -82,10 +82,9 @@ func (t *tokens) run(ctx context.Context) {
 	defer timer.Stop()
 	var lastLink *link
 	for {
-		t.start(ctx)
 		timer.Stop()
-		if due, ok := t.nextDue(); ok && t.running < maxFetches {
-			timer.Reset(time.Until(due))
+		if next := t.start(ctx); next != nil {
+			timer.Reset(time.Until(next.due))
 		}
 		var gone <-chan struct{}
 		if lastLink != nil {
@@ -111,12 +110,13 @@ func (t *tokens) run(ctx context.Context) {
 	}
 }
 
-// start begins the fetches that are due, those that waited longest first.
-func (t *tokens) start(ctx context.Context) {
+// start begins the fetches that are due, those that waited longest first. It
+// returns the token that is due next; nil if a result has to come first.
+func (t *tokens) start(ctx context.Context) *token {
 	for t.running < maxFetches {
 		e := t.first()
 		if e == nil || e.due.After(time.Now()) {
-			return
+			return e
 		}
 		fetchCtx, cancel := context.WithCancel(ctx)
 		e.cancel = cancel
@@ -127,6 +127,7 @@ func (t *tokens) start(ctx context.Context) {
 			t.results <- t.fetch(fetchCtx, e, prev)
 		})
 	}
+	return nil
 }
 
 // first returns the token that is due first among those not being fetched.
@@ -138,13 +139,6 @@ func (t *tokens) first() *token {
 		}
 	}
 	return first
-}
-
-func (t *tokens) nextDue() (time.Time, bool) {
-	if e := t.first(); e != nil {
-		return e.due, true
-	}
-	return time.Time{}, false
 }
 
 // fetch fetches and checks one token.
@@ -211,10 +205,10 @@ func (t *tokens) good(e *token, svid *jwtsvid.SVID, now time.Time) {
 		t.board.good(k, nil)
 	} else {
 		t.board.good(k, func(s *snapshot.Snapshot) {
-			next := make(map[snapshot.JWTRequest]*jwtsvid.SVID, len(s.JWTSVIDs)+1)
-			maps.Copy(next, s.JWTSVIDs)
-			next[e.request] = svid
-			s.JWTSVIDs = next
+			if s.JWTSVIDs = maps.Clone(s.JWTSVIDs); s.JWTSVIDs == nil {
+				s.JWTSVIDs = make(map[snapshot.JWTRequest]*jwtsvid.SVID)
+			}
+			s.JWTSVIDs[e.request] = svid
 		})
 	}
 	e.svid, e.failing = svid, false
