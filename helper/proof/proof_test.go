@@ -293,7 +293,7 @@ func TestRunEscalatesInOrder(t *testing.T) {
 		s := serve(t, "tcp", "127.0.0.1:0", before, nil)
 		p := prover(t, Config{
 			TLS:       s.address(),
-			Timeout:   150 * time.Millisecond,
+			Timeout:   100 * time.Millisecond,
 			OnFailure: []Escalation{EscalateSignal, EscalateRestart},
 		})
 		r, err := p.Run(t.Context(), wanted(after), func(e Escalation) error { return c.do(s, e) })

@@ -200,7 +200,7 @@ func TestNginxRotationsAreProven(t *testing.T) {
 	if _, err := p.Prove(t.Context(), first); err != nil {
 		t.Fatal(err)
 	}
-	s.rotate(p, 12, mine)
+	s.rotate(p, 8, mine)
 	for _, bad := range []string{"[error]", "[crit]", "[alert]", "SSL_do_handshake", "reset by peer"} {
 		if strings.Contains(s.logged(), bad) {
 			t.Errorf("the proofs made nginx log %q", bad)
@@ -215,7 +215,7 @@ func TestNginxWithItsMasterStopped(t *testing.T) {
 	s, _, first := startNginx(t)
 	p := prover(t, Config{
 		TLS:       "unix://" + s.path("socket"),
-		Timeout:   500 * time.Millisecond,
+		Timeout:   300 * time.Millisecond,
 		OnFailure: []Escalation{EscalateSignal, EscalateRestart},
 	})
 	patient := prover(t, Config{TLS: "unix://" + s.path("socket")})
@@ -272,7 +272,7 @@ func TestPostgresRotationsAreProven(t *testing.T) {
 	if _, err := p.Prove(t.Context(), first); err != nil {
 		t.Fatal(err)
 	}
-	s.rotate(p, 10, func() (*tls.Certificate, error) { return own, nil })
+	s.rotate(p, 6, func() (*tls.Certificate, error) { return own, nil })
 
 	// it does no TLS on its socket, and says so
 	socket := prover(t, Config{TLS: "unix://" + s.path(".s.PGSQL."+port), StartTLS: StartTLSPostgres, Timeout: 50 * time.Millisecond})
