@@ -3,318 +3,17 @@ package source
 import (
 	"context"
 	"fmt"
-	"maps"
-	"net"
 	"os"
-	"path/filepath"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/spiffe/go-spiffe/v2/proto/spiffe/workload"
 	"github.com/svidhelper/svidhelper/helper/devapi"
 	"github.com/svidhelper/svidhelper/helper/devapi/devapitest"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
-	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/keepalive"
 )
-
-// prompt is the promise: connected, and the answer there, that soon after the
-// socket is back.
-const prompt = 100 * time.Millisecond
-
-// pass lets d go by: for how long something is down is what is tested.
-func pass(d time.Duration) { <-time.After(d) }
-
-// arrival waits for an SVID with that serial number, and returns when it came.
-func arrival(t *testing.T, s *Source, serial string) time.Time {
-	t.Helper()
-	await(t, s, "the SVID "+serial, func(snap *snapshot.Snapshot, _ Status) bool {
-		return snap != nil && snap.X509 != nil && snap.X509.SVIDs[0].Certificates[0].SerialNumber.String() == serial
-	})
-	return time.Now()
-}
-
-func serial(api *devapi.Server) string { return api.SVIDs()[0].Certificates[0].SerialNumber.String() }
-
-// outages takes a server down for d, n times, and returns how long after its
-// return the new SVID was there, each time.
-func outages(t *testing.T, d time.Duration, n int) []time.Duration {
-	api, faults := devapitest.Start(t, devapi.Config{ManualRotation: true})
-	s, err := New(Config{Address: api.Addr(), Needs: Needs{X509: true, X509Bundles: true}}, (&logCounter{}).logger())
-	if err != nil {
-		t.Fatal(err)
-	}
-	stop := run(t, s)
-	arrival(t, s, serial(api))
-	var took []time.Duration
-	for i := range n {
-		if i%2 == 0 {
-			api.Down()
-		} else {
-			api.Crash()
-		}
-		pass(d)
-		api.Rotate()
-		before := len(faults.Connections())
-		start := time.Now()
-		if err := api.Up(); err != nil {
-			t.Error(err)
-			return took
-		}
-		took = append(took, arrival(t, s, serial(api)).Sub(start))
-		if n := len(faults.Connections()) - before; n > 2 {
-			t.Errorf("%d connections for one return of the socket", n)
-		}
-	}
-	if err := stop(); err != nil {
-		t.Errorf("Run: %v", err)
-	}
-	return took
-}
-
-// The server is down for a while, then its socket is back and it has a new SVID.
-func TestConnectedPromptlyAfterAnOutage(t *testing.T) {
-	type series struct {
-		down         time.Duration
-		each, repeat int // repeat times in sequence, in each of that many pairs of source and server
-	}
-	all := []series{{100 * time.Millisecond, 2, 25}, {time.Second, 10, 5}}
-	if os.Getenv("SVIDHELPER_SOAK") == "1" {
-		all = append(all, series{20 * time.Second, 10, 5}, series{120 * time.Second, 25, 2})
-	}
-	for _, sr := range all {
-		promptly(t, fmt.Sprintf("down %v, %d times, p99", sr.down, sr.each*sr.repeat), func() time.Duration {
-			var took []time.Duration
-			var mu sync.Mutex
-			var pairs sync.WaitGroup
-			for i := range sr.each {
-				pairs.Go(func() {
-					pass(time.Duration(i) * 70 * time.Millisecond) // not all at once
-					d := outages(t, sr.down, sr.repeat)
-					mu.Lock()
-					took = append(took, d...)
-					mu.Unlock()
-				})
-			}
-			pairs.Wait()
-			slices.Sort(took)
-			if len(took) == 0 {
-				t.Fatal("nothing measured")
-			}
-			t.Logf("down %v, %d times: p50 %v, max %v", sr.down, len(took), took[len(took)/2], took[len(took)-1])
-			return took[(len(took)*99+99)/100-1]
-		})
-	}
-}
-
-// promptly measures what must be prompt. A machine that is busy with something
-// else can spoil a measurement; then a bare client that connects and fetches is
-// slow as well, and three in a row are not spoilt.
-func promptly(t *testing.T, what string, measure func() time.Duration) {
-	t.Helper()
-	for range 3 {
-		took := measure()
-		t.Logf("%s: %v", what, took)
-		if took <= prompt || t.Failed() {
-			return
-		}
-		if floor := slowestOfBareClients(t); took <= 3*floor {
-			t.Logf("the machine is busy: a bare client takes up to %v", floor)
-			return
-		}
-	}
-	t.Errorf("%s: three times longer than %v", what, prompt)
-}
-
-// slowestOfBareClients returns how long it takes a client that does nothing else
-// to connect and to fetch, at worst.
-func slowestOfBareClients(t *testing.T) (slowest time.Duration) {
-	t.Helper()
-	api, _ := devapitest.Start(t, devapi.Config{})
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	for range 50 {
-		start := time.Now()
-		l, err := grpcDialer{must(parseAddress(api.Addr()))}.dial(ctx)
-		if err != nil {
-			t.Fatal(err)
-		}
-		in, err := l.api.FetchX509SVID(withHeader(ctx), &workload.X509SVIDRequest{})
-		if err == nil {
-			_, err = in.Recv()
-		}
-		check(t, err)
-		slowest = max(slowest, time.Since(start))
-		l.close()
-	}
-	return slowest
-}
-
-// Ways in which a socket can appear after the source has started. Each returns
-// the path to use, and the function that lets it appear there.
-var appearances = map[string]func(t *testing.T, dir string) (path string, appear func()){
-	"socket": func(t *testing.T, dir string) (string, func()) {
-		return filepath.Join(dir, "api.sock"), prepare(t, filepath.Join(dir, "api.sock"))
-	},
-	"directory and socket": func(t *testing.T, dir string) (string, func()) {
-		path := filepath.Join(dir, "a", "b", "c", "api.sock")
-		return path, prepare(t, path)
-	},
-	"directory moved into place": func(t *testing.T, dir string) (string, func()) {
-		serveAt(t, filepath.Join(dir, "new", "public", "api.sock"))
-		return filepath.Join(dir, "agent", "public", "api.sock"), func() {
-			check(t, os.Rename(filepath.Join(dir, "new"), filepath.Join(dir, "agent")))
-		}
-	},
-	"directory replaced as a whole": func(t *testing.T, dir string) (string, func()) {
-		check(t, os.MkdirAll(filepath.Join(dir, "agent", "public"), 0o755))
-		serveAt(t, filepath.Join(dir, "new", "public", "api.sock"))
-		return filepath.Join(dir, "agent", "public", "api.sock"), func() {
-			check(t, os.Rename(filepath.Join(dir, "agent"), filepath.Join(dir, "old")))
-			check(t, os.Rename(filepath.Join(dir, "new"), filepath.Join(dir, "agent")))
-		}
-	},
-	"directory removed and made again": func(t *testing.T, dir string) (string, func()) {
-		path := filepath.Join(dir, "agent", "api.sock")
-		check(t, os.Mkdir(filepath.Join(dir, "agent"), 0o755))
-		start := prepare(t, path)
-		return path, func() {
-			check(t, os.Remove(filepath.Join(dir, "agent")))
-			start()
-		}
-	},
-	"link to the directory": func(t *testing.T, dir string) (string, func()) {
-		serveAt(t, filepath.Join(dir, "real", "api.sock"))
-		return filepath.Join(dir, "link", "api.sock"), func() {
-			check(t, os.Symlink("real", filepath.Join(dir, "link")))
-		}
-	},
-	"behind a link to a directory": func(t *testing.T, dir string) (string, func()) {
-		check(t, os.Symlink(filepath.Join(dir, "x", "..", "real"), filepath.Join(dir, "link")))
-		check(t, os.Mkdir(filepath.Join(dir, "x"), 0o755))
-		return filepath.Join(dir, "link", "api.sock"), prepare(t, filepath.Join(dir, "real", "api.sock"))
-	},
-	"link to the socket": func(t *testing.T, dir string) (string, func()) {
-		serveAt(t, filepath.Join(dir, "real", "api.sock"))
-		return filepath.Join(dir, "api.sock"), func() {
-			check(t, os.Symlink(filepath.Join(dir, "real", "api.sock"), filepath.Join(dir, "api.sock")))
-		}
-	},
-	"link switched to another directory": func(t *testing.T, dir string) (string, func()) {
-		check(t, os.Mkdir(filepath.Join(dir, "old"), 0o755))
-		check(t, os.Symlink("old", filepath.Join(dir, "current")))
-		serveAt(t, filepath.Join(dir, "new", "api.sock"))
-		check(t, os.Symlink("new", filepath.Join(dir, "next")))
-		return filepath.Join(dir, "current", "api.sock"), func() {
-			check(t, os.Rename(filepath.Join(dir, "next"), filepath.Join(dir, "current")))
-		}
-	},
-	"in place of a socket left behind": func(t *testing.T, dir string) (string, func()) {
-		path := filepath.Join(dir, "api.sock")
-		leaveSocket(t, path)
-		return path, prepare(t, path)
-	},
-	"in place of one that never answers": func(t *testing.T, dir string) (string, func()) {
-		path := filepath.Join(dir, "api.sock")
-		silentServer(t, path)
-		serveAt(t, filepath.Join(dir, "new.sock"))
-		return path, func() { check(t, os.Rename(filepath.Join(dir, "new.sock"), path)) }
-	},
-}
-
-func check(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Error(err)
-	}
-}
-
-// prepare returns how to start a server, so that making its keys is not part of
-// what is measured.
-func prepare(t *testing.T, path string) (start func()) {
-	api, _ := devapitest.New(t, devapi.Config{})
-	return func() { check(t, api.Start("unix://"+path)) }
-}
-
-func serveAt(t *testing.T, path string) *devapi.Server {
-	t.Helper()
-	api, _ := devapitest.New(t, devapi.Config{})
-	check(t, api.Start("unix://"+path))
-	return api
-}
-
-// leaveSocket leaves a socket that nobody listens on.
-func leaveSocket(t *testing.T, path string) {
-	t.Helper()
-	l, err := net.Listen("unix", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.(*net.UnixListener).SetUnlinkOnClose(false)
-	l.Close()
-}
-
-// silentServer accepts connections, and nothing else.
-func silentServer(t *testing.T, path string) {
-	t.Helper()
-	l, err := net.Listen("unix", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.(*net.UnixListener).SetUnlinkOnClose(false)
-	var accepting sync.WaitGroup
-	accepting.Go(func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			defer c.Close()
-		}
-	})
-	t.Cleanup(func() { l.Close(); accepting.Wait() })
-}
-
-// The socket appears three seconds after the source has started, when its
-// backoff has grown long.
-func TestSocketAppearsLate(t *testing.T) {
-	var all sync.WaitGroup
-	for i, name := range slices.Sorted(maps.Keys(appearances)) {
-		all.Go(func() {
-			promptly(t, name, func() time.Duration {
-				return appearsAfter(t, name, 3*time.Second+time.Duration(i)*100*time.Millisecond)
-			})
-		})
-	}
-	all.Wait()
-}
-
-// appearsAfter lets a socket appear after d, and returns how long after that
-// something has arrived.
-func appearsAfter(t *testing.T, how string, d time.Duration) time.Duration {
-	path, appear := appearances[how](t, filepath.Dir(devapitest.Socket(t)))
-	s, err := New(Config{Address: "unix://" + path, Needs: Needs{X509: true}}, (&logCounter{}).logger())
-	if err != nil {
-		t.Error(err)
-		return 0
-	}
-	stop := run(t, s)
-	pass(d)
-	if s.Snapshot() != nil {
-		t.Errorf("%s: something arrived from nowhere", how)
-	}
-	start := time.Now()
-	appear()
-	await(t, s, how, allArrived)
-	took := time.Since(start)
-	// Seven by the policy, and a rush after each event.
-	if n := s.Status().Connection.Attempts; n > 40 {
-		t.Errorf("%s: %d attempts to connect", how, n)
-	}
-	check(t, stop())
-	return took
-}
 
 // A socket is replaced by another server's while the old server still serves
 // whom it has accepted.
@@ -391,73 +90,6 @@ func TestIdenticalPushIsNoNews(t *testing.T) {
 		t.Error("an identical push made another snapshot")
 	}
 	stop()
-}
-
-// Over the wire, too: every code, at the start and mid-stream, counted at the
-// server.
-func TestEveryCodeOverTheWire(t *testing.T) {
-	t.Parallel()
-	var all sync.WaitGroup
-	for code := codes.Canceled; code <= codes.Unauthenticated; code++ {
-		for _, midStream := range []bool{false, true} {
-			all.Go(func() { codeOverTheWire(t, code, midStream) })
-		}
-	}
-	all.Wait()
-}
-
-func codeOverTheWire(t *testing.T, code codes.Code, midStream bool) {
-	name := fmt.Sprintf("%v, mid-stream %v", code, midStream)
-	api, faults := devapitest.Start(t, devapi.Config{ManualRotation: true})
-	s, err := New(Config{Address: api.Addr(), Needs: everything("a")}, (&logCounter{}).logger())
-	if err != nil {
-		t.Error(err)
-		return
-	}
-	if !midStream {
-		faults.Fail(code)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	ended := make(chan error, 1)
-	go func() { ended <- s.Run(ctx) }()
-	if midStream {
-		await(t, s, name, allArrived)
-		faults.Fail(code)
-	}
-	before := s.Snapshot()
-	select {
-	case err := <-ended:
-		if midStream || err == nil || code != codes.InvalidArgument && code != codes.Unimplemented {
-			t.Errorf("%s: Run returned %v", name, err)
-		}
-		return
-	case <-time.After(10 * time.Second):
-	}
-	if !midStream && (code == codes.InvalidArgument || code == codes.Unimplemented) {
-		t.Errorf("%s: not fatal", name)
-	}
-	counts := faults.Counts()
-	for rpc, n := range counts.Attempts {
-		if n >= 20 {
-			t.Errorf("%s: %d attempts of %s in 10 s", name, n, rpc)
-		}
-	}
-	if counts.Connections > 1 {
-		t.Errorf("%s: %d connections, want one", name, counts.Connections)
-	}
-	if s.Snapshot() != before {
-		t.Errorf("%s: the snapshot changed", name)
-	}
-	for _, p := range s.Status().Profiles {
-		if p.Profile != ProfileJWTSVID && p.Code != code {
-			t.Errorf("%s: %s has code %v", name, p.Name(), p.Code)
-		}
-	}
-	cancel()
-	if err := <-ended; err != nil {
-		t.Errorf("%s: Run: %v", name, err)
-	}
 }
 
 // Whatever state it is in, a source ends when it is told to.
@@ -545,4 +177,28 @@ func TestFrozenServerIsReplaced(t *testing.T) {
 	})
 	check(t, stop())
 	faults.Heal()
+}
+
+// A server that ends each connection at a certain age says so in advance: what
+// it served goes on over the next one, and nothing has failed.
+func TestConnectionsOfLimitedAge(t *testing.T) {
+	t.Parallel()
+	age := grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionAge: 1200 * time.Millisecond})
+	api, _ := devapitest.Start(t, devapi.Config{ManualRotation: true, GRPC: []grpc.ServerOption{age}})
+	s := newTestSource(t, Config{Address: api.Addr(), Needs: everything("a")})
+	stop := run(t, s)
+	await(t, s, "everything", allArrived)
+	before := s.Snapshot()
+	await(t, s, "the third connection", func(_ *snapshot.Snapshot, st Status) bool {
+		return st.Connection.Connects >= 3 && !slices.ContainsFunc(st.Profiles, func(p ProfileStatus) bool { return p.State != StateStreaming })
+	})
+	if s.Snapshot() != before {
+		t.Error("the snapshot changed")
+	}
+	for _, p := range s.Status().Profiles {
+		if p.Failures != 0 {
+			t.Errorf("%s: %d failures, the last: %v", p.Name(), p.Failures, p.LastError)
+		}
+	}
+	check(t, stop())
 }

@@ -26,10 +26,16 @@ type socketWatch struct {
 	events chan struct{}
 	// modes tells whether there is a connection. Capacity 1, latest wins.
 	modes chan bool
+	// seen is the socket that was there before the first attempt to connect: it
+	// is no news.
+	seen socketID
 }
 
 func newSocketWatch(path string, log *slog.Logger) *socketWatch {
-	return &socketWatch{path: path, log: log, events: make(chan struct{}, 1), modes: make(chan bool, 1)}
+	return &socketWatch{
+		path: path, log: log, seen: identify(path),
+		events: make(chan struct{}, 1), modes: make(chan bool, 1),
+	}
 }
 
 // connected tells the watch whether there is a connection. It does not block;
@@ -70,19 +76,18 @@ func (w *socketWatch) run(ctx context.Context) {
 		return
 	}
 	defer fs.Close()
-	a := armed{fs: fs, dirs: make(map[string]os.FileInfo)}
-	var last socketID
+	a := armed{fs: fs, log: w.log, dirs: make(map[string]os.FileInfo), barred: make(map[string]bool)}
 	connected, touched := false, false
 	for {
 		r := a.arm(w.path, connected)
 		now := identify(w.path)
-		if now.exists() && (touched || !now.same(last)) {
+		if now.exists() && (touched || !now.same(w.seen)) {
 			select {
 			case w.events <- struct{}{}:
 			default:
 			}
 		}
-		last = now
+		w.seen = now
 		if connected, touched, err = w.wait(ctx, fs, r, connected); err != nil {
 			return
 		}
@@ -157,8 +162,10 @@ func split(path string) []string {
 
 // armed is the set of watched directories.
 type armed struct {
-	fs   *fsnotify.Watcher
-	dirs map[string]os.FileInfo // as they were when the watch began
+	fs     *fsnotify.Watcher
+	log    *slog.Logger
+	dirs   map[string]os.FileInfo // as they were when the watch began
+	barred map[string]bool        // those that cannot be watched
 }
 
 // arm watches the directories on path, or only those that hold the socket, and
@@ -198,12 +205,24 @@ func (a *armed) adjust(dirs []string) (added bool) {
 		}
 		a.fs.Remove(dir) // what was there before
 		delete(a.dirs, dir)
-		if a.fs.Add(dir) == nil {
-			a.dirs[dir] = info
-			added = true
+		if err := a.fs.Add(dir); err != nil {
+			a.bar(dir, err)
+			continue
 		}
+		a.dirs[dir] = info
+		added = true
 	}
 	return added
+}
+
+// bar notes, once, a directory that cannot be watched: to read it takes a right
+// that is not needed to connect to a socket in it.
+func (a *armed) bar(dir string, err error) {
+	if !a.barred[dir] {
+		a.barred[dir] = true
+		a.log.Info("cannot watch a directory for the Workload API's socket; after an outage a reconnection can take seconds",
+			"dir", dir, "error", err)
+	}
 }
 
 // A socketID tells one socket from another at the same path. The zero value is

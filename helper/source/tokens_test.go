@@ -1,0 +1,143 @@
+package source
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/spiffe/go-spiffe/v2/proto/spiffe/workload"
+	"github.com/svidhelper/svidhelper/helper/snapshot"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// A thousand audiences are fetched a few at a time, and their renewals spread.
+func TestThousandAudiences(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const audiences = 1000
+		a := newAuthority(t, "example.org")
+		var mu sync.Mutex
+		running, most := 0, 0
+		needs := Needs{}
+		for i := range audiences {
+			needs.JWTSVIDs = append(needs.JWTSVIDs, jwtRequest("", fmt.Sprintf("audience-%d", i)))
+		}
+		life := 5 * time.Minute
+		f := &fakeServer{jwt: func(ctx context.Context, req *workload.JWTSVIDRequest) (*workload.JWTSVIDResponse, error) {
+			mu.Lock()
+			running++
+			most = max(most, running)
+			mu.Unlock()
+			time.Sleep(5 * time.Millisecond)
+			mu.Lock()
+			running--
+			mu.Unlock()
+			return answerJWT(t, a, life)(ctx, req)
+		}}
+		s := newFakeSource(t, f, needs, (&logCounter{}).logger())
+		stop := run(t, s)
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if n := len(s.Snapshot().JWTSVIDs); n != audiences || f.fetched() != audiences {
+			t.Fatalf("%d tokens after %d fetches, want %d of each", n, f.fetched(), audiences)
+		}
+		if most != maxFetches {
+			t.Errorf("up to %d fetches at a time, want %d", most, maxFetches)
+		}
+
+		life = time.Hour
+		busiest, before, start := 0, f.fetched(), time.Now()
+		for time.Since(start) < 3*time.Minute {
+			last := f.fetched()
+			time.Sleep(time.Second)
+			synctest.Wait()
+			busiest = max(busiest, f.fetched()-last)
+		}
+		if n := f.fetched() - before; n != audiences {
+			t.Errorf("%d renewals in three minutes, want %d", n, audiences)
+		}
+		t.Logf("busiest second of the renewals: %d of %d", busiest, audiences)
+		if busiest > audiences/10 {
+			t.Errorf("%d renewals in one second: they do not spread", busiest)
+		}
+		stop()
+	})
+}
+
+// One audience that is denied, or hangs, does not delay the others.
+func TestOneAudienceDoesNotDelayAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAuthority(t, "example.org")
+		good := answerJWT(t, a, time.Hour)
+		f := &fakeServer{jwt: func(ctx context.Context, req *workload.JWTSVIDRequest) (*workload.JWTSVIDResponse, error) {
+			switch req.GetAudience()[0] {
+			case "denied":
+				return nil, status.Error(codes.PermissionDenied, "no")
+			case "hangs":
+				<-ctx.Done()
+				return nil, status.FromContextError(ctx.Err()).Err()
+			}
+			return good(ctx, req)
+		}}
+		f.x509.fail(status.Error(codes.PermissionDenied, "no"))
+		s := newFakeSource(t, f, Needs{X509: true, JWTSVIDs: []snapshot.JWTRequest{
+			jwtRequest("", "denied"), jwtRequest("", "hangs"), jwtRequest("", "good"),
+		}}, logger(t))
+		stop := run(t, s)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if s.Snapshot() == nil || s.Snapshot().JWTSVIDs[jwtRequest("", "good")] == nil {
+			t.Error("the good one is not there")
+		}
+		var awaited []string
+		for _, p := range s.Status().Awaited() {
+			awaited = append(awaited, p.Name())
+		}
+		if got, want := fmt.Sprint(awaited), "[x509_svid jwt_svid for denied jwt_svid for hangs]"; got != want {
+			t.Errorf("awaited: %s, want %s", got, want)
+		}
+		stop()
+	})
+}
+
+// A token of tiny life does not make the source spin.
+func TestTokensThatHardlyLive(t *testing.T) {
+	for name, life := range map[string]time.Duration{"1 s": time.Second, "100 ms after a skew": 100 * time.Millisecond, "expired": -time.Minute} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := &fakeServer{jwt: answerJWT(t, newAuthority(t, "example.org"), life)}
+				s := newFakeSource(t, f, Needs{JWTSVIDs: []snapshot.JWTRequest{jwtRequest("", "a")}}, logger(t))
+				stop := run(t, s)
+				time.Sleep(10 * time.Second)
+				if n := f.fetched(); n < 3 || n > 11 {
+					t.Errorf("%d fetches in 10 s, want 3 to 11", n)
+				}
+				stop()
+			})
+		})
+	}
+}
+
+func TestRenewalAtHalfOfWhatRemains(t *testing.T) {
+	now := time.Unix(1000, 0)
+	for _, tt := range []struct {
+		life   time.Duration
+		random float64
+		want   time.Duration
+	}{
+		{5 * time.Minute, 0, 135 * time.Second},
+		{5 * time.Minute, 0.5, 150 * time.Second},
+		{5 * time.Minute, 0.9999999999, 165 * time.Second},
+		{time.Second, 0.5, time.Second},
+		{-time.Second, 0.5, time.Second},
+	} {
+		got := renewal(now.Add(tt.life), now, tt.random).Sub(now)
+		if (got - tt.want).Abs() > time.Microsecond {
+			t.Errorf("life %v, random %v: renewed after %v, want %v", tt.life, tt.random, got, tt.want)
+		}
+	}
+}
