@@ -41,18 +41,18 @@ func classify(code codes.Code) class {
 // settled is how long a stream or connection must have lived after its first
 // answer before its end counts as the first failure again. Without it, a server
 // that answers once and hangs up would be asked without pause.
-const settled = time.Second
+const settled = 2 * time.Second
 
 // A retrier says how long to wait after a failure. It knows no clock.
 type retrier struct {
 	byClass [unsupported + 1]backoff.ExponentialBackOff
-	last    time.Duration // the last wait
-	goodAt  time.Time     // of the first answer since the last failure; zero: none
+	goodAt  time.Time // of the first answer since the last failure; zero: none
 }
 
 // newRetrier returns the policy for streams and connections: 100 ms doubling to
 // 15 s, after PermissionDenied 500 ms doubling to 5 s, after InvalidArgument
-// and Unimplemented 5 s doubling to 5 min, each within 20 %.
+// 5 s doubling to 5 min, each within 20 %. After Unimplemented it does not
+// matter: only another connection is worth a try.
 func newRetrier() *retrier {
 	r := &retrier{}
 	r.byClass[transient] = exponential(100*time.Millisecond, 15*time.Second)
@@ -85,17 +85,16 @@ func (r *retrier) good(now time.Time) {
 
 // failed notes a failure and returns how long to wait.
 func (r *retrier) failed(c class, now time.Time) time.Duration {
-	if !r.goodAt.IsZero() && now.Sub(r.goodAt) >= max(settled, r.last) {
+	if !r.goodAt.IsZero() && now.Sub(r.goodAt) >= settled {
 		r.reset()
 	}
 	r.goodAt = time.Time{}
-	r.last = r.byClass[c].NextBackOff()
-	return r.last
+	return r.byClass[c].NextBackOff()
 }
 
 // reset makes the next failure the first.
 func (r *retrier) reset() {
-	r.last, r.goodAt = 0, time.Time{}
+	r.goodAt = time.Time{}
 	for c := range r.byClass {
 		r.byClass[c].Reset()
 	}
