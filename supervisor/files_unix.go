@@ -17,11 +17,12 @@ import (
 // All others are closed.
 func (spec *Spec) files() ([]uintptr, error) {
 	files := []uintptr{0, 1, 2}
+	have := inherited()
 	for _, fd := range slices.Concat(spec.PassFDs, listenFDs()) {
 		if fd < 3 {
 			return nil, fmt.Errorf("descriptor %d: 0 to 2 are passed anyway, only higher ones can be named", fd)
 		}
-		if !slices.Contains(inherited(), fd) {
+		if !slices.Contains(have, fd) {
 			return nil, fmt.Errorf("descriptor %d cannot be passed on: the helper was started without it", fd)
 		}
 		for len(files) <= fd {

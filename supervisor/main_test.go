@@ -40,6 +40,8 @@ func TestMain(m *testing.M) {
 	if part := os.Getenv(childVar); part != "" {
 		os.Exit(childParts[part]())
 	}
+	// Under the race detector every process would take a second to end.
+	os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE"))
 	goleak.VerifyTestMain(m)
 }
 
@@ -56,7 +58,12 @@ func helperMain(jsonSpec string) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 2
 	}
-	s, err := New(spec, slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	spec.Command = append(spec.Command, os.Args[1:]...) // JSON has no room for all bytes
+	err := ProtectMemory()
+	var s *Supervisor
+	if err == nil {
+		s, err = New(spec, slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	}
 	if err == nil {
 		s.Rotated()
 		go func() {
@@ -84,7 +91,6 @@ func helperMain(jsonSpec string) int {
 // childParts are the processes that the tests run.
 var childParts = map[string]func() int{
 	"record": recordMain,
-	"show":   showMain,
 }
 
 // recordMain writes to the file that it is given, or to stdout, "ready", and the

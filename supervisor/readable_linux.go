@@ -1,7 +1,9 @@
 package supervisor
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
 	"syscall"
@@ -43,8 +45,11 @@ func readableAs(cred *syscall.Credential, spec Spec, paths []string) error {
 	for _, path := range paths {
 		f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 		if err != nil {
-			return fmt.Errorf("process user %s cannot read what is published: %w; set owner, group or mode of the output, or the process's group",
-				spec.runsAs(), err)
+			hint := ""
+			if errors.Is(err, fs.ErrPermission) {
+				hint = "; set owner, group or mode of the output, or the process's group"
+			}
+			return fmt.Errorf("process user %s cannot read what is published: %w%s", spec.runsAs(), err, hint)
 		}
 		f.Close()
 	}

@@ -1,0 +1,318 @@
+package supervisor
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+	"golang.org/x/sys/unix"
+)
+
+// The contract: in front of a terminal it is as if the helper were not there.
+
+// A terminalSession is an interactive shell on a terminal of its own.
+type terminalSession struct {
+	t   *testing.T
+	tty *os.File
+	cmd *exec.Cmd
+
+	mu     sync.Mutex
+	record strings.Builder
+	seen   int // up to here it was expected
+	more   chan struct{}
+}
+
+const prompt = "READY> "
+
+// openTerminal starts the shell. In it, $H is the test binary, which is a
+// helper for what the variables of that name say.
+func openTerminal(t *testing.T, env ...string) *terminalSession {
+	t.Helper()
+	cmd := exec.Command("bash", "--norc", "--noprofile", "--noediting", "-i")
+	cmd.Env = append(os.Environ(), append(env, "PS1="+prompt, "H="+testBinary(), "HISTFILE=", "LC_ALL=C")...)
+	s := onTerminal(t, cmd)
+	s.expect(prompt)
+	return s
+}
+
+// onTerminal starts cmd as the first process of a session with a terminal.
+func onTerminal(t *testing.T, cmd *exec.Cmd) *terminalSession {
+	t.Helper()
+	cmd.SysProcAttr = nil
+	blocking, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 24, Cols: 80})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// One that can be closed while somebody reads from it.
+	fd, err := unix.FcntlInt(blocking.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	blocking.Close()
+	if err == nil {
+		err = unix.SetNonblock(fd, true)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &terminalSession{t: t, tty: os.NewFile(uintptr(fd), "terminal"), cmd: cmd, more: make(chan struct{}, 1)}
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		_, _ = io.Copy(s, s.tty) // ends with an error, when the last has closed it
+	}()
+	t.Cleanup(func() {
+		s.tty.Close() // a hangup: everybody ends
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		<-read
+		if t.Failed() {
+			t.Logf("recorded:\n%s", s.record.String())
+		}
+	})
+	return s
+}
+
+func (s *terminalSession) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.record.Write(p)
+	ring(s.more)
+	return len(p), nil
+}
+
+// expect waits until the terminal shows text, after what was expected before.
+func (s *terminalSession) expect(text string) {
+	s.t.Helper()
+	late := time.After(patience)
+	for {
+		s.mu.Lock()
+		shown := s.record.String()
+		i := strings.Index(shown[s.seen:], text)
+		if i >= 0 {
+			s.seen += i + len(text)
+		}
+		s.mu.Unlock()
+		if i >= 0 {
+			return
+		}
+		select {
+		case <-s.more:
+		case <-late:
+			s.t.Fatalf("the terminal does not show %q", text)
+		}
+	}
+}
+
+// types is what a person types; \x03 is Ctrl-C, \x1a Ctrl-Z.
+func (s *terminalSession) types(text string) {
+	s.t.Helper()
+	if _, err := s.tty.WriteString(text); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// command types a command, and waits until the terminal has shown it.
+func (s *terminalSession) command(line string) {
+	s.t.Helper()
+	s.types(line + "\n")
+	s.expect(line)
+}
+
+// helperEnv is a helper of that name for a command.
+func helperEnv(t *testing.T, name string, command ...string) string {
+	t.Helper()
+	js, err := json.Marshal(Spec{Command: command})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return name + "=" + string(js)
+}
+
+// H is how the shell runs the helper whose Spec is in a variable.
+func asHelper(name string) string { return helperVar + "=\"$" + name + "\" $H" }
+
+// cat, Ctrl-Z, fg, Ctrl-C, and the exit status.
+func TestTerminalSession(t *testing.T) {
+	t.Parallel()
+	s := openTerminal(t, helperEnv(t, "CAT", "cat"), helperEnv(t, "SEVEN", "sh", "-c", "exit 7"))
+	s.command(asHelper("CAT"))
+	s.expect("process started")
+	s.types("hello\n")
+	s.expect("hello\r\n") // the terminal's echo
+	s.expect("hello\r\n") // cat's
+	for range 2 {
+		s.types("\x1a")
+		s.expect("Stopped")
+		s.expect(prompt)
+		s.command("jobs")
+		s.expect("Stopped")
+		s.expect(prompt)
+		s.command("fg")
+		s.types("once more\n")
+		s.expect("once more\r\n")
+		s.expect("once more\r\n")
+	}
+	s.types("\x03")
+	s.expect(prompt)
+	s.command("echo status=$?")
+	s.expect("status=130")
+	s.expect(prompt)
+
+	s.command(asHelper("CAT"))
+	s.expect("process started")
+	s.types("\x04") // the end of the input
+	s.expect(prompt)
+	s.command("echo status=$?")
+	s.expect("status=0")
+	s.expect(prompt)
+
+	s.command(asHelper("SEVEN") + "; echo status=$?")
+	s.expect("status=7")
+	s.expect(prompt)
+}
+
+// In the background, cat is stopped when it wants to read, and the shell says
+// so; fg gives it the terminal.
+func TestTerminalBackground(t *testing.T) {
+	t.Parallel()
+	s := openTerminal(t, helperEnv(t, "CAT", "cat"))
+	s.command(asHelper("CAT") + " &")
+	s.expect("process started")
+	for s.stoppedJobs() == 0 {
+	}
+	s.command("fg")
+	s.types("hello\n")
+	s.expect("hello\r\n")
+	s.expect("hello\r\n")
+	s.types("\x1a")
+	s.expect("Stopped")
+	s.expect(prompt)
+	s.command("kill %1; fg")
+	s.expect(prompt)
+	s.command("echo status=$?")
+	s.expect("status=143")
+}
+
+// stoppedJobs asks the shell.
+func (s *terminalSession) stoppedJobs() (n int) {
+	s.t.Helper()
+	s.command("echo stopped=$(jobs -s | wc -l).")
+	s.expect("stopped=")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	fmt.Sscan(s.record.String()[s.seen:], &n)
+	return n
+}
+
+// Others of the helper's pipeline may want the terminal; the process gets it
+// when it asks.
+func TestTerminalPipeline(t *testing.T) {
+	t.Parallel()
+	s := openTerminal(t, helperEnv(t, "CAT", "cat"))
+	s.command(asHelper("CAT") + " | sed -u 's/^/out: /'")
+	s.expect("process started")
+	s.types("hello\n")
+	s.expect("out: hello")
+	s.types("\x1a")
+	s.expect("Stopped")
+	s.expect(prompt)
+	s.command("fg")
+	s.types("again\n")
+	s.expect("out: again")
+	s.types("\x03")
+	s.expect("signal=SIGINT")
+	s.expect(prompt)
+}
+
+// Ctrl-C reaches the children of a script, too, whether or not the process has
+// the terminal.
+func TestTerminalInterruptsTheGroup(t *testing.T) {
+	t.Parallel()
+	s := openTerminal(t, helperEnv(t, "SCRIPT", "sh", "-c", "echo up; sleep 1000; echo not reached"))
+	for _, pipe := range []string{"", " | cat"} {
+		s.command(asHelper("SCRIPT") + pipe)
+		s.expect("up\r\n")
+		s.types("\x03")
+		s.expect(prompt)
+		s.command("echo status=${PIPESTATUS[0]}")
+		s.expect("status=130")
+		s.expect(prompt)
+	}
+}
+
+func TestTerminalWindowSize(t *testing.T) {
+	t.Parallel()
+	s := openTerminal(t, helperEnv(t, "SIZE", "sh", "-c",
+		`trap 'stty size' WINCH; echo up; while sleep 0.05; do :; done`))
+	s.command(asHelper("SIZE"))
+	s.expect("up\r\n")
+	if err := pty.Setsize(s.tty, &pty.Winsize{Rows: 33, Cols: 111}); err != nil {
+		t.Fatal(err)
+	}
+	s.expect("33 111")
+	s.types("\x03")
+	s.expect(prompt)
+}
+
+// An interactive shell is a process that handles job control itself.
+func TestTerminalShellInShell(t *testing.T) {
+	t.Parallel()
+	s := openTerminal(t, helperEnv(t, "SHELL2", "bash", "--norc", "--noprofile", "--noediting", "-i"))
+	s.command("PS1='OUTER> '")
+	s.expect("OUTER> ")
+	s.command(asHelper("SHELL2"))
+	s.expect("process started")
+	s.command("PS1='INNER> '")
+	s.expect("INNER> ")
+	s.command("cat")
+	s.types("there\n") // it has the terminal
+	s.expect("there\r\n")
+	s.expect("there\r\n")
+	s.types("\x1a")
+	s.expect("Stopped")
+	s.expect("INNER> ")
+	s.command("fg")
+	s.types("hello\n")
+	s.expect("hello\r\n")
+	s.expect("hello\r\n")
+	s.types("\x03")
+	s.expect("INNER> ")
+	s.command("exit 5")
+	s.expect("OUTER> ")
+	s.command("echo status=$?")
+	s.expect("status=5")
+}
+
+// The first process of a session, as in a container with a terminal: nobody
+// would continue it, so Ctrl-Z does nothing.
+func TestTerminalOfASession(t *testing.T) {
+	t.Parallel()
+	s := onTerminal(t, helperCommand(t, Spec{Command: []string{"cat"}}))
+	s.expect("process started")
+	s.types("\x1a")
+	s.types("hello\n")
+	s.expect("hello\r\n")
+	s.expect("hello\r\n")
+	s.types("\x03")
+	if got := waitStatus(t, s.cmd); got != 130 {
+		t.Errorf("status %d, want 130", got)
+	}
+}
+
+// A terminal that hangs up takes the process with it.
+func TestTerminalHangup(t *testing.T) {
+	t.Parallel()
+	s := onTerminal(t, helperCommand(t, Spec{Command: shell("trap 'exit 9' HUP; while sleep 0.05; do :; done")}))
+	s.expect("process started")
+	s.types("hello\n")
+	s.expect("hello\r\n")
+	s.tty.Close()
+	if got := waitStatus(t, s.cmd); got != 9 && got != 129 {
+		t.Errorf("status %d, want 9, or 129 before the trap", got)
+	}
+}

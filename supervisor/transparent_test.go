@@ -1,5 +1,0 @@
-//go:build unix
-
-package supervisor
-
-func showMain() int { return 0 }
