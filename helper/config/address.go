@@ -33,17 +33,22 @@ func parseAddress(s, goos string) (string, error) {
 	case hasScheme && !strings.Contains(scheme, "/"):
 		return "", fmt.Errorf("%q is not a scheme of the Workload API; write unix:///path or tcp://IP:port", scheme)
 	}
-	return unixAddress(s)
+	return socketAddress(s)
 }
 
-// unixAddress takes a path, or what follows "unix:".
+// unixAddress takes what follows "unix:".
 func unixAddress(rest string) (string, error) {
-	p := rest
-	if authority, ok := strings.CutPrefix(rest, "//"); ok && !strings.HasPrefix(authority, "/") {
-		// Two slashes and a name: the name is an authority, which a socket
-		// has none of. A bare path that begins so is only untidy.
+	afterSlashes, ok := strings.CutPrefix(rest, "//")
+	if !ok {
+		return socketAddress(rest)
+	}
+	if !strings.HasPrefix(afterSlashes, "/") { // an authority, which a socket has none of
 		return "", errors.New("the socket's path must be absolute; write unix:///path, with three slashes")
 	}
+	return socketAddress(afterSlashes)
+}
+
+func socketAddress(p string) (string, error) {
 	if !path.IsAbs(p) {
 		return "", errors.New("the socket's path must be absolute; write unix:///path")
 	}

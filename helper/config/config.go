@@ -22,7 +22,9 @@ type Config struct {
 	OnRevoked       source.OnRevoked
 	RevocationGrace time.Duration
 
-	// OneShot makes run behave as fetch (daemon_mode = false).
+	// OneShot makes run behave as fetch (daemon_mode = false). The file's
+	// process and hooks are then left out, and Process is the command on the
+	// command line, if there is one.
 	OneShot bool
 	// Timeout bounds fetch; 0 means 60 s.
 	Timeout time.Duration

@@ -1,9 +1,6 @@
 package config
 
-import (
-	"bytes"
-	"strconv"
-)
+import "bytes"
 
 // layout is the text that hcl/v2 parses in place of the file: byte for byte as
 // long, so that every offset in it is an offset in the file.
@@ -11,14 +8,13 @@ import (
 // hcl/v2 refuses much that HCL 1 and JSON accept: quoted keys, a key given
 // twice, hexadecimal numbers, items that share a line or that a comma
 // separates, a block that begins on the next line, "${" in a string. What it is
-// needed for is structure, so the layout keeps nothing but structure:
+// needed for is structure, so the layout keeps nothing but structure. It is the
+// inside of an object:
 //
 //   - each scalar is the number 1, followed by spaces; its value is read from
 //     the file;
-//   - each key is a made-up name, unique among the file's outermost; labels and
-//     comments are spaces;
-//   - a block is an attribute with an object, and items are separated as
-//     hcl/v2 wants it.
+//   - each key is a made-up name; labels and comments are spaces;
+//   - a block is a key with an object, and line breaks separate items.
 //
 // What is out of place is written as it stands, for hcl/v2 to judge.
 type layout struct {
@@ -27,10 +23,9 @@ type layout struct {
 	objects []bool // the open brackets: is it an object?
 	state   layoutState
 	last    token // the last one that has not become spaces
-	names   [maxName + 1]int
 	keys    []int // where the keys begin
 	missing []int // where those begin that have no value
-	items   []int // where the outermost of them begin
+	items   []int // where the outermost keys begin
 }
 
 type layoutState uint8
@@ -75,7 +70,7 @@ func (l *layout) add(t token, beforeValue bool) {
 		l.text[t.start] = '='
 		l.state = wantValue
 	case l.state == afterKey && c == '{':
-		l.assign(t)
+		l.text[t.start-1] = '=' // a block has none; what stands there has one byte to spare
 		l.open(t)
 	case l.state == afterKey && !t.newline && isKeyToken(t):
 		return // a label
@@ -137,20 +132,18 @@ func (l *layout) comma(t token) bool {
 	return true
 }
 
-// key writes a made-up name, after a separator.
+// key writes a name, after a separator.
 func (l *layout) key(t token) {
-	at := t.start
 	l.noValue()
 	l.keys = append(l.keys, t.start)
+	at := t.start
 	if len(l.objects) == 0 {
 		l.items = append(l.items, t.start)
-		if len(l.items) > 1 {
-			at = l.separate(t, '\n')
-		}
-	} else if l.src[l.last.start] != '{' || l.last.kind != tokPunct {
-		at = l.separate(t, ',')
 	}
-	l.name(l.text[at:t.end])
+	if first := l.last.end == 0 || l.last.kind == tokPunct && l.src[l.last.start] == '{'; !first {
+		at = l.separate(t, '\n')
+	}
+	l.text[at] = 'k'
 	l.state = afterKey
 }
 
@@ -167,51 +160,13 @@ func (l *layout) separate(t token, c byte) int {
 	return t.start
 }
 
-// assign writes the = of a block, which has none: before its brace, on the last
-// byte of whatever stands there.
-func (l *layout) assign(brace token) { l.text[brace.start-1] = '=' }
-
-// maxName bytes are enough to name every outermost key apart.
-const maxName = 5
-
-// name fills room with a name. A name of the outermost object is never used
-// twice, unless keys of one letter abound, and those are all unknown.
-func (l *layout) name(room []byte) {
-	for i := range room {
-		room[i] = ' '
-	}
-	if len(room) > 1 {
-		room = room[:len(room)-1] // assign may need the last
-	}
-	room = room[:min(len(room), maxName)]
-	for i := range room {
-		room[i] = 'a'
-	}
-	if len(l.objects) > 0 {
-		return
-	}
-	l.names[len(room)]++
-	digits := strconv.FormatInt(int64(l.names[len(room)]), 26)
-	for i := range min(len(digits), len(room)) {
-		room[len(room)-1-i] = letter(digits[len(digits)-1-i])
-	}
-}
-
-// letter turns a digit of base 26 into a letter, since a name begins with one.
-func letter(digit byte) byte {
-	if isDigit(digit) {
-		return 'a' + digit - '0'
-	}
-	return digit + 10
-}
-
 // drop blanks the outermost item that holds the offset, and returns where it
 // was.
 func (l *layout) drop(offset int) span {
 	sp := span{0, len(l.text)}
 	for _, start := range l.items {
 		if start > offset {
-			sp.end = start - 1
+			sp.end = start - 1 // and its separator
 			break
 		}
 		sp.start = start

@@ -3,8 +3,7 @@ package config
 import (
 	"bytes"
 	"fmt"
-	"strings"
-	"text/tabwriter"
+	"unicode/utf8"
 )
 
 // Print returns the configuration in the native dialect, with a comment on each
@@ -16,12 +15,18 @@ func Print(c *Config) []byte {
 	return bytes.TrimLeft(p.out.Bytes(), "\n")
 }
 
-// printer writes keys aligned, comments too, and blocks set apart.
+// printer writes keys and comments aligned, and blocks set apart.
 type printer struct {
 	out    bytes.Buffer
-	lines  []string // key, value and comment, tab-separated, not yet aligned
+	lines  []printedLine // since the last block
 	indent string
+	opened bool // a block has just begun
 }
+
+type printedLine struct{ key, literal, doc string }
+
+// longLiteral is the width from which on a comment stands above its line.
+const longLiteral = 44
 
 func (p *printer) fields(fields []field) {
 	for _, f := range fields {
@@ -31,38 +36,51 @@ func (p *printer) fields(fields []field) {
 
 // line writes one key.
 func (p *printer) line(key, literal, doc string) {
-	p.lines = append(p.lines, fmt.Sprintf("%s%s\t= %s\t# %s", p.indent, key, literal, doc))
+	p.lines = append(p.lines, printedLine{key, literal, doc})
 }
 
-// block writes one block, after an empty line and its comment.
+// block writes one block, after an empty line and a comment, unless that is
+// empty.
 func (p *printer) block(doc string, b *block) {
 	p.flush()
+	if !p.opened {
+		p.out.WriteByte('\n')
+	}
+	if doc != "" {
+		fmt.Fprintf(&p.out, "%s# %s\n", p.indent, doc)
+	}
 	header := b.name
 	if b.label != nil {
 		header += " " + quote(*b.label)
 	}
-	p.out.WriteByte('\n')
-	if doc != "" {
-		fmt.Fprintf(&p.out, "%s# %s\n", p.indent, doc)
-	}
 	fmt.Fprintf(&p.out, "%s%s {\n", p.indent, header)
-	opened := p.out.Len()
+	p.opened = true
+	outer := p.indent
 	p.indent += "  "
 	p.fields(b.fields)
 	p.flush()
-	p.indent = p.indent[2:]
-	if body := p.out.Bytes()[opened:]; bytes.HasPrefix(body, []byte("\n")) { // no empty line after the brace
-		p.out.Truncate(opened + copy(body, body[1:]))
-	}
+	p.indent = outer
+	p.opened = false
 	fmt.Fprintf(&p.out, "%s}\n", p.indent)
 }
 
-// flush aligns the lines since the last block.
+// flush writes the lines since the last block.
 func (p *printer) flush() {
-	t := tabwriter.NewWriter(&p.out, 0, 0, 1, ' ', 0)
-	for _, line := range p.lines {
-		fmt.Fprintln(t, strings.TrimRight(line, " "))
+	keys, literals := 0, 0
+	for _, l := range p.lines {
+		keys = max(keys, len(l.key))
+		if n := utf8.RuneCountInString(l.literal); n <= longLiteral {
+			literals = max(literals, n)
+		}
 	}
-	t.Flush()
+	for _, l := range p.lines {
+		p.opened = false
+		n := utf8.RuneCountInString(l.literal)
+		if n > longLiteral {
+			fmt.Fprintf(&p.out, "%s# %s\n%s%-*s = %s\n", p.indent, l.doc, p.indent, keys, l.key, l.literal)
+			continue
+		}
+		fmt.Fprintf(&p.out, "%s%-*s = %s%*s # %s\n", p.indent, keys, l.key, l.literal, literals-n, "", l.doc)
+	}
 	p.lines = nil
 }

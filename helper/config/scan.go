@@ -11,7 +11,7 @@ import (
 // JWT-SVIDs stays well below all of them.
 const (
 	maxSize   = 1 << 20 // bytes
-	maxTokens = 100_000
+	maxTokens = 40_000
 	maxDepth  = 32
 )
 

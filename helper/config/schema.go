@@ -244,9 +244,10 @@ type many[T any] struct {
 }
 
 func (v many[T]) read(d *decoder, it *item) {
-	for _, in := range d.instances(it, v.table(new(T))) {
-		var dst T
-		b := v.table(&dst)
+	var dst T
+	b := v.table(&dst)
+	for _, in := range d.instances(it, b) {
+		dst = *new(T)
 		if b.label != nil {
 			*b.label = in.label.text
 			in.at = in.label.span

@@ -156,7 +156,12 @@ func kinds(dst *snapshot.Kind) value {
 				*dst |= k
 			}
 		},
-		func() string { return literalList(dst.Names(), quote) },
+		func() string {
+			if *dst == defaultKinds {
+				return ""
+			}
+			return literalList(dst.Names(), quote)
+		},
 	}
 }
 

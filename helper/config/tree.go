@@ -44,8 +44,12 @@ type label struct {
 	text string
 }
 
-// maxSyntaxErrors is how many syntax errors are looked for.
-const maxSyntaxErrors = 10
+// maxSyntaxErrors is how many syntax errors are looked for, one a round. In a
+// file of so many tokens, a round counts twice.
+const (
+	maxSyntaxErrors = 10
+	tokensARound    = 2000
+)
 
 // parseTree returns the outermost object of src. A syntax error leaves out the
 // outermost item that it is in, and the rest is still good for finding more.
@@ -62,16 +66,22 @@ func parseTree(src []byte, r *reporter) *node {
 	}
 	l := newLayout(src, tokens)
 	b := &builder{tokens, json, r}
-	for range maxSyntaxErrors {
-		file, diags := hclsyntax.ParseConfig(l.text, r.file, hcl.InitialPos)
+	for rounds := maxSyntaxErrors; rounds > 0; rounds -= 1 + len(tokens)/tokensARound {
+		object, diags := l.parse(r.file)
 		if !diags.HasErrors() {
-			root.items = b.body(file.Body.(*hclsyntax.Body))
+			root.items = b.items(object.(*hclsyntax.ObjectConsExpr))
 			return root
 		}
 		at := diags.Errs()[0].(*hcl.Diagnostic).Subject.Start.Byte
 		b.explain(at, l.drop(at), l)
 	}
 	return root
+}
+
+// parse lets hcl/v2 parse the text. The brace that is put in front of it is at
+// offset -1.
+func (l *layout) parse(file string) (hclsyntax.Expression, hcl.Diagnostics) {
+	return hclsyntax.ParseExpression(slices.Concat([]byte("{"), l.text, []byte("}")), file, hcl.Pos{Byte: -1})
 }
 
 // isJSON reports whether the first character that is not white space is a
@@ -140,12 +150,11 @@ func (b *builder) token(offset int) int {
 	return i
 }
 
-func (b *builder) body(body *hclsyntax.Body) []*item {
+func (b *builder) items(object *hclsyntax.ObjectConsExpr) []*item {
 	var items []*item
-	for _, a := range body.Attributes {
-		items = append(items, b.item(a.NameRange.Start.Byte, a.Expr))
+	for _, it := range object.Items {
+		items = append(items, b.item(it.KeyExpr.Range().Start.Byte, it.ValueExpr))
 	}
-	slices.SortFunc(items, func(a, b *item) int { return cmp.Compare(a.at.start, b.at.start) })
 	return items
 }
 
@@ -184,9 +193,7 @@ func (b *builder) value(e hclsyntax.Expression) *node {
 		}
 	case *hclsyntax.ObjectConsExpr:
 		n.kind = nodeObject
-		for _, it := range e.Items {
-			n.items = append(n.items, b.item(it.KeyExpr.Range().Start.Byte, it.ValueExpr))
-		}
+		n.items = b.items(e)
 	default: // such as [1] [2], which hcl/v2 takes for an index
 		n.kind = nodeNull
 		b.errorf(n.span, "a list separates its elements with commas", "not a value")

@@ -1,0 +1,193 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/svidhelper/svidhelper/supervisor"
+	"github.com/svidhelper/svidhelper/writer"
+)
+
+func TestFlagsAloneAreEnough(t *testing.T) {
+	c, ds := FromFlags("/run/tls", "USR1", []string{"nginx", "-g", "daemon off;"})
+	if len(ds) > 0 {
+		t.Fatal(ds)
+	}
+	want := &Config{
+		Outputs: []writer.Output{{Dir: "/run/tls", X509SVIDs: []writer.X509SVID{{
+			Cert: writer.FileSpec{Name: "svid.pem"}, Key: writer.FileSpec{Name: "svid_key.pem"}, Bundle: writer.FileSpec{Name: "svid_bundle.pem"}}}}},
+		Process: &Process{supervisor.Spec{Command: []string{"nginx", "-g", "daemon off;"}, OnRotation: supervisor.Rotation{Signal: mustSignal("USR1")}}, Target{On: defaultKinds}},
+	}
+	if d := diff(want, c); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+	checkRoundTrip(t, c)
+}
+
+func TestFlagsOverTheFile(t *testing.T) {
+	no := false
+	yes := true
+	native := `output "/d" { x509_svid { cert = "c" } }` + "\n"
+	process := `process { command = ["x"] on_rotation = "HUP" dir = "/srv" }` + "\n"
+	for _, c := range []struct {
+		name  string
+		flags Flags
+		src   string
+		check func(t *testing.T, c *Config)
+		want  string // an error; several parts are separated by |
+	}{
+		{"-dir takes the place of the only output's directory", Flags{Dir: "/other"}, native, func(t *testing.T, c *Config) {
+			if o := c.Outputs[0]; o.Dir != "/other" || o.X509SVIDs[0].Cert.Name != "c" || len(c.Outputs) != 1 {
+				t.Errorf("outputs are %+v", c.Outputs)
+			}
+		}, ""},
+		{"-dir takes the place of cert_dir", Flags{Dir: "/other"}, `cert_dir = "/d"` + x509Names, directory("/other"), ""},
+		{"-dir adds the output that the file lacks", Flags{Dir: "/other"}, process, func(t *testing.T, c *Config) {
+			if o := c.Outputs[0]; o.Dir != "/other" || o.X509SVIDs[0].Cert.Name != "svid.pem" {
+				t.Errorf("outputs are %+v", c.Outputs)
+			}
+		}, ""},
+		{"-dir adds the names that flat keys lack", Flags{Dir: "/other"}, "hint = \"h\"\nkey_file_mode = 0640\ncert_dir = \"/d\"", func(t *testing.T, c *Config) {
+			if x := x509(c); c.Outputs[0].Dir != "/other" || x.Select.Hint != "h" || x.Key != (writer.FileSpec{Name: "svid_key.pem", Mode: 0o640}) {
+				t.Errorf("outputs are %+v", c.Outputs)
+			}
+		}, ""},
+		{"-dir beside several outputs", Flags{Dir: "/other"}, native + `output "/e" { x509_svid {} }`, nil, "command line: error: -dir: the file has 2 outputs"},
+		{"a command takes the place of process.command", Flags{Command: []string{"y", "z"}}, native + process, func(t *testing.T, c *Config) {
+			command("y", "z")(t, c)
+			if c.Process.Dir != "/srv" {
+				t.Errorf("process is %+v", c.Process)
+			}
+		}, ""},
+		{"a command for a process that has none", Flags{Command: []string{"y"}}, native + `process { dir = "/srv" }`, command("y"), ""},
+		{"a command where there is no process", Flags{Command: []string{"y"}}, native, command("y"), ""},
+		{"a command takes the place of cmd", Flags{Command: []string{"y"}}, "cmd = \"x\"\ncmd_args = \"a\"" + x509Names, func(t *testing.T, c *Config) {
+			command("y")(t, c)
+			if c.Process.Restart != supervisor.RestartOnRotation {
+				t.Errorf("process is %+v", c.Process)
+			}
+		}, ""},
+		{"-on-rotation overrides", Flags{OnRotation: "restart"}, native + process, func(t *testing.T, c *Config) {
+			if c.Process.OnRotation.Action != supervisor.RotationRestart {
+				t.Errorf("process is %+v", c.Process)
+			}
+		}, ""},
+		{"-on-rotation of an unknown signal", Flags{OnRotation: "HUPP"}, native + process, nil, `command line: error: -on-rotation: there is no signal "HUPP"|did you mean SIGHUP?`},
+		{"-on-rotation without a process", Flags{OnRotation: "HUP"}, native, nil, "command line: error: -on-rotation: there is no process|give a command after --"},
+		{"-daemon-mode=false overrides nothing", Flags{DaemonMode: &no}, native, func(t *testing.T, c *Config) {
+			if !c.OneShot {
+				t.Error("not one-shot")
+			}
+		}, ""},
+		{"-daemon-mode overrides the file", Flags{DaemonMode: &yes}, "daemon_mode = false\npid_file_name = \"/p\"\nrenew_signal = \"HUP\"" + x509Names, func(t *testing.T, c *Config) {
+			if c.OneShot || len(c.Hooks) != 1 {
+				t.Errorf("got %+v", c)
+			}
+		}, ""},
+		{"-daemon-mode=false and pid_file_name", Flags{DaemonMode: &no}, "pid_file_name = \"/p\"\nrenew_signal = \"HUP\"" + x509Names, nil, "pid_file_name cannot be used"},
+		{"fetch has no use for pid_file_name, and says nothing", Flags{Fetch: true}, "cmd = \"x\"\npid_file_name = \"/p\"\nrenew_signal = \"HUP\"" + x509Names, func(t *testing.T, c *Config) {
+			if !c.OneShot || c.Process != nil || c.Hooks != nil {
+				t.Errorf("got %+v", c)
+			}
+		}, ""},
+		{"fetch runs the command on the command line only", Flags{Fetch: true, Command: []string{"y"}}, native + process, func(t *testing.T, c *Config) {
+			command("y")(t, c)
+			if c.Process.Dir != "" {
+				t.Errorf("process is %+v", c.Process)
+			}
+		}, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got, ds := c.flags.parse("helper.conf", []byte(c.src), "linux")
+			if c.want != "" {
+				if got != nil || !has(ds, Error, strings.Split(c.want, "|")...) {
+					t.Errorf("want an error with %q, got\n%v", c.want, ds)
+				}
+				return
+			}
+			if len(ds) > 0 {
+				t.Fatalf("unexpected:\n%v", ds)
+			}
+			c.check(t, got)
+			if !got.OneShot {
+				checkRoundTrip(t, got)
+			}
+		})
+	}
+}
+
+func TestNoFlagsAndNoFile(t *testing.T) {
+	c, ds := FromFlags("", "", nil)
+	if c != nil || !has(ds, Error, "command line: error", "nothing to write", "-dir") {
+		t.Errorf("got %v", ds)
+	}
+}
+
+func TestOnRotationOnWindows(t *testing.T) {
+	f := Flags{Dir: "d", Command: []string{"x"}, OnRotation: "HUP"}
+	if c, ds := f.parse(commandLine, nil, "windows"); c != nil || !has(ds, Error, "-on-rotation: Windows has no signals") {
+		t.Errorf("got %v", ds)
+	}
+}
+
+func TestLoad(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "helper.conf")
+	if err := os.WriteFile(path, []byte(x509Names), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if c, ds := Load(path); c == nil {
+		t.Error(ds)
+	}
+	for _, missing := range []string{path + ".not", dir} {
+		if c, ds := Load(missing); c != nil || !has(ds, Error, missing, "cannot read the configuration", "-config") {
+			t.Errorf("%s: got %v", missing, ds)
+		}
+	}
+}
+
+func TestParseSignal(t *testing.T) {
+	for _, name := range []string{"HUP", "SIGHUP", "hup", "SigHup", "1"} {
+		if sig, err := ParseSignal(name); err != nil || sig != 1 {
+			t.Errorf("ParseSignal(%q) = %v, %v", name, sig, err)
+		}
+	}
+	for _, name := range []string{"", "SIG", "SIGSIGHUP", "0", "-1", "65", "99999999999999999999", " HUP", "SIGHUP ", "1.0", "0x1"} {
+		if sig, err := ParseSignal(name); err == nil {
+			t.Errorf("ParseSignal(%q) = %v", name, sig)
+		}
+	}
+}
+
+func TestParseAddress(t *testing.T) {
+	for _, c := range []struct{ goos, in, want string }{
+		{"linux", "/run/a.sock", "unix:///run/a.sock"},
+		{"linux", "//run//a.sock", "unix:///run/a.sock"},
+		{"linux", "unix:/run/a.sock", "unix:///run/a.sock"},
+		{"linux", "unix:///run/a.sock", "unix:///run/a.sock"},
+		{"linux", "unix:///run/../a.sock", "unix:///a.sock"},
+		{"linux", "/run/with:colon", "unix:///run/with:colon"},
+		{"linux", "tcp://127.0.0.1:80", "tcp://127.0.0.1:80"},
+		{"linux", "tcp://[::1]:80", "tcp://[::1]:80"},
+		{"windows", `spire-agent\public\api`, `npipe:spire-agent\public\api`},
+		{"windows", `npipe:spire-agent\public\api`, `npipe:spire-agent\public\api`},
+		{"windows", `\\.\pipe\spire-agent`, `npipe:spire-agent`},
+		{"windows", "tcp://127.0.0.1:80", "tcp://127.0.0.1:80"},
+		{"linux", "", ""}, {"linux", "a.sock", ""}, {"linux", "./a.sock", ""}, {"linux", "unix:a.sock", ""}, {"linux", "unix://a.sock", ""}, {"linux", "unix://a/b.sock", ""},
+		{"linux", "unix:///", ""}, {"linux", "/run/", ""}, {"linux", "unix:///a?b", ""}, {"linux", "unix:///a#b", ""}, {"linux", "/a\nb", ""},
+		{"linux", "tcp://localhost:80", ""}, {"linux", "tcp://127.0.0.1", ""}, {"linux", "tcp://127.0.0.1:0", ""}, {"linux", "tcp:127.0.0.1:80", ""}, {"linux", "tcp://127.0.0.1:80/x", ""},
+		{"linux", "npipe:x", ""}, {"linux", "http://x", ""}, {"linux", "UNIX:///x", ""}, {"windows", "/run/a.sock", ""}, {"windows", "npipe:", ""},
+	} {
+		got, err := parseAddress(c.in, c.goos)
+		if got != c.want || (err != nil) != (c.want == "") {
+			t.Errorf("%s: parseAddress(%q) = %q, %v; want %q", c.goos, c.in, got, err, c.want)
+		}
+		if err == nil {
+			if again, err := parseAddress(got, c.goos); again != got || err != nil {
+				t.Errorf("%s: parseAddress(%q) = %q, %v", c.goos, got, again, err)
+			}
+		}
+	}
+}

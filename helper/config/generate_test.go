@@ -1,0 +1,353 @@
+package config
+
+import (
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"math/rand/v2"
+	"reflect"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+	"github.com/svidhelper/svidhelper/helper/health"
+	"github.com/svidhelper/svidhelper/helper/proof"
+	"github.com/svidhelper/svidhelper/helper/snapshot"
+	"github.com/svidhelper/svidhelper/helper/source"
+	"github.com/svidhelper/svidhelper/supervisor"
+	"github.com/svidhelper/svidhelper/writer"
+)
+
+// generator makes configurations that are valid, of every kind.
+type generator struct {
+	*rand.Rand
+	count int // keeps names apart
+}
+
+func (g *generator) maybe() bool { return g.IntN(2) == 0 }
+
+func pick[T any](g *generator, from ...T) T { return from[g.IntN(len(from))] }
+
+// some returns a list of least to least+2 values.
+func some[T any](g *generator, least int, make func() T) []T {
+	var all []T
+	for range least + g.IntN(3) {
+		all = append(all, make())
+	}
+	return all
+}
+
+// text is a string with whatever could be misread.
+func (g *generator) text() string {
+	g.count++
+	nasty := []string{`"`, `\`, `${`, `}`, `%{`, "{", "\n", "\t", "\r", "#", "//", "<<EOF", "=", ",", " ", "é", "😀", "\x1b", "\u202e", "\u00a0", "'", "$", "%", "", "true", "0644"}
+	return fmt.Sprint("t", g.count, pick(g, nasty...), pick(g, nasty...), pick(g, nasty...))
+}
+
+func (g *generator) name() string {
+	g.count++
+	return fmt.Sprintf("n%d%s", g.count, pick(g, "", ".pem", " with space", "/sub/file", "é", `"quoted"`, "${x}", "{trust_domain}"))
+}
+
+func (g *generator) mode() fs.FileMode {
+	return pick[fs.FileMode](g, 0, 0, 0o600, 0o640, 0o444, 0o777, 1)
+}
+
+func (g *generator) duration() time.Duration {
+	return pick(g, 0, time.Second, time.Hour, 90*time.Minute, 1500*time.Millisecond, 25*time.Hour+time.Nanosecond, 10*time.Minute)
+}
+
+func (g *generator) signal() syscall.Signal { return pick(g, 1, 2, 15, 28, syscall.Signal(lastSignal)) }
+
+func (g *generator) id() spiffeid.ID {
+	return pick(g, spiffeid.ID{}, spiffeid.RequireFromString("spiffe://example.org/a"), spiffeid.RequireFromString("spiffe://x.test"))
+}
+
+func (g *generator) domains() []spiffeid.TrustDomain {
+	return pick(g, nil, []spiffeid.TrustDomain{spiffeid.RequireTrustDomainFromString("a.test")},
+		[]spiffeid.TrustDomain{spiffeid.RequireTrustDomainFromString("a.test"), spiffeid.RequireTrustDomainFromString("b.test")})
+}
+
+func optional[T any](g *generator, v T) T {
+	var zero T
+	if g.maybe() {
+		return zero
+	}
+	return v
+}
+
+func (g *generator) file() writer.FileSpec {
+	f := writer.FileSpec{Name: g.name()}
+	if g.maybe() {
+		f.Mode, f.Owner, f.Group = g.mode(), optional(g, g.text()), optional(g, g.text())
+	}
+	return f
+}
+
+// files names a file with a placeholder.
+func (g *generator) files() writer.FileSpec {
+	f := g.file()
+	f.Name = pick(g, "{hint}", "{id}", "{index}") + f.Name
+	return f
+}
+
+func (g *generator) config() *Config {
+	c := &Config{
+		AgentAddress:    pick(g, "", "unix:///run/a.sock", "tcp://127.0.0.1:80", "tcp://[::1]:80"),
+		OnRevoked:       pick(g, source.OnRevokedKeep, source.OnRevokedRemove, source.OnRevokedStop),
+		RevocationGrace: g.duration(),
+		OneShot:         g.IntN(8) == 0,
+		Timeout:         g.duration(),
+		Events:          optional(g, g.text()),
+		Outputs:         some(g, 1, g.output),
+		Log:             Log{Level: pick(g, slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError), JSON: g.maybe()},
+	}
+	if g.maybe() {
+		c.Health = &health.Config{Address: pick(g, ":8081", "127.0.0.1:0", "[::]:80"), LivePath: "/l/" + pick(g, "é", "x"), ReadyPath: pick(g, "/", "/r")}
+	}
+	if c.OneShot {
+		return c // which has no use for the rest
+	}
+	have := configuredKinds(c.Outputs)
+	if g.maybe() {
+		c.Process = g.process()
+		c.Process.Target = g.target(have, proof.EscalateSignal, proof.EscalateRestart)
+	}
+	c.Hooks = some(g, 0, g.hook)
+	for i := range c.Hooks {
+		c.Hooks[i].Target = g.target(have, proof.EscalateSignal)
+	}
+	return c
+}
+
+func (g *generator) output() writer.Output {
+	g.count++
+	o := writer.Output{
+		Dir: fmt.Sprintf("%s%d", pick(g, "/run/", "rel ative/", `/q"uote/`, "./$", "/a/../"), g.count), Publish: pick(g, "", writer.ModeSymlink, writer.ModeRename, writer.ModeInPlace),
+		Rights:  writer.Rights{Owner: optional(g, g.text()), Group: optional(g, g.text()), FileMode: g.mode(), KeyMode: g.mode()},
+		DirMode: g.mode(), NoFsync: g.maybe(),
+		X509SVIDs: some(g, 0, g.x509SVID),
+		JWTSVIDs:  some(g, 0, g.jwtSVID),
+		WITSVIDs:  some(g, 0, g.witSVID),
+		X509Bundles: some(g, 0, func() writer.X509Bundle {
+			return writer.X509Bundle{TrustDomains: g.domains(), File: g.file(), Format: optional(g, writer.FormatPEM)}
+		}),
+		JWTBundles: some(g, 0, func() writer.JWTBundle {
+			return writer.JWTBundle{TrustDomains: g.domains(), File: g.file(), Format: pick(g, "", writer.FormatMap, writer.FormatJWKS)}
+		}),
+		WITBundles: some(g, 0, func() writer.WITBundle {
+			return writer.WITBundle{TrustDomains: g.domains()[:0], File: g.file(), Format: writer.FormatJWKS}
+		}),
+	}
+	if g.maybe() {
+		o.Manifest = g.file()
+	}
+	if configuredKinds([]writer.Output{o}) == snapshot.KindNone {
+		o.X509SVIDs = []writer.X509SVID{g.x509SVID()}
+	}
+	return o
+}
+
+func (g *generator) x509SVID() writer.X509SVID {
+	x := writer.X509SVID{
+		Select: g.selector(), Allow: pick(g, nil, []string{"spiffe://a/*", "spiffe://b"}),
+		KeyEncoding: pick(g, writer.KeyPKCS8, writer.KeyTraditional), IntermediatesInBundle: g.maybe(), OmitExpired: g.maybe(),
+	}
+	file := g.file
+	if x.Select.All {
+		file = g.files
+	}
+	x.Cert, x.Bundle = file(), file()
+	if g.maybe() {
+		x.Key, x.Combined, x.CRL = file(), file(), file()
+		x.PKCS12, x.JKS = g.keystore(file()), g.keystore(file())
+	}
+	if x.Federated = pick(g, writer.FederatedNone, writer.FederatedMerge, writer.FederatedSeparate); x.Federated == writer.FederatedSeparate {
+		x.FederatedFile = file()
+		x.FederatedFile.Name += "{trust_domain}"
+	}
+	return x
+}
+
+func (g *generator) keystore(file writer.FileSpec) *writer.Keystore {
+	if g.maybe() {
+		return &writer.Keystore{File: file, Password: g.text(), Alias: optional(g, g.text())}
+	}
+	return &writer.Keystore{File: file, PasswordFile: g.text()}
+}
+
+func (g *generator) selector() writer.Selector {
+	if g.IntN(4) == 0 {
+		return writer.Selector{All: true}
+	}
+	return writer.Selector{Hint: optional(g, g.text()), ID: g.id()}
+}
+
+func (g *generator) jwtSVID() writer.JWTSVID {
+	return writer.JWTSVID{Audience: some(g, 1, g.text), ID: g.id(), Hint: optional(g, g.text()), File: g.file()}
+}
+
+func (g *generator) witSVID() writer.WITSVID {
+	w := writer.WITSVID{Select: g.selector(), Token: g.file(), Key: g.file()}
+	if w.Select.All {
+		w.Token, w.Key = g.files(), g.files()
+	}
+	return w
+}
+
+func (g *generator) process() *Process {
+	p := &Process{Spec: supervisor.Spec{
+		Command: append([]string{g.text()}, some(g, 0, g.text)...), Dir: optional(g, g.text()),
+		Env:  some(g, 0, func() string { return strings.ReplaceAll(g.text(), "=", "") + "=" + optional(g, g.text()) }),
+		User: optional(g, g.text()), Group: optional(g, g.text()), PassFDs: pick(g, nil, []int{3}, []int{9, 4}), NoNewPrivs: g.maybe(), Subreaper: g.maybe(),
+		OnRotation: pick(g, supervisor.Rotation{}, supervisor.Rotation{Signal: g.signal()}, supervisor.Rotation{Action: supervisor.RotationRestart}, supervisor.Rotation{Action: supervisor.RotationNone}),
+		Splay:      g.duration(), Restart: pick(g, supervisor.RestartNever, supervisor.RestartOnFailure, supervisor.RestartAlways, supervisor.RestartOnRotation),
+		StopTimeout: g.duration(), SignalGroup: g.maybe(),
+	}}
+	if g.maybe() {
+		p.MaxRestarts, p.RestartWindow, p.StopSignal = 1+g.IntN(9), time.Second+g.duration(), g.signal()
+		p.SignalRewrite = map[syscall.Signal]syscall.Signal{15: g.signal(), 1: 0}
+	}
+	return p
+}
+
+func (g *generator) hook() Hook {
+	g.count++
+	h := Hook{HookSpec: supervisor.HookSpec{Name: fmt.Sprint(g.text(), g.count), Splay: g.duration()}}
+	switch g.IntN(3) {
+	case 0:
+		h.Command, h.Timeout, h.Retries = []string{g.text(), ""}, g.duration(), g.IntN(5)
+	case 1:
+		h.PIDFile, h.Signal = g.text(), optional(g, g.signal())
+	case 2:
+		h.ProcessName, h.Signal = g.text(), optional(g, g.signal())
+	}
+	return h
+}
+
+func (g *generator) target(have snapshot.Kind, escalations ...proof.Escalation) Target {
+	t := Target{On: pick(g, snapshot.KindX509, snapshot.KindBundle|snapshot.KindWIT, snapshot.KindJWT, everyKind)}
+	if !have.Has(t.On) {
+		t.On = have
+	}
+	if g.maybe() {
+		t.Proof = &proof.Config{TLS: pick(g, "localhost:443", "[::1]:1", "unix:///x y"), StartTLS: pick(g, "", proof.StartTLSMySQL, proof.StartTLSSMTP, proof.StartTLSIMAP, proof.StartTLSLDAP),
+			ServerName: optional(g, g.text()), Timeout: g.duration(), OnFailure: escalations[:g.IntN(len(escalations)+1)]}
+	}
+	return t
+}
+
+// TestPrintIsParsedBack prints generated configurations and reads them back. It
+// sees to it that every field of a Config was something at least once.
+func TestPrintIsParsedBack(t *testing.T) {
+	set := map[string]bool{}
+	for seed := range uint64(seeds) {
+		g := &generator{Rand: rand.New(rand.NewPCG(seed, 7))}
+		c := g.config()
+		markSet(set, "Config", reflect.ValueOf(*c))
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) { checkRoundTrip(t, c) })
+	}
+	for path, is := range set {
+		if !is {
+			t.Errorf("%s is never generated", path)
+		}
+	}
+	t.Logf("%d fields printed and read back", len(set))
+}
+
+// markSet notes the fields within v, and whether they are something.
+func markSet(set map[string]bool, path string, v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Pointer:
+		if !v.IsNil() {
+			markSet(set, path, v.Elem())
+		}
+	case reflect.Struct:
+		if _, opaque := v.Interface().(fmt.Stringer); opaque {
+			return
+		}
+		for i := range v.NumField() {
+			field := path + "." + v.Type().Field(i).Name
+			set[field] = set[field] || !v.Field(i).IsZero()
+			markSet(set, field, v.Field(i))
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			markSet(set, path, v.Index(i))
+		}
+	}
+}
+
+// flatFile writes a drop-in file twice: plainly, and with every liberty that
+// HCL 1 allows. Both must mean the same.
+func (g *generator) flatFile() (plain, liberal string) {
+	var a, b strings.Builder
+	boolean := func() string { return pick(g, "true", "false") }
+	str := func() string { return quote(g.text()) }
+	mode := func() string { return pick(g, "0644", "0x1a4", "384", `"0600"`, `"0o640"`, "0") }
+	keys := []struct {
+		key   string
+		value func() string
+	}{
+		{"cmd", str}, {"cmd_args", func() string { return quote(pick(g, "a b", `-c "x y" z`, "")) }}, {"renew_signal", func() string { return pick(g, `"SIGHUP"`, `"USR1"`, "15") }},
+		{"pid_file_name", str}, {"cert_dir", func() string { return quote(pick(g, "/run/tls", "rel", "", "/x//y/")) }}, {"hint", str},
+		{"svid_file_name", func() string { return quote(g.name()) }}, {"svid_key_file_name", func() string { return quote("/" + g.name()) }}, {"svid_bundle_file_name", func() string { return quote(g.name()) }},
+		{"jwt_bundle_file_name", func() string { return quote(g.name()) }},
+		{"cert_file_mode", mode}, {"key_file_mode", mode}, {"jwt_bundle_file_mode", mode}, {"jwt_svid_file_mode", mode},
+		{"include_federated_domains", boolean}, {"omit_expired", boolean}, {"add_intermediates_to_bundle", boolean},
+		{"agent_address", func() string { return quote(pick(g, "/a.sock", "unix:///a.sock", "tcp://1.2.3.4:5")) }},
+	}
+	gap := func() string { return pick(g, " ", "", "\n", "\t", " /* x */ ", " # y\n", "\r\n", "// z\n") }
+	for _, k := range keys {
+		value := k.value()
+		fmt.Fprintf(&a, "%s = %s\n", k.key, value)
+		if g.IntN(5) == 0 { // an earlier one, which does not count
+			fmt.Fprintf(&b, "%s = %s\n", k.key, k.value())
+		}
+		key := k.key
+		if g.maybe() {
+			key = strings.ToUpper(key)
+		}
+		if g.IntN(3) == 0 {
+			key = `"` + key + `"`
+		}
+		literal := strings.ReplaceAll(value, `\u0024`, "$")
+		if strings.Contains(literal, "${") { // which needs its brace
+			literal = value
+		}
+		b.WriteString(key + gap() + "=" + gap() + literal + pick(g, "\n", " ", ",", "\r\n"))
+	}
+	jwts := some(g, 0, func() [3]string { return [3]string{str(), str(), quote(g.name())} })
+	a.WriteString("jwt_svids = [")
+	b.WriteString("\nJwt_Svids" + gap() + "=" + gap() + "[")
+	for i, j := range jwts {
+		fmt.Fprintf(&a, "{ jwt_audience = %s, jwt_extra_audiences = [%s, \"x\"], jwt_svid_file_name = %s },", j[0], j[1], j[2])
+		if i > 0 {
+			b.WriteString(pick(g, ",", "\n", ",\n", ",,", " "))
+		}
+		sep := func() string { return pick(g, ",", "\n", " ", " , ") }
+		b.WriteString("{" + gap() + `"jwt_audience"=` + j[0] + sep() + "jwt_extra_audiences" + gap() + "= [" + gap() + j[1] + gap() + "," + gap() + `"x",]` + sep() + "JWT_svid_file_name=" + j[2] + gap() + "}")
+	}
+	a.WriteString("]\n")
+	b.WriteString(pick(g, "", ",") + "]" + gap())
+	port := pick(g, "80", `"0x50"`, "0120")
+	fmt.Fprintf(&a, "health_checks {\n listener_enabled = true\n bind_port = %s\n}\n", port)
+	b.WriteString("health_checks" + pick(g, "", "=", " = ", "\n") + "{" + gap() + "bind_port=" + port + pick(g, ",", "\n", " ") + `listener_enabled = "true"` + gap() + "}" + gap())
+	return a.String(), b.String()
+}
+
+func TestLibertiesOfHCL1ChangeNothing(t *testing.T) {
+	for seed := range uint64(seeds) {
+		g := &generator{Rand: rand.New(rand.NewPCG(seed, 11))}
+		plain, liberal := g.flatFile()
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			want, _ := mustParse(t, plain)
+			got, _ := mustParse(t, liberal)
+			if d := diff(want, got); d != "" {
+				t.Errorf("the configurations differ (-plain +liberal):\n%s\n%s\n---\n%s", d, plain, liberal)
+			}
+		})
+	}
+}

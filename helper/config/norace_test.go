@@ -1,0 +1,9 @@
+//go:build !race
+
+package config
+
+const (
+	slack = 1
+	share = 1
+	seeds = 200
+)
