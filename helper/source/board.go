@@ -209,8 +209,10 @@ func (b *board) lost(k key) {
 func (b *board) denial(r *record, denied bool) {
 	switch {
 	case !denied:
-		r.DeniedSince = time.Time{}
 		r.stopGrace()
+		if r.Revoked.IsZero() {
+			r.DeniedSince = time.Time{}
+		}
 	case r.DeniedSince.IsZero():
 		r.DeniedSince = time.Now()
 		if r.Revoked.IsZero() {
@@ -222,8 +224,8 @@ func (b *board) denial(r *record, denied bool) {
 func (b *board) revoke(r *record) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if r.DeniedSince.IsZero() || !r.Revoked.IsZero() {
-		return
+	if r.DeniedSince.IsZero() || time.Since(r.DeniedSince) < b.grace || !r.Revoked.IsZero() {
+		return // another answer came first
 	}
 	r.Revoked = time.Now()
 	b.log.Error("identity refused for longer than the grace period", append(r.attrs(), "grace", b.grace)...)

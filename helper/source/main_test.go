@@ -2,6 +2,7 @@ package source
 
 import (
 	"context"
+	"flag"
 	"log/slog"
 	"testing"
 	"time"
@@ -11,7 +12,14 @@ import (
 	"github.com/svidhelper/svidhelper/helper/snapshot"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// Keys and signatures are new in each run, so coverage never repeats
+	// exactly and minimizing would take all of the time for fuzzing.
+	if err := flag.Set("test.fuzzminimizetime", "10x"); err != nil {
+		panic(err)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // patience is how long a test waits for what must happen.
 const patience = 20 * time.Second

@@ -90,11 +90,12 @@ type ProfileStatus struct {
 	// LastSuccess is when the last good answer came, also one that said
 	// nothing new; zero if there was none.
 	LastSuccess time.Time
-	// DeniedSince is when PermissionDenied began, without anything else since;
-	// zero if that is not the last word.
+	// DeniedSince is when PermissionDenied began, without anything else since,
+	// or the denial that led to Revoked; zero if neither is so.
 	DeniedSince time.Time
-	// Revoked is when a denial had lasted for the grace period; zero if none
-	// has. It ends with the next good answer, nothing else.
+	// Revoked is when a denial had lasted for the grace period, whether or not
+	// there had been an identity before; zero if none has. It ends with the
+	// next good answer, nothing else.
 	Revoked time.Time
 }
 
