@@ -15,6 +15,7 @@ import (
 // one issues.
 type domain struct {
 	name        spiffeid.TrustDomain
+	algorithm   JWTAlgorithm
 	authorities []*Authority
 	revoked     []x509.RevocationListEntry
 	crls        [][]byte // one for each authority; nil: none

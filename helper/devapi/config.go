@@ -32,7 +32,8 @@ type Config struct {
 	TTL time.Duration
 	// JWTTTL is the lifetime of JWT-SVIDs; 0 means five minutes.
 	JWTTTL time.Duration
-	// JWTAlgorithm signs JWT-SVIDs; empty means ES256.
+	// JWTAlgorithm signs JWT-SVIDs; empty means ES256. Federated trust domains
+	// use ES256 in any case.
 	JWTAlgorithm JWTAlgorithm
 	// Intermediate puts an intermediate authority between leaf and root.
 	Intermediate bool
@@ -47,7 +48,9 @@ type Config struct {
 	// Listen opens the listener for an address; nil means unix:///path or
 	// tcp://IP:port.
 	Listen func(address string) (net.Listener, error)
-	// GRPC are further options of the gRPC server.
+	// GRPC are further options of the gRPC server. Without any it is as strict
+	// as a SPIRE agent's: a client that pings more often than every five
+	// minutes is sent away.
 	GRPC []grpc.ServerOption
 	// Now is the clock that validity is computed with; nil means time.Now. One
 	// that is wrong makes a server whose clock is wrong. The schedule of

@@ -103,6 +103,9 @@ func TestHangAnswersNothingUntilHealed(t *testing.T) {
 	s, f := devapitest.Start(t, devapi.Config{ManualRotation: true})
 	client, ctx := stub(t, s), deadline(t)
 	recv := watch(t, ctx, client)
+	if err := f.WaitSent(ctx, devapi.FetchX509SVID, 1); err != nil { // a client can be quicker than the count
+		t.Fatal(err)
+	}
 	f.Hang()
 	answered := make(chan error, 1)
 	go func() { answered <- calls(client)[devapi.FetchJWTSVID](withHeader(ctx)) }()
@@ -141,8 +144,8 @@ func TestFreezeStopsConnectionsWithoutClosingThem(t *testing.T) {
 		}
 		cancel()
 	}
-	if n := f.Counts().OpenConnections; n != 2 {
-		t.Errorf("%d connections open, want 2", n)
+	if err := f.Wait(ctx, func(c devapi.Counts) bool { return c.OpenConnections == 2 }); err != nil {
+		t.Error(err)
 	}
 	want := s.Rotate()[0].Certificates[0].Raw
 	f.Heal()

@@ -70,9 +70,6 @@ func removeStale(path string) error {
 
 // addressOf returns a listener's address as a client would write it.
 func addressOf(l net.Listener) string {
-	if a := l.Addr(); a.Network() == "unix" {
-		return "unix://" + a.String()
-	} else {
-		return a.Network() + "://" + a.String()
-	}
+	a := l.Addr()
+	return a.Network() + "://" + a.String()
 }

@@ -30,7 +30,6 @@ type Server struct {
 	listener  net.Listener
 	grpc      *grpc.Server // nil: not serving
 	serving   sync.WaitGroup
-	failed    chan error // serving ended by itself
 	rotating  sync.WaitGroup
 	stop      context.CancelFunc // ends rotating; nil: not rotating
 }
@@ -42,7 +41,7 @@ func New(c Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("development Workload API: %w", err)
 	}
-	s := &Server{config: c, log: c.Log, world: w, failed: make(chan error, 1)}
+	s := &Server{config: c, log: c.Log, world: w}
 	if err := s.publish(); err != nil {
 		return nil, fmt.Errorf("development Workload API: %w", err)
 	}
@@ -54,14 +53,20 @@ func New(c Config) (*Server, error) {
 // owner alone, when it is missing; a socket that nobody serves any more is
 // replaced.
 func (s *Server) Start(address string) error {
+	_, err := s.start(address)
+	return err
+}
+
+// start returns where to hear that serving has ended by itself.
+func (s *Server) start(address string) (failed <-chan error, err error) {
 	s.lifecycle.Lock()
 	defer s.lifecycle.Unlock()
 	if s.grpc != nil {
-		return fmt.Errorf("development Workload API: serving on %s already", s.address)
+		return nil, fmt.Errorf("development Workload API: serving on %s already", s.address)
 	}
 	l, err := s.config.Listen(address)
 	if err != nil {
-		return fmt.Errorf("development Workload API: %w", err)
+		return nil, fmt.Errorf("development Workload API: %w", err)
 	}
 	s.listener, s.address = l, addressOf(l)
 	s.log.Warn("for development only: the authorities are throwaway, and every caller gets every identity", "address", s.address)
@@ -70,26 +75,23 @@ func (s *Server) Start(address string) error {
 	}
 
 	s.grpc = s.newGRPC()
-	s.serving.Go(s.serve(s.grpc, l))
+	ended := make(chan error, 1)
+	s.serving.Go(s.serve(s.grpc, l, ended))
 	if s.stop == nil {
 		ctx, cancel := context.WithCancel(context.Background())
 		s.stop = cancel
 		s.rotating.Go(func() { s.rotate(ctx) })
 	}
-	return nil
+	return ended, nil
 }
 
-func (s *Server) serve(g *grpc.Server, l net.Listener) func() {
+func (s *Server) serve(g *grpc.Server, l net.Listener, failed chan<- error) func() {
 	return func() {
 		err := g.Serve(newCuttingListener(s.config.Faults.listener(l)))
-		if err == nil || errors.Is(err, grpc.ErrServerStopped) {
-			return
-		}
-		err = fmt.Errorf("development Workload API: serving on %s: %w", addressOf(l), err)
-		s.log.Error("serving ended", "error", err)
-		select {
-		case s.failed <- err:
-		default: // nobody waits in Serve
+		if err != nil && !errors.Is(err, grpc.ErrServerStopped) {
+			err = fmt.Errorf("development Workload API: serving on %s: %w", addressOf(l), err)
+			s.log.Error("serving ended", "error", err)
+			failed <- err
 		}
 	}
 }
@@ -111,13 +113,13 @@ func (s *Server) newGRPC() *grpc.Server {
 // Serve is Start, then Close when the context ends. Its error is that of
 // serving: a context that ends is none.
 func (s *Server) Serve(ctx context.Context, address string) error {
-	if err := s.Start(address); err != nil {
+	failed, err := s.start(address)
+	if err != nil {
 		return err
 	}
-	var err error
 	select {
 	case <-ctx.Done():
-	case err = <-s.failed:
+	case err = <-failed:
 	}
 	return errors.Join(err, s.Close())
 }

@@ -103,7 +103,7 @@ func (s *Server) RetireAuthorities(td spiffeid.TrustDomain) error {
 
 func (s *Server) changeDomain(td spiffeid.TrustDomain, f func(*world, *domain) error) error {
 	return s.change("changing authorities", func(w *world) error {
-		d, err := w.domain(td)
+		d, err := w.domain(td, w.config.JWTAlgorithm)
 		if err != nil {
 			return err
 		}
@@ -132,11 +132,11 @@ func (s *Server) Authority(td spiffeid.TrustDomain) *Authority {
 // SVIDs returns the current X.509-SVIDs, in the order of the identities.
 func (s *Server) SVIDs() []*x509svid.SVID { return slices.Clone(s.current.Load().svids) }
 
-// X509Bundles returns the current X.509 bundles.
+// X509Bundles returns the current X.509 bundles, which are not to be changed.
 func (s *Server) X509Bundles() *x509bundle.Set { return s.current.Load().bundles.x509Set }
 
-// JWTBundles returns the current JWT bundles.
+// JWTBundles returns the current JWT bundles, which are not to be changed.
 func (s *Server) JWTBundles() *jwtbundle.Set { return s.current.Load().bundles.jwtSet }
 
-// WITBundles returns the current WIT bundles.
+// WITBundles returns the current WIT bundles, which are not to be changed.
 func (s *Server) WITBundles() *witbundle.Set { return s.current.Load().bundles.witSet }

@@ -308,7 +308,7 @@ func TestAThousandFederatedBundles(t *testing.T) {
 		tds = append(tds, spiffeid.RequireTrustDomainFromString(fmt.Sprintf("td%d.example", i)))
 	}
 	begin := time.Now()
-	s, _ := devapitest.Start(t, devapi.Config{Federated: tds})
+	s, _ := devapitest.Start(t, devapi.Config{Federated: tds, JWTAlgorithm: devapi.RS256})
 	t.Logf("making 1,000 trust domains: %v", time.Since(begin))
 	recv := watch(t, deadline(t), stub(t, s))
 	begin = time.Now()

@@ -52,21 +52,22 @@ type tokenIssuer struct {
 
 func newWorld(c Config) (*world, error) {
 	w := &world{config: c, domains: make(map[spiffeid.TrustDomain]*domain)}
-	if err := w.setFederated(c.Federated); err != nil {
+	if err := w.setIdentities(c.Identities); err != nil {
 		return nil, err
 	}
-	if err := w.setIdentities(c.Identities); err != nil {
+	if err := w.setFederated(c.Federated); err != nil {
 		return nil, err
 	}
 	return w, nil
 }
 
-// domain returns the trust domain of that name; it makes one when it is new.
-func (w *world) domain(td spiffeid.TrustDomain) (*domain, error) {
+// domain returns the trust domain of that name; it makes one, which signs with
+// the algorithm, when it is new.
+func (w *world) domain(td spiffeid.TrustDomain, algorithm JWTAlgorithm) (*domain, error) {
 	if d, ok := w.domains[td]; ok {
 		return d, nil
 	}
-	d := &domain{name: td}
+	d := &domain{name: td, algorithm: algorithm}
 	if err := w.addAuthority(d); err != nil {
 		return nil, err
 	}
@@ -80,7 +81,7 @@ func (w *world) addAuthority(d *domain) error {
 		NotBefore:    now.Add(-backdate),
 		NotAfter:     now.AddDate(1, 0, 0).Add(2 * w.config.TTL),
 		Intermediate: w.config.Intermediate,
-		JWTAlgorithm: w.config.JWTAlgorithm,
+		JWTAlgorithm: d.algorithm,
 	})
 	if err != nil {
 		return err
@@ -107,10 +108,11 @@ func (w *world) refreshCRLs(d *domain) error {
 }
 
 // setFederated replaces the foreign trust domains. One that comes back has the
-// authorities that it had.
+// authorities that it had. They sign with ES256 whatever the Config says: a
+// thousand RSA keys would take minutes.
 func (w *world) setFederated(tds []spiffeid.TrustDomain) error {
 	for _, td := range tds {
-		if _, err := w.domain(td); err != nil {
+		if _, err := w.domain(td, ES256); err != nil {
 			return err
 		}
 	}
@@ -150,7 +152,7 @@ func (w *world) issue(m *member) error {
 	if !w.config.ManualRotation {
 		m.renewAt = time.Now().Add(ttl / 2)
 	}
-	d, err := w.domain(m.ID.TrustDomain())
+	d, err := w.domain(m.ID.TrustDomain(), w.config.JWTAlgorithm)
 	if err != nil {
 		return err
 	}
