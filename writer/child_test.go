@@ -1,3 +1,5 @@
+//go:build unix
+
 package writer
 
 import (
@@ -10,7 +12,21 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"go.uber.org/goleak"
 )
+
+func TestMain(m *testing.M) {
+	if task := os.Getenv(taskVariable); task != "" {
+		os.Exit(child(task))
+	}
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		if childDir != "" {
+			os.RemoveAll(childDir)
+		}
+		os.Exit(code)
+	}))
+}
 
 // Some things can only be shown on a process of its own: the test binary runs
 // itself with a task in its environment.

@@ -107,12 +107,24 @@ func (t *transaction) prepare() error {
 			return err
 		}
 	}
-	if err := t.fs.Rename(stage, commitName); err != nil { // (3)
-		return failed("rename to", commitName, err)
+	if err := t.decide(stage); err != nil { // (3)
+		return err
 	}
 	staged = false
 	t.onFailure(func() error { return failed("remove", commitName, t.fs.RemoveAll(commitName)) })
 	return t.syncDir(".")
+}
+
+// decide is step 3 but for the sync. Whatever somebody put in the way goes.
+func (t *transaction) decide(stage string) error {
+	err := taken(t.fs.Rename(stage, commitName))
+	if errors.Is(err, fs.ErrExist) {
+		if err := t.fs.RemoveAll(commitName); err != nil {
+			return failed("remove", commitName, err)
+		}
+		err = t.fs.Rename(stage, commitName)
+	}
+	return failed("rename to", commitName, err)
 }
 
 // recordItem is the list of names as a file.
@@ -123,6 +135,9 @@ func (t *transaction) recordItem() item {
 // backUp links what stands under a name into the directory being prepared. What
 // cannot be linked cannot be put back.
 func (t *transaction) backUp(stage, name string) error {
+	if t.led(name) {
+		return nil
+	}
 	saved := path.Join(stage, oldName, name)
 	err := t.fs.Link(name, saved)
 	if err == nil || errors.Is(err, fs.ErrNotExist) || cannotLink(err) {
@@ -181,11 +196,14 @@ func (d *Dir) placeFile(from, name string) error {
 
 // removeFile is step 5 for one name.
 func (t *transaction) removeFile(name string) error {
+	if t.led(name) {
+		return nil
+	}
 	if t.mode == ModeInPlace {
 		return t.removeInPlace(name)
 	}
 	err := t.fs.Remove(name)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err != nil && !absent(err) {
 		return failed("remove", name, err)
 	}
 	t.putBack(name)
@@ -277,7 +295,7 @@ func (d *Dir) recoverRecord() error {
 		if slices.Contains(kept, name) {
 			continue
 		}
-		if err := d.fs.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := d.fs.Remove(name); err != nil && !absent(err) {
 			return failed("remove", name, err)
 		}
 	}

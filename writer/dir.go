@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path"
+	"strings"
 	"sync"
 )
 
@@ -140,10 +141,29 @@ func (d *Dir) Publish(set Set) (Change, error) {
 	return change, nil
 }
 
-// Remove takes everything published out of the directory.
+// Remove takes everything published out of the directory, previous generations
+// included: what has been revoked is not left to slow readers.
 func (d *Dir) Remove() error {
-	_, err := d.Publish(Set{})
-	return err
+	if _, err := d.Publish(Set{}); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return nil
+	}
+	entries, err := d.fs.ReadDir(".")
+	if err != nil {
+		return failed("read directory", d.path, err)
+	}
+	d.spare = nil
+	var errs []error
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), genPrefix) && e.Name() != d.have.gen {
+			errs = append(errs, failed("remove", e.Name(), d.fs.RemoveAll(e.Name())))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func (d *Dir) publish(set Set) (Change, error) {

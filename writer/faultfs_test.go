@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/fsnotify/fsnotify"
-	"go.uber.org/goleak"
 )
 
 // A hook is asked before and told after each system call of a publish. It
@@ -26,10 +25,7 @@ var (
 	unwatches sync.Map // path to true: there is no watcher left for it
 )
 
-func TestMain(m *testing.M) {
-	if task := os.Getenv(taskVariable); task != "" {
-		os.Exit(child(task))
-	}
+func init() {
 	realFsys, realWatcher := newFsys, newWatcher
 	newFsys = func(r *os.Root) fsys {
 		if h, ok := hooks.Load(r.Name()); ok {
@@ -43,12 +39,6 @@ func TestMain(m *testing.M) {
 		}
 		return realWatcher(dir)
 	}
-	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
-		if childDir != "" {
-			os.RemoveAll(childDir)
-		}
-		os.Exit(code)
-	}))
 }
 
 // hookDir has a directory go through a hook when it is opened.

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // A fsys is what publishing needs of the output's directory. All names are
@@ -75,4 +76,11 @@ func failed(step, name string, err error) error {
 		cause = linkErr.Err
 	}
 	return fmt.Errorf("%s %s: %w", step, name, cause)
+}
+
+// absent reports whether an error says that there is nothing under a name, or
+// that a link on the way to it leads out of the directory.
+func absent(err error) bool {
+	var errno syscall.Errno
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || err != nil && !errors.As(err, &errno)
 }

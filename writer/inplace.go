@@ -17,7 +17,7 @@ var errReplaced = errors.New("it was replaced while it was being opened")
 // bytes are touched, so that a full disk leaves them as they are.
 func (t *transaction) overwrite(it item) (done bool, err error) {
 	info, err := t.fs.Lstat(it.Name)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && !info.Mode().IsRegular() {
+	if absent(err) || err == nil && (!info.Mode().IsRegular() || t.led(it.Name)) {
 		return false, nil
 	}
 	if err != nil {
@@ -130,7 +130,7 @@ func restore(f file, name string, old []byte, info fs.FileInfo) error {
 // mount point cannot be removed, so that only its bytes go.
 func (t *transaction) removeInPlace(name string) error {
 	info, err := t.fs.Lstat(name)
-	if errors.Is(err, fs.ErrNotExist) {
+	if absent(err) {
 		return nil
 	}
 	if err != nil {

@@ -2,9 +2,7 @@ package writer
 
 import (
 	"bytes"
-	"errors"
 	"io"
-	"io/fs"
 	"maps"
 	"os"
 	"path"
@@ -38,7 +36,7 @@ func (d *Dir) inspect(want []item) (*published, error) {
 		info, err := d.fs.Lstat(name)
 		if err == nil && info.Mode().IsRegular() {
 			p.files[name] = held{kind: d.output.kindOf(name)}
-		} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		} else if err != nil && !absent(err) {
 			return nil, failed("look at", name, err)
 		}
 	}

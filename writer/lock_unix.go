@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // lockName is the file whose lock says that a directory has a helper. It stays:
@@ -49,21 +50,34 @@ func lockFile(r *os.Root, f *os.File) error {
 		}
 	}
 	if errors.Is(err, syscall.EWOULDBLOCK) {
-		return fmt.Errorf("another helper%s publishes here: stop it, or give this one a directory of its own", holder(f))
+		return fmt.Errorf("another helper%s publishes here: stop it, or give this one a directory of its own", patientHolder(f))
 	}
 	if err != nil {
 		return failed("lock", lockName, err)
 	}
+	if err := f.Truncate(0); err != nil { // before anything else: it names the last one
+		return failed("truncate", lockName, err)
+	}
 	if err := f.Chmod(0o600); err != nil {
 		return failed("chmod", lockName, err)
-	}
-	if err := f.Truncate(0); err != nil {
-		return failed("truncate", lockName, err)
 	}
 	if _, err := f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0); err != nil {
 		return failed("write", lockName, err)
 	}
 	return nil
+}
+
+// patientHolder is holder, but gives one that has just taken the lock the time
+// to write who it is.
+func patientHolder(f *os.File) string {
+	const tries, pause = 20, 5 * time.Millisecond
+	for range tries {
+		if h := holder(f); h != "" {
+			return h
+		}
+		time.Sleep(pause)
+	}
+	return ""
 }
 
 // holder says in words who wrote the lock file.

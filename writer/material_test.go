@@ -129,3 +129,7 @@ func jwtBundle(t testing.TB, td string, keys int) *jwtbundle.Bundle {
 type snapshotT = snapshot.Snapshot
 
 func td(name string) spiffeid.TrustDomain { return spiffeid.RequireTrustDomainFromString(name) }
+
+func jwtBundles(bundles ...*jwtbundle.Bundle) *snapshot.JWTBundles {
+	return &snapshot.JWTBundles{Bundles: bundles}
+}

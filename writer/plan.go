@@ -131,7 +131,7 @@ func (d *Dir) plan(want []item, keep []string) *plan {
 		slices.Sort(names)
 	}
 	if p.dirs, p.record = d.have.dirs, d.have.record; p.named || len(d.have.last) == 0 {
-		p.dirs = dirsOf(p.names())
+		p.dirs, p.record = dirsOf(p.names()), ""
 		if d.mode != ModeSymlink {
 			p.record = record(p.names())
 		}

@@ -126,8 +126,12 @@ func litter(t testing.TB, dir string) (names []string) {
 		if err != nil {
 			return err
 		}
-		if rel, _ := filepath.Rel(dir, p); strings.Contains(rel, "/") && strings.HasPrefix(e.Name(), tempPrefix) {
+		rel, _ := filepath.Rel(dir, p)
+		if strings.Contains(rel, "/") && strings.HasPrefix(e.Name(), tempPrefix) {
 			names = append(names, rel)
+		}
+		if below, err := os.ReadDir(p); err == nil && len(below) == 0 {
+			names = append(names, rel+", which is empty")
 		}
 		return nil
 	})
@@ -166,4 +170,22 @@ func verifiesIn(dir string) error {
 		}
 	}
 	return verifies(data[0], data[1], data[2])
+}
+
+// assertNowhere fails if any file below a directory holds these bytes.
+func assertNowhere(t testing.TB, dir string, data []byte) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(p string, e os.DirEntry, err error) error {
+		if err != nil || !e.Type().IsRegular() {
+			return err
+		}
+		got, err := os.ReadFile(p)
+		if err == nil && bytes.Equal(got, data) {
+			t.Errorf("%s is still there", p)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }

@@ -81,8 +81,8 @@ func (d *Dir) sweep() error {
 	return d.sweepBelow(".")
 }
 
-// sweepBelow removes links of ours that lead nowhere, and temporary names in
-// directories below.
+// sweepBelow removes links of ours that lead nowhere and, in directories below,
+// temporary names and what is empty then.
 func (d *Dir) sweepBelow(dir string) error {
 	entries, err := d.fs.ReadDir(dir)
 	if err != nil {
@@ -99,6 +99,7 @@ func (d *Dir) sweepBelow(dir string) error {
 			if err := d.sweepBelow(name); err != nil {
 				return err
 			}
+			d.fs.Remove(name) // which it is not while there is something in it
 		case e.Type()&fs.ModeSymlink != 0:
 			target, err := d.fs.Readlink(name)
 			if err != nil || target != linkTarget(name) {

@@ -211,8 +211,11 @@ func (t *transaction) makeParents(name string) error {
 // directories that only they were in, if nobody else has put something there.
 func (t *transaction) removeNames() error {
 	for _, name := range t.gone {
+		if t.led(name) {
+			continue
+		}
 		err := t.fs.Remove(name)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err != nil && !absent(err) {
 			return failed("remove", name, err)
 		}
 		if err == nil {
@@ -220,6 +223,17 @@ func (t *transaction) removeNames() error {
 		}
 	}
 	return t.removeDirs()
+}
+
+// led reports whether the way to a visible name leads through a link. It is
+// somebody else's then, and so is what it leads to.
+func (d *Dir) led(name string) bool {
+	for _, dir := range dirsOf([]string{name}) {
+		if info, err := d.fs.Lstat(dir); err == nil && !info.IsDir() {
+			return true
+		}
+	}
+	return false
 }
 
 // removeDirs removes directories that no name lies in any more.

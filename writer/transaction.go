@@ -32,6 +32,9 @@ func (t *transaction) run() (err error) {
 		err = t.publishFiles()
 	}
 	if err == nil {
+		if t.record == "" && t.have.record != "" { // another mode's
+			t.cleared(t.fs.Remove(recordName))
+		}
 		return nil
 	}
 	for i := len(t.undo) - 1; i >= 0; i-- {

@@ -1,0 +1,302 @@
+//go:build unix
+
+package writer
+
+import (
+	"bufio"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// nobody is somebody who is neither root nor the user of the tests.
+const nobody = 65534
+
+func asRoot(t testing.TB) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("only root can do what somebody else would have done")
+	}
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestNamesThatLeadOut(t *testing.T) {
+	for _, name := range []string{
+		"../x", "/x", "..data", "a/../../b", "", strings.Repeat("x", 4096), "a//b", "a/", "./a", "a/.", "a/..data/b",
+		"..", ".", "..lock", "a\x00b", "a\nb", "\xff", strings.Repeat("x", 256), "..gen-1/tls.crt",
+	} {
+		o := trio(filepath.Join(t.TempDir(), "tls"))
+		o.JWTSVIDs = []JWTSVID{{Audience: []string{"a"}, File: FileSpec{Name: name}}}
+		if name == "" { // a file without a name is one that is not wanted
+			if err := CheckName(name); err == nil {
+				t.Error("the empty name was accepted")
+			}
+			continue
+		}
+		if err := Check(o); err == nil {
+			t.Errorf("Check accepted the name %.40q", name)
+		}
+		if _, err := Open(o, slog.New(slog.DiscardHandler)); err == nil {
+			t.Errorf("Open accepted the name %.40q", name)
+		}
+		d := open(t, trio(filepath.Join(t.TempDir(), "tls")))
+		if _, err := d.Publish(Set{Files: []File{{Name: name, Data: []byte("x"), Mode: 0o600}}}); err == nil {
+			t.Errorf("Publish accepted the name %.40q", name)
+		}
+	}
+	for _, name := range []string{"a", "a/b", "a/b.c/d", ".a", "a..b", "...", "ä", "{hint}"} {
+		if err := CheckName(name); name != "..." && err != nil {
+			t.Error(err)
+		} else if name == "..." && err == nil {
+			t.Error("a name that starts with two dots was accepted")
+		}
+	}
+}
+
+// TestPlantedLinks plants symbolic links wherever a publish writes. None leads it
+// out of the directory.
+func TestPlantedLinks(t *testing.T) {
+	for _, mode := range modes {
+		for _, name := range []string{
+			tempPrefix + "0", genPrefix + "0", genPrefix + "1", dataName, commitName, recordName, "tls.crt", "tls.key", "below", "below/x.pem",
+		} {
+			t.Run(string(mode)+"/"+name, func(t *testing.T) {
+				base := t.TempDir()
+				outside := filepath.Join(base, "outside")
+				must(t, os.Mkdir(outside, 0o755))
+				victim := filepath.Join(outside, "victim")
+				must(t, os.WriteFile(victim, []byte("precious"), 0o600))
+				dir := filepath.Join(base, "tls")
+				must(t, os.Mkdir(dir, 0o755))
+				target := victim
+				if name == "below" || name == dataName || strings.HasPrefix(name, genPrefix) || name == commitName {
+					target = outside
+				}
+				if strings.HasPrefix(name, "below/") {
+					must(t, os.Mkdir(filepath.Join(dir, "below"), 0o755))
+				}
+				o := trio(dir)
+				o.Publish = mode
+				o.X509SVIDs[0].Combined.Name = "below/x.pem"
+				unwatched(t, dir)
+				a := newAuthority(t, "example.org")
+				before := tree(t, outside)
+
+				must(t, os.Symlink(target, filepath.Join(dir, name))) // before the start
+				d := open(t, o)
+				for range 2 {
+					os.Remove(filepath.Join(dir, name)) // and between publishes
+					os.RemoveAll(filepath.Join(dir, name))
+					must(t, os.Symlink(target, filepath.Join(dir, name)))
+					d.mu.Lock()
+					d.have = nil // as if the watch had told of it
+					d.mu.Unlock()
+					set := encode(t, a.answer(t), o)
+					if _, err := d.Publish(set); err != nil {
+						t.Fatal(err)
+					}
+					if err := whole(dir, set); err != nil {
+						t.Error(err)
+					}
+				}
+				if after := tree(t, outside); after != before {
+					t.Errorf("something was written outside:\n%s\n%s", before, after)
+				}
+			})
+		}
+	}
+}
+
+// TestLinksOnTheWay has symbolic links in the path of the directory: root's and
+// this user's are followed, another user's are not.
+func TestLinksOnTheWay(t *testing.T) {
+	for _, where := range []string{"the directory itself", "the middle of its path"} {
+		t.Run(where, func(t *testing.T) {
+			base := t.TempDir()
+			must(t, os.MkdirAll(filepath.Join(base, "real", "tls"), 0o755))
+			link, dir := filepath.Join(base, "link"), filepath.Join(base, "link")
+			target := "real/tls"
+			if where != "the directory itself" {
+				target, dir = "real", filepath.Join(link, "tls")
+			}
+			must(t, os.Symlink(target, link))
+			o := trio(dir)
+			set := encode(t, newAuthority(t, "example.org").answer(t), o)
+			d := open(t, o)
+			publish(t, d, set)
+			must(t, holds(t, filepath.Join(base, "real", "tls"), set))
+			must(t, d.Close())
+
+			asRoot(t)
+			must(t, os.Lchown(link, nobody, nobody))
+			before := tree(t, base)
+			for _, err := range []error{Check(o), openError(o)} {
+				if err == nil || !strings.Contains(err.Error(), "uid 65534") {
+					t.Errorf("another user's link was followed: %v", err)
+				}
+			}
+			if after := tree(t, base); after != before {
+				t.Error("something was written")
+			}
+		})
+	}
+}
+
+func openError(o *Output) error {
+	d, err := Open(o, slog.New(slog.DiscardHandler))
+	if err == nil {
+		d.Close()
+	}
+	return err
+}
+
+// TestDirectoryExchangedWhileOpen replaces the output's directory by a link to
+// another one while a helper publishes in it.
+func TestDirectoryExchangedWhileOpen(t *testing.T) {
+	asRoot(t)
+	base := t.TempDir()
+	dir, outside := filepath.Join(base, "tls"), filepath.Join(base, "outside")
+	must(t, os.Mkdir(outside, 0o755))
+	o := trio(dir)
+	a := newAuthority(t, "example.org")
+	d := open(t, o)
+	publish(t, d, encode(t, a.answer(t), o))
+	must(t, os.Rename(dir, filepath.Join(base, "moved")))
+	must(t, os.Symlink(outside, dir))
+	must(t, os.Lchown(dir, nobody, nobody))
+	if _, err := d.Publish(encode(t, a.answer(t), o)); err == nil {
+		t.Error("the link was followed")
+	}
+	if names := visible(t, outside); len(names) > 0 {
+		t.Errorf("written outside: %q", names)
+	}
+	must(t, os.Remove(dir))
+	set := encode(t, a.answer(t), o)
+	publish(t, d, set)
+	must(t, holds(t, dir, set))
+}
+
+func TestOneHelperPerDirectory(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "tls")
+	o := trio(dir)
+	d := open(t, o)
+	err := openError(o)
+	if err == nil || !strings.Contains(err.Error(), "pid "+strconv.Itoa(os.Getpid())) {
+		t.Errorf("the second one: %v", err)
+	}
+	publish(t, d, encode(t, newAuthority(t, "example.org").answer(t), o))
+	must(t, d.Close())
+	must(t, openError(o))
+}
+
+// TestTwoHelpersAtOnce starts two processes at the same time, again and again:
+// one opens the directory, the other one names its pid.
+func TestTwoHelpersAtOnce(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "tls")
+	type process struct {
+		cmd   *exec.Cmd
+		in    io.WriteCloser
+		said  string
+		lines *bufio.Reader
+	}
+	for range 10 {
+		var both [2]*process
+		for i := range both {
+			p := &process{cmd: childCommand(t, task{Kind: "open", Output: *trio(dir)})}
+			p.cmd.Stderr = os.Stderr
+			var err error
+			p.in, err = p.cmd.StdinPipe()
+			must(t, err)
+			out, err := p.cmd.StdoutPipe()
+			must(t, err)
+			p.lines = bufio.NewReader(out)
+			must(t, p.cmd.Start())
+			both[i] = p
+		}
+		for _, p := range both {
+			line, err := p.lines.ReadString('\n')
+			must(t, err)
+			p.said = strings.TrimSpace(line)
+		}
+		winner, loser := both[0], both[1]
+		if loser.said == "open" {
+			winner, loser = loser, winner
+		}
+		if winner.said != "open" || !strings.Contains(loser.said, "pid "+strconv.Itoa(winner.cmd.Process.Pid)) {
+			t.Errorf("%q and %q", winner.said, loser.said)
+		}
+		for _, p := range both {
+			p.in.Close()
+			must(t, p.cmd.Wait())
+		}
+	}
+}
+
+// TestForeignLock has somebody else leave a lock file: it is not taken for ours.
+func TestForeignLock(t *testing.T) {
+	asRoot(t)
+	dir := t.TempDir()
+	lock := filepath.Join(dir, lockName)
+	must(t, os.WriteFile(lock, nil, 0o666))
+	must(t, os.Chown(lock, nobody, nobody))
+	if err := openError(trio(dir)); err == nil || !strings.Contains(err.Error(), lockName) {
+		t.Error(err)
+	}
+	must(t, os.Remove(lock))
+	must(t, os.Symlink("/etc/passwd", lock))
+	if err := openError(trio(dir)); err == nil {
+		t.Error("a link was taken for the lock file")
+	}
+	must(t, os.Remove(lock))
+	must(t, syscall.Mkfifo(lock, 0o600))
+	if err := openError(trio(dir)); err == nil {
+		t.Error("a pipe was taken for the lock file")
+	}
+}
+
+// TestForeignGeneration has somebody else prepare what looks like our current
+// generation, and a publish that is to be finished. Neither is believed.
+func TestForeignGeneration(t *testing.T) {
+	asRoot(t)
+	for _, mode := range modes {
+		dir := t.TempDir()
+		must(t, os.Chmod(dir, 0o1777))
+		o := trio(dir)
+		o.Publish = mode
+		set := encode(t, newAuthority(t, "example.org").answer(t), o)
+		for _, own := range []string{genPrefix + "7", commitName} {
+			must(t, os.Mkdir(filepath.Join(dir, own), 0o755))
+			for _, f := range set.Files {
+				p := filepath.Join(dir, own, f.Name)
+				must(t, os.WriteFile(p, f.Data, 0o666))
+				must(t, os.Chown(p, nobody, nobody))
+			}
+			must(t, os.WriteFile(filepath.Join(dir, own, "extra"), []byte("x"), 0o644))
+			must(t, os.Chown(filepath.Join(dir, own), nobody, nobody))
+		}
+		must(t, os.Symlink(genPrefix+"7", filepath.Join(dir, dataName)))
+		d := open(t, o)
+		publish(t, d, set)
+		must(t, holds(t, dir, set))
+		for _, f := range set.Files {
+			info, err := os.Stat(filepath.Join(dir, f.Name))
+			must(t, err)
+			if uid, _, _ := ownerOf(info); uid != 0 {
+				t.Errorf("%s: %s belongs to %d", mode, f.Name, uid)
+			}
+		}
+		must(t, d.Close())
+	}
+}

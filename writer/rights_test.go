@@ -1,0 +1,133 @@
+//go:build unix
+
+package writer
+
+import (
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func stat(t testing.TB, path string) (mode fs.FileMode, uid, gid int) {
+	t.Helper()
+	info, err := os.Stat(path)
+	must(t, err)
+	uid, gid, _ = ownerOf(info)
+	return info.Mode().Perm(), uid, gid
+}
+
+// TestOwners gives an output and its files owners and groups, by name and by
+// number.
+func TestOwners(t *testing.T) {
+	asRoot(t)
+	for _, mode := range modes {
+		t.Run(string(mode), func(t *testing.T) {
+			dir := filepath.Join(memoryDir(t), "tls")
+			o := trio(dir)
+			o.Publish = mode
+			o.DirMode = 0o750
+			o.Rights = Rights{Owner: "nobody", Group: "65534", KeyMode: 0o440}
+			o.X509SVIDs[0].Cert.Owner = "0"
+			o.X509SVIDs[0].Cert.Group = "daemon"
+			o.X509SVIDs[0].Bundle.Mode = 0o604
+			d := open(t, o)
+			publish(t, d, encode(t, newAuthority(t, "example.org").answer(t), o))
+			for name, want := range map[string]rights{
+				"tls.key": {0o440, nobody, nobody}, "tls.crt": {0o644, 0, 1}, "ca.crt": {0o604, nobody, nobody}, ".": {0o750, nobody, nobody},
+			} {
+				if mode, uid, gid := stat(t, filepath.Join(dir, name)); (rights{mode, uid, gid}) != want {
+					t.Errorf("%s: mode %04o, owner %d, group %d, want %v", name, mode, uid, gid, want)
+				}
+			}
+			if mode == ModeSymlink {
+				if mode, uid, gid := stat(t, filepath.Join(dir, dataName)); mode != 0o750 || uid != nobody || gid != nobody {
+					t.Errorf("the generation: mode %04o, owner %d, group %d", mode, uid, gid)
+				}
+			}
+		})
+	}
+}
+
+// TestRightsAlone changes nothing but the rights: those are asserted again, in a
+// new file, and nobody is told of a change.
+func TestRightsAlone(t *testing.T) {
+	for _, mode := range modes {
+		t.Run(string(mode), func(t *testing.T) {
+			dir := memoryDir(t)
+			o := trio(dir)
+			o.Publish = mode
+			s := newAuthority(t, "example.org").answer(t)
+			d := open(t, o)
+			publish(t, d, encode(t, s, o))
+			was, err := os.Stat(filepath.Join(dir, "tls.key"))
+			must(t, err)
+
+			o.Rights.KeyMode = 0o640
+			if change := publish(t, d, encode(t, s, o)); !change.Empty() {
+				t.Errorf("while open: %+v", change)
+			}
+			if mode, _, _ := stat(t, filepath.Join(dir, "tls.key")); mode != 0o640 {
+				t.Errorf("mode %04o", mode)
+			}
+			is, err := os.Stat(filepath.Join(dir, "tls.key"))
+			must(t, err)
+			if mode != ModeInPlace && os.SameFile(was, is) {
+				t.Error("the mode of the old file was changed")
+			}
+			must(t, d.Close())
+
+			must(t, os.Chmod(filepath.Join(dir, "tls.crt"), 0o666)) // while nobody looks
+			o.Rights.KeyMode = 0o600
+			d = open(t, o)
+			if change := publish(t, d, encode(t, s, o)); !change.Empty() {
+				t.Errorf("after a restart: %+v", change)
+			}
+			must(t, whole(dir, encode(t, s, o)))
+		})
+	}
+}
+
+// TestKeyForEverybody has a key mode that lets everybody read: it is what was
+// asked for, and a warning at start.
+func TestKeyForEverybody(t *testing.T) {
+	var log strings.Builder
+	o := trio(t.TempDir())
+	o.X509SVIDs[0].Key.Mode = 0o644
+	d, err := Open(o, slog.New(slog.NewTextHandler(&log, nil)))
+	must(t, err)
+	must(t, d.Close())
+	if !strings.Contains(log.String(), "level=WARN") || !strings.Contains(log.String(), "tls.key") {
+		t.Errorf("no warning: %s", log.String())
+	}
+}
+
+// TestSetGroupID publishes in a directory that hands its group down, as
+// Kubernetes makes volumes with an fsGroup.
+func TestSetGroupID(t *testing.T) {
+	asRoot(t)
+	for _, mode := range modes {
+		dir := memoryDir(t)
+		must(t, os.Chown(dir, -1, nobody))
+		must(t, os.Chmod(dir, 0o777|fs.ModeSetgid))
+		o := trio(dir)
+		o.Publish = mode
+		o.Rights.KeyMode = 0o640
+		d := open(t, o)
+		publish(t, d, encode(t, newAuthority(t, "example.org").answer(t), o))
+		if mode, _, gid := stat(t, filepath.Join(dir, "tls.key")); mode != 0o640 || gid != nobody {
+			t.Errorf("mode %04o, group %d", mode, gid)
+		}
+		if info, err := os.Stat(dir); err != nil || info.Mode() != fs.ModeDir|fs.ModeSetgid|0o777 {
+			t.Errorf("the directory itself: %v", info.Mode())
+		}
+		if mode == ModeSymlink {
+			if mode, _, _ := stat(t, filepath.Join(dir, dataName)); mode != 0o755 {
+				t.Errorf("the generation: %04o", mode)
+			}
+		}
+		must(t, d.Close())
+	}
+}

@@ -1,0 +1,193 @@
+//go:build unix
+
+package writer
+
+import (
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/svidhelper/svidhelper/helper/snapshot"
+)
+
+// repaired waits until the directory is reported as damaged, publishes again, and
+// returns how long that took.
+func repaired(t *testing.T, d *Dir, set Set) (time.Duration, Change) {
+	t.Helper()
+	start := time.Now()
+	select {
+	case <-d.Tampered():
+	case <-time.After(10 * time.Second):
+		t.Fatal("nobody noticed")
+	}
+	return time.Since(start), publish(t, d, set)
+}
+
+// TestTampering does to a published directory what others may do. Each is
+// noticed and repaired.
+func TestTampering(t *testing.T) {
+	both := snapshot.KindX509 | snapshot.KindBundle
+	for _, mode := range modes {
+		for _, c := range []struct {
+			what   string
+			kinds  snapshot.Kind // that the repair changes for a reader
+			tamper func(dir string) error
+		}{
+			{"deleted", snapshot.KindX509, func(dir string) error { return os.Remove(dir + "/tls.crt") }},
+			{"all deleted", both, func(dir string) error {
+				entries, err := os.ReadDir(dir)
+				for _, e := range entries {
+					os.RemoveAll(dir + "/" + e.Name())
+				}
+				return err
+			}},
+			{"overwritten", snapshot.KindX509, func(dir string) error { return os.WriteFile(dir+"/tls.crt", []byte("x"), 0o644) }},
+			{"replaced", snapshot.KindX509, func(dir string) error {
+				if err := os.WriteFile(dir+"/mine", []byte("x"), 0o600); err != nil {
+					return err
+				}
+				return os.Rename(dir+"/mine", dir+"/tls.key")
+			}},
+			{"chmodded", 0, func(dir string) error { return os.Chmod(dir+"/tls.key", 0o666) }},
+			{"linked elsewhere", snapshot.KindX509, func(dir string) error {
+				os.Remove(dir + "/tls.key")
+				return os.Symlink("/dev/null", dir+"/tls.key")
+			}},
+			{"below deleted", snapshot.KindBundle, func(dir string) error { return os.RemoveAll(dir + "/two.example") }},
+			{"moved away", both, func(dir string) error { return os.Rename(dir, dir+"-moved") }},
+			{"removed", both, func(dir string) error { return os.RemoveAll(dir) }},
+		} {
+			t.Run(string(mode)+"/"+c.what, func(t *testing.T) {
+				t.Parallel()
+				dir := filepath.Join(memoryDir(t), "tls")
+				w := newWorld(t, mode)
+				w.output.Dir = dir
+				set := encode(t, w.new, &w.output)
+				d := open(t, &w.output)
+				publish(t, d, set)
+				must(t, c.tamper(dir))
+				took, change := repaired(t, d, set)
+				if took > time.Second {
+					t.Errorf("noticed after %v", took)
+				}
+				// What is deleted in several steps may be seen, and told, in two.
+				if c.what != "all deleted" && c.what != "removed" && change.Kinds != c.kinds {
+					t.Errorf("the repair changed %v", change)
+				}
+				for range 3 {
+					if holds(t, dir, set) == nil {
+						break
+					}
+					repaired(t, d, set)
+				}
+				must(t, holds(t, dir, set))
+			})
+		}
+	}
+}
+
+// TestNoLoop has the directory repaired without hearing its own repairs, nor its
+// own rotations.
+func TestNoLoop(t *testing.T) {
+	for _, mode := range modes {
+		t.Run(string(mode), func(t *testing.T) {
+			t.Parallel()
+			dir := filepath.Join(memoryDir(t), "tls")
+			w := newWorld(t, mode)
+			w.output.Dir = dir
+			sets := []Set{encode(t, w.old, &w.output), encode(t, w.new, &w.output)}
+			d := open(t, &w.output)
+			for i := range 20 {
+				publish(t, d, sets[i%2])
+			}
+			must(t, os.Remove(filepath.Join(dir, "tls.crt")))
+			repaired(t, d, sets[1])
+			// Longer than it takes to hear, to settle, and to be allowed to tell
+			// again.
+			select {
+			case <-d.Tampered():
+				t.Error("took its own doing for somebody else's")
+			case <-time.After(settling + patience + 200*time.Millisecond):
+			}
+		})
+	}
+}
+
+// TestAtMostOnceASecond damages the directory without pause.
+func TestAtMostOnceASecond(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(memoryDir(t), "tls")
+	o := trio(dir)
+	set := encode(t, newAuthority(t, "example.org").answer(t), o)
+	d := open(t, o)
+	publish(t, d, set)
+	var stop atomic.Bool
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for !stop.Load() {
+			os.Chmod(filepath.Join(dir, "tls.key"), 0o640)
+			os.Remove(filepath.Join(dir, "tls.crt"))
+			<-time.After(5 * time.Millisecond)
+		}
+	}()
+	repairs := 0
+	end := time.After(2500 * time.Millisecond)
+	start := time.Now()
+	var last time.Time
+	for over := false; !over; {
+		select {
+		case <-d.Tampered():
+			repairs++
+			if gap := time.Since(last); repairs > 1 && gap < patience-100*time.Millisecond {
+				t.Errorf("a repair after %v", gap)
+			}
+			last = time.Now()
+			publish(t, d, set)
+		case <-end:
+			over = true
+		}
+	}
+	stop.Store(true)
+	<-done
+	t.Logf("%d repairs in %v of damage without pause", repairs, time.Since(start).Round(100*time.Millisecond))
+	if repairs < 2 || repairs > 3 {
+		t.Errorf("%d repairs", repairs)
+	}
+}
+
+// TestLockFileRemoved has somebody delete the lock file: the lock is taken again,
+// so that there is never a second helper.
+func TestLockFileRemoved(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(memoryDir(t), "tls")
+	o := trio(dir)
+	set := encode(t, newAuthority(t, "example.org").answer(t), o)
+	d := open(t, o)
+	publish(t, d, set)
+	must(t, os.Remove(filepath.Join(dir, lockName)))
+	_, change := repaired(t, d, set)
+	if !change.Empty() {
+		t.Errorf("%+v", change)
+	}
+	if err := openError(o); err == nil {
+		t.Error("two helpers have the directory")
+	}
+}
+
+// TestWithoutWatch has no watch to spare for the directory: damage is repaired at
+// the next publish of something new.
+func TestWithoutWatch(t *testing.T) {
+	dir := filepath.Join(memoryDir(t), "tls")
+	unwatched(t, dir)
+	o := trio(dir)
+	a := newAuthority(t, "example.org")
+	d := open(t, o)
+	publish(t, d, encode(t, a.answer(t), o))
+	must(t, os.RemoveAll(dir))
+	set := encode(t, a.answer(t), o)
+	publish(t, d, set)
+	must(t, holds(t, dir, set))
+}
