@@ -182,7 +182,7 @@ func TestDevExitsWithItsCommandsStatus(t *testing.T) {
 		"success":     {[]string{"true"}, 0},
 		"failure":     {[]string{"sh", "-c", "exit 7"}, 7},
 		"killed":      {[]string{"sh", "-c", "kill -9 $$"}, 137},
-		"missing":     {[]string{"svidhelper-test-no-such-command"}, 127},
+		"missing":     {[]string{file + "-that-is-not"}, 127},
 		"not for run": {[]string{file}, 126},
 		"socket":      {[]string{"sh", "-c", `test -S "${SPIFFE_ENDPOINT_SOCKET#unix://}"`}, 0},
 	} {

@@ -7,21 +7,12 @@ import (
 	"context"
 	"errors"
 	"io"
-	"io/fs"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/spiffe/go-spiffe/v2/bundle/x509bundle"
 	"github.com/spiffe/go-spiffe/v2/proto/spiffe/workload"
-	"github.com/spiffe/go-spiffe/v2/spiffeid"
-	"github.com/spiffe/go-spiffe/v2/svid/jwtsvid"
-	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
-	"github.com/spiffe/go-spiffe/v2/workloadapi"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
@@ -230,72 +221,6 @@ func TestLargeBundle(t *testing.T) {
 	}
 }
 
-func TestDownAndUp(t *testing.T) {
-	s, f := devapitest.Start(t, devapi.Config{ManualRotation: true})
-	path := strings.TrimPrefix(s.Addr(), "unix://")
-	ctx := deadline(t)
-	source, err := workloadapi.NewX509Source(ctx, workloadapi.WithClientOptions(
-		workloadapi.WithAddr(s.Addr()), workloadapi.WithBackoffStrategy(eager{}),
-		workloadapi.WithDialOptions(grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.Config{BaseDelay: time.Millisecond, MaxDelay: time.Millisecond}}))))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer source.Close()
-	before, err := os.Stat(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	recv := watch(t, ctx, stub(t, s))
-
-	for name, down := range map[string]func(){"down": s.Down, "crash": s.Crash} {
-		// The inode must not be free for reuse while its number is compared.
-		link := path + "-" + name
-		if err := os.Link(path, link); err != nil {
-			t.Fatal(err)
-		}
-		down()
-		down() // twice is as good as once
-		if _, err := recv(); status.Code(err) != codes.Unavailable {
-			t.Errorf("%s: the stream ended with %v", name, err)
-		}
-		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) != (name == "down") {
-			t.Errorf("%s: the socket: %v", name, err)
-		}
-		updated := source.Updated()
-		want := serial(s.Rotate()[0])
-		if err := s.Up(); err != nil {
-			t.Fatal(err)
-		}
-		select {
-		case <-updated:
-		case <-ctx.Done():
-			t.Fatalf("%s: no update", name)
-		}
-		if svid, err := source.GetX509SVID(); err != nil || serial(svid) != want {
-			t.Errorf("%s: not the newest: %v", name, err)
-		}
-		after, err := os.Stat(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if os.SameFile(before, after) {
-			t.Errorf("%s: the same inode as before", name)
-		}
-		before = after
-		recv = watch(t, ctx, stub(t, s))
-	}
-	if n := len(f.Connections()); n < 6 {
-		t.Errorf("%d connections counted, there were at least 6", n)
-	}
-}
-
-// eager retries at once, nearly.
-type eager struct{}
-
-func (eager) NewBackoff() workloadapi.Backoff { return eager{} }
-func (eager) Next() time.Duration             { return time.Millisecond }
-func (eager) Reset()                          {}
-
 func TestWaitEndsWithItsContext(t *testing.T) {
 	_, f := devapitest.New(t, devapi.Config{})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -303,100 +228,4 @@ func TestWaitEndsWithItsContext(t *testing.T) {
 	if err := f.WaitSent(ctx, devapi.FetchX509SVID, 1); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
-}
-
-// Each bad answer must be bad in the eyes of go-spiffe.
-func TestBadAnswersAreBad(t *testing.T) {
-	s, f := devapitest.Start(t, devapi.Config{})
-	client, ctx := stub(t, s), withHeader(deadline(t))
-	check := func(name string, do func() error) {
-		t.Helper()
-		if err := do(); err == nil {
-			t.Errorf("%s: accepted", name)
-		}
-		f.Heal()
-		if err := do(); err != nil {
-			t.Errorf("%s: still bad after healing: %v", name, err)
-		}
-	}
-	badX509, err := s.BadX509SVIDs()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, b := range badX509 {
-		devapi.Mutate(f, b.Edit)
-		check(b.Name, func() error { return fetchX509(ctx, client) })
-	}
-	badJWT, err := s.BadJWTSVIDs("a")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, b := range badJWT {
-		devapi.Mutate(f, b.Edit)
-		check(b.Name, func() error {
-			resp, err := client.FetchJWTSVID(ctx, &workload.JWTSVIDRequest{Audience: []string{"a"}})
-			if err != nil || len(resp.Svids) == 0 {
-				return errors.Join(err, errors.New("no SVIDs"))
-			}
-			svid, err := jwtsvid.ParseInsecure(resp.Svids[0].Svid, []string{"a"})
-			if err == nil && svid.ID.String() != resp.Svids[0].SpiffeId {
-				err = errors.New("another SPIFFE ID")
-			}
-			return err
-		})
-	}
-	badWIT, err := s.BadWITSVIDs()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, b := range badWIT {
-		devapi.Mutate(f, b.Edit)
-		check(b.Name, func() error { return fetchWIT(ctx, s) })
-	}
-}
-
-func fetchX509(ctx context.Context, client workload.SpiffeWorkloadAPIClient) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	stream, err := client.FetchX509SVID(ctx, &workload.X509SVIDRequest{})
-	if err != nil {
-		return err
-	}
-	resp, err := stream.Recv()
-	if err != nil {
-		return err
-	}
-	if len(resp.Svids) == 0 {
-		return errors.New("no SVIDs")
-	}
-	v := resp.Svids[0]
-	svid, err := x509svid.ParseRaw(v.X509Svid, v.X509SvidKey)
-	if err != nil {
-		return err
-	}
-	if svid.ID.String() != v.SpiffeId {
-		return errors.New("another SPIFFE ID")
-	}
-	bundle, err := x509bundle.ParseRaw(spiffeid.RequireTrustDomainFromString("example.org"), v.Bundle)
-	if err != nil {
-		return err
-	}
-	_, _, err = x509svid.Verify(svid.Certificates, bundle)
-	return err
-}
-
-func fetchWIT(ctx context.Context, s *devapi.Server) error {
-	client, err := workloadapi.New(ctx, workloadapi.WithAddr(s.Addr()))
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	svid, err := client.FetchWITSVID(ctx, "")
-	if err != nil {
-		return err
-	}
-	if !svid.PublicKey.(equaler).Equal(svid.PrivateKey.(signer).Public()) {
-		return errors.New("another key")
-	}
-	return nil
 }
