@@ -96,7 +96,7 @@ func (d *Dir) attached() (bool, error) {
 
 // locked reports whether the lock file is still the one that is locked.
 func (d *Dir) locked() bool {
-	named, err := d.fs.Lstat(lockName)
+	named, err := d.fs.Lstat(d.lock.name)
 	if err != nil {
 		return false
 	}

@@ -21,7 +21,7 @@ type Dir struct {
 	mu        sync.Mutex
 	fs        fsys
 	root      *os.Root // the same directory, for what is no part of a publish
-	lock      *os.File
+	lock      *dirLock
 	fsync     bool
 	owners    map[[2]string][2]int // uid and gid of an owner and a group
 	have      *published           // nil: look at the disk before the next publish

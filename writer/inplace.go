@@ -126,8 +126,8 @@ func restore(f file, name string, old []byte, info fs.FileInfo) error {
 	return failed("put back", name, f.Chmod(info.Mode().Perm()))
 }
 
-// removeInPlace removes a file that is not in the set any more. One that is a
-// mount point cannot be removed, so that only its bytes go.
+// removeInPlace removes a file that is not in the set any more. One that
+// cannot be removed, as a mount point cannot, loses its bytes.
 func (t *transaction) removeInPlace(name string) error {
 	info, err := t.fs.Lstat(name)
 	if absent(err) {
@@ -159,7 +159,7 @@ func (t *transaction) removeInPlace(name string) error {
 		})
 		return nil
 	}
-	if !errors.Is(err, syscall.EBUSY) {
+	if !errors.Is(err, syscall.EBUSY) && !errors.Is(err, syscall.EROFS) && !errors.Is(err, fs.ErrPermission) {
 		return failed("remove", name, err)
 	}
 	t.onFailure(func() error { return restore(f, name, old, info) })

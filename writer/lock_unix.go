@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strconv"
 	"strings"
@@ -17,79 +18,88 @@ import (
 // a lock file that is removed can be held by two.
 const lockName = "..lock"
 
+// A dirLock is the lock of a directory.
+type dirLock struct {
+	*os.File
+	name string // of the file that is locked
+}
+
 // lockDir takes the lock of a directory, or says who has it. The lock file is
-// for its owner only: whoever can open it could hold the lock.
-func lockDir(r *os.Root) (*os.File, error) {
-	f, err := r.OpenFile(lockName, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o600)
-	if err != nil {
-		return nil, failed("open", lockName, err)
+// for its owner only: whoever can open it could hold the lock. A directory that
+// is closed to this user is locked itself.
+func lockDir(r *os.Root) (*dirLock, error) {
+	const flags = syscall.O_NOFOLLOW | syscall.O_NONBLOCK
+	f, err := r.OpenFile(lockName, os.O_RDWR|os.O_CREATE|flags, 0o600)
+	name := lockName
+	if errors.Is(err, syscall.EROFS) || errors.Is(err, fs.ErrPermission) && canWrite(r.Name()) != nil {
+		name = "."
+		f, err = r.OpenFile(name, os.O_RDONLY|flags, 0)
 	}
-	if err := lockFile(r, f); err != nil {
+	if err != nil {
+		return nil, failed("open", name, err)
+	}
+	lock := &dirLock{f, name}
+	if err := lock.take(r); err != nil {
 		f.Close()
 		return nil, err
 	}
-	return f, nil
+	return lock, nil
 }
 
-func lockFile(r *os.Root, f *os.File) error {
-	opened, err := f.Stat()
+func (l *dirLock) take(r *os.Root) error {
+	opened, err := l.Stat()
 	if err != nil {
-		return failed("look at", lockName, err)
+		return failed("look at", l.name, err)
 	}
-	named, err := r.Lstat(lockName)
+	named, err := r.Lstat(l.name)
 	if err != nil {
-		return failed("look at", lockName, err)
+		return failed("look at", l.name, err)
 	}
-	if uid, _, _ := ownerOf(opened); !opened.Mode().IsRegular() || !os.SameFile(opened, named) || uid != ownUID {
+	uid, _, _ := ownerOf(opened)
+	if l.name == lockName && (!opened.Mode().IsRegular() || !os.SameFile(opened, named) || uid != ownUID) {
 		return fmt.Errorf("%s is not a lock file of this user's: find out who put it there, and remove it", lockName)
 	}
 	for {
-		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		err = syscall.Flock(int(l.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		if err != syscall.EINTR {
 			break
 		}
 	}
 	if errors.Is(err, syscall.EWOULDBLOCK) {
-		return fmt.Errorf("another helper%s publishes here: stop it, or give this one a directory of its own", patientHolder(f))
+		return fmt.Errorf("another helper%s publishes here: stop it, or give this one a directory of its own", l.holder())
 	}
 	if err != nil {
-		return failed("lock", lockName, err)
+		return failed("lock", l.name, err)
 	}
-	if err := f.Truncate(0); err != nil { // before anything else: it names the last one
+	if l.name != lockName {
+		return nil
+	}
+	if err := l.Truncate(0); err != nil { // before anything else: it names the last one
 		return failed("truncate", lockName, err)
 	}
-	if err := f.Chmod(0o600); err != nil {
+	if err := l.Chmod(0o600); err != nil {
 		return failed("chmod", lockName, err)
 	}
-	if _, err := f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0); err != nil {
+	if _, err := l.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0); err != nil {
 		return failed("write", lockName, err)
 	}
 	return nil
 }
 
-// patientHolder is holder, but gives one that has just taken the lock the time
-// to write who it is.
-func patientHolder(f *os.File) string {
+// holder says in words who has the lock. One that has just taken it gets the
+// time to write who it is.
+func (l *dirLock) holder() string {
 	const tries, pause = 20, 5 * time.Millisecond
 	for range tries {
-		if h := holder(f); h != "" {
-			return h
+		buf := make([]byte, 32)
+		n, err := l.ReadAt(buf, 0)
+		if err != nil && err != io.EOF {
+			return ""
+		}
+		if pid, err := strconv.Atoi(strings.TrimSpace(string(buf[:n]))); err == nil && pid > 0 {
+			return fmt.Sprintf(" (pid %d)", pid)
 		}
 		time.Sleep(pause)
 	}
 	return ""
-}
-
-// holder says in words who wrote the lock file.
-func holder(f *os.File) string {
-	buf := make([]byte, 32)
-	n, err := f.ReadAt(buf, 0)
-	if err != nil && err != io.EOF {
-		return ""
-	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(buf[:n])))
-	if err != nil || pid <= 0 {
-		return ""
-	}
-	return fmt.Sprintf(" (pid %d)", pid)
 }

@@ -11,9 +11,15 @@ import (
 // lockName is the file whose lock says that a directory has a helper.
 const lockName = "..lock"
 
+// A dirLock is the lock of a directory.
+type dirLock struct {
+	*os.File
+	name string // of the file that is locked
+}
+
 // lockDir takes the lock of a directory. A locked file cannot be read, so that
 // who has it remains unsaid.
-func lockDir(r *os.Root) (*os.File, error) {
+func lockDir(r *os.Root) (*dirLock, error) {
 	f, err := r.OpenFile(lockName, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, failed("open", lockName, err)
@@ -21,7 +27,7 @@ func lockDir(r *os.Root) (*os.File, error) {
 	const flags = windows.LOCKFILE_EXCLUSIVE_LOCK | windows.LOCKFILE_FAIL_IMMEDIATELY
 	err = windows.LockFileEx(windows.Handle(f.Fd()), flags, 0, 1, 0, &windows.Overlapped{})
 	if err == nil {
-		return f, nil
+		return &dirLock{f, lockName}, nil
 	}
 	f.Close()
 	if errors.Is(err, windows.ERROR_LOCK_VIOLATION) {

@@ -48,11 +48,11 @@ func (d *Dir) checkLinks() error {
 	if gen, err := d.generation(); d.mode != ModeSymlink || gen != "" || err != nil {
 		return err
 	}
-	name, err := makeNew(tempPrefix, 0, func(name string) error { return d.root.Symlink("..", name) })
+	name, err := makeNew(tempPrefix, 0, func(name string) error { return d.fs.Symlink("..", name) })
 	if err != nil {
 		return fmt.Errorf("cannot make symbolic links here, set publish = %q: %w", ModeRename, failed("link", name, err))
 	}
-	return failed("remove", name, d.root.Remove(name))
+	return failed("remove", name, d.fs.Remove(name))
 }
 
 // sweep clears what earlier runs left: generations that are not current,

@@ -1,0 +1,304 @@
+//go:build linux
+
+package writer
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestCheck has every way in which an output cannot be published: each is an
+// error that says what and where, before anything is touched.
+func TestCheck(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		root  bool // only root can make it so
+		make  func(t *testing.T, base string, o *Output)
+		error string
+	}{
+		{"a file in place of the directory", false, func(t *testing.T, base string, o *Output) {
+			must(t, os.WriteFile(o.Dir, nil, 0o644))
+		}, "is not a directory"},
+		{"a file on the way", false, func(t *testing.T, base string, o *Output) {
+			must(t, os.WriteFile(filepath.Join(base, "f"), nil, 0o644))
+			o.Dir = filepath.Join(base, "f", "tls")
+		}, "f is not a directory"},
+		{"a dangling link", false, func(t *testing.T, base string, o *Output) {
+			must(t, os.Symlink("tls", o.Dir))
+		}, "symbolic links"},
+		{"a parent that anyone can write", false, func(t *testing.T, base string, o *Output) {
+			must(t, os.Chmod(base, 0o777))
+		}, "anyone can write"},
+		{"an unknown owner", false, func(t *testing.T, base string, o *Output) {
+			o.Rights.Owner = "no-such-user"
+		}, `user "no-such-user" is not known`},
+		{"an unknown group of one file", false, func(t *testing.T, base string, o *Output) {
+			o.X509SVIDs[0].Key.Group = "no-such-group"
+		}, `group "no-such-group" is not known`},
+		{"an unknown mode", false, func(t *testing.T, base string, o *Output) {
+			o.Publish = "magic"
+		}, `"magic" is not one of`},
+		{"two files of one name", false, func(t *testing.T, base string, o *Output) {
+			o.X509SVIDs[0].Key.Name = "tls.crt"
+		}, "cannot both be"},
+		{"a file that is a directory of another", false, func(t *testing.T, base string, o *Output) {
+			o.X509SVIDs[0].Key.Name = "tls.crt/key"
+		}, "tls.crt"},
+		{"a single file that is a mount point", true, func(t *testing.T, base string, o *Output) {
+			must(t, os.Mkdir(o.Dir, 0o755))
+			bindMount(t, base, filepath.Join(o.Dir, "tls.key"))
+		}, `tls.key is a mount point of its own, and cannot be replaced: mount the whole directory, or set publish = "in-place"`},
+		{"a read-only file system", true, func(t *testing.T, base string, o *Output) {
+			must(t, os.Mkdir(o.Dir, 0o755))
+			mount(t, "tmpfs", o.Dir, unix.MS_RDONLY, "size=64k")
+		}, "read-only"},
+		{"another user's link", true, func(t *testing.T, base string, o *Output) {
+			must(t, os.Symlink("/tmp", o.Dir))
+			must(t, os.Lchown(o.Dir, nobody, nobody))
+		}, "uid 65534"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if c.root {
+				asRoot(t)
+			}
+			base := t.TempDir()
+			o := trio(filepath.Join(base, "tls"))
+			c.make(t, base, o)
+			before := tree(t, base)
+			for _, err := range []error{Check(o), openError(o)} {
+				if err == nil {
+					t.Fatal("no error")
+				}
+				if !strings.Contains(err.Error(), c.error) || !strings.Contains(err.Error(), o.Dir) {
+					t.Errorf("%v\nwant %q", err, c.error)
+				}
+			}
+			if after := tree(t, base); after != before {
+				t.Errorf("touched:\n%s\n%s", before, after)
+			}
+		})
+	}
+}
+
+// TestCheckAccepts has what must not be refused.
+func TestCheckAccepts(t *testing.T) {
+	base := t.TempDir()
+	must(t, Check(trio(filepath.Join(base, "a", "b", "c"))))
+	if _, err := os.Stat(filepath.Join(base, "a")); err == nil {
+		t.Error("Check made a directory")
+	}
+	must(t, os.Mkdir(filepath.Join(base, "sticky"), 0o755))
+	must(t, os.Chmod(filepath.Join(base, "sticky"), 0o777|os.ModeSticky))
+	must(t, Check(trio(filepath.Join(base, "sticky", "tls"))))
+	// A directory that is itself everybody's, as Kubernetes makes an emptyDir.
+	must(t, os.Chmod(base, 0o777))
+	must(t, Check(trio(base)))
+	must(t, os.Chmod(base, 0o755))
+	// A directory on the way that may be entered and not read.
+	must(t, os.MkdirAll(filepath.Join(base, "closed", "tls"), 0o755))
+	must(t, os.Chmod(filepath.Join(base, "closed"), 0o111))
+	must(t, Check(trio(filepath.Join(base, "closed", "tls"))))
+	must(t, openError(trio(filepath.Join(base, "closed", "tls"))))
+
+	asRoot(t)
+	// A volume that is everybody's, with the output in it.
+	volume := filepath.Join(base, "volume")
+	must(t, os.Mkdir(volume, 0o755))
+	mount(t, "tmpfs", volume, 0, "mode=0777,size=64k")
+	must(t, Check(trio(filepath.Join(volume, "tls"))))
+}
+
+// TestNoSymbolicLinks is on file systems without them: known ones at start, and
+// one that says so when it is tried.
+func TestNoSymbolicLinks(t *testing.T) {
+	real := fileSystem
+	defer func() { fileSystem = real }()
+	fileSystem = func(string) (int64, error) { return unix.MSDOS_SUPER_MAGIC, nil }
+	dir := t.TempDir()
+	o := trio(dir)
+	if err := Check(o); err == nil || !strings.Contains(err.Error(), `set publish = "rename"`) {
+		t.Error(err)
+	}
+	o.Publish = ModeRename
+	must(t, Check(o))
+	fileSystem = real
+
+	o.Publish = ModeSymlink
+	h := hookDir(t, dir)
+	h.set(func(call string) error {
+		if strings.HasPrefix(call, "symlink") {
+			return syscall.EPERM
+		}
+		return nil
+	}, nil)
+	if err := openError(o); err == nil || !strings.Contains(err.Error(), `set publish = "rename"`) {
+		t.Error(err)
+	}
+}
+
+// TestNoHardLinks is on a file system without them: unchanged files are written
+// again.
+func TestNoHardLinks(t *testing.T) {
+	for _, mode := range modes {
+		dir := filepath.Join(memoryDir(t), "tls")
+		h := hookDir(t, dir)
+		h.set(func(call string) error {
+			if strings.HasPrefix(call, "link") {
+				return syscall.EPERM
+			}
+			return nil
+		}, nil)
+		w := newWorld(t, mode)
+		w.output.Dir = dir
+		d := open(t, &w.output)
+		for i := range 4 {
+			set := encode(t, []*snapshotT{w.old, w.new}[i%2], &w.output)
+			publish(t, d, set)
+			must(t, holds(t, dir, set))
+		}
+		must(t, d.Close())
+	}
+}
+
+// TestSingleFileMounts publishes in place into files that are mount points, in a
+// directory that is closed to the helper.
+func TestSingleFileMounts(t *testing.T) {
+	asRoot(t)
+	for _, readOnly := range []bool{false, true} {
+		t.Run(fmt.Sprintf("read-only=%v", readOnly), func(t *testing.T) {
+			base := t.TempDir()
+			o := trio(filepath.Join(base, "tls"))
+			o.Publish = ModeInPlace
+			must(t, os.Mkdir(o.Dir, 0o755))
+			if readOnly {
+				mount(t, "tmpfs", o.Dir, 0, "size=64k")
+			}
+			for _, name := range []string{"tls.crt", "tls.key", "ca.crt"} {
+				bindMount(t, base, filepath.Join(o.Dir, name))
+			}
+			if readOnly {
+				must(t, os.WriteFile(filepath.Join(o.Dir, lockName), nil, 0o600))
+				must(t, unix.Mount("", o.Dir, "", unix.MS_REMOUNT|unix.MS_RDONLY, ""))
+			}
+			a := newAuthority(t, "example.org")
+			d := open(t, o)
+			for range 3 {
+				set := encode(t, a.answer(t), o)
+				publish(t, d, set)
+				must(t, whole(o.Dir, set))
+				for _, f := range set.Files { // what the other side of the mount sees
+					data, err := os.ReadFile(filepath.Join(base, "of-"+f.Name))
+					must(t, err)
+					if !bytes.Equal(data, f.Data) {
+						t.Errorf("%s is another file now", f.Name)
+					}
+				}
+			}
+			must(t, d.Remove())
+			for _, name := range []string{"tls.crt", "tls.key", "ca.crt"} {
+				if data, err := os.ReadFile(filepath.Join(base, "of-"+name)); err != nil || len(data) > 0 {
+					t.Errorf("%s after Remove: %d bytes, %v", name, len(data), err)
+				}
+			}
+			must(t, d.Close())
+		})
+	}
+}
+
+// TestFullDisk fills a real file system.
+func TestFullDisk(t *testing.T) {
+	asRoot(t)
+	for _, mode := range modes {
+		t.Run(string(mode), func(t *testing.T) {
+			base := t.TempDir()
+			mount(t, "tmpfs", base, 0, "size=128k")
+			w := newWorld(t, mode)
+			w.output.Dir = filepath.Join(base, "tls")
+			old, new := encode(t, w.old, &w.output), encode(t, w.new, &w.output)
+			d := open(t, &w.output)
+			publish(t, d, old)
+			must(t, d.Close())
+			d = open(t, &w.output) // nothing is being cleared any more
+			filler := filepath.Join(base, "filler")
+			fill(t, filler)
+			before := tree(t, w.output.Dir)
+			if mode == ModeInPlace { // has room in the pages of what it overwrites
+				new.Files[0].Data = bytes.Repeat(new.Files[0].Data, 10)
+			}
+			_, err := d.Publish(new)
+			if !errors.Is(err, syscall.ENOSPC) {
+				t.Fatalf("%v", err)
+			}
+			t.Log(err)
+			if after := tree(t, w.output.Dir); after != before {
+				t.Errorf("before\n%s\nafter\n%s", before, after)
+			}
+			must(t, os.Remove(filler))
+			publish(t, d, new)
+			must(t, holds(t, w.output.Dir, new))
+			must(t, d.Close())
+		})
+	}
+}
+
+// fill writes a file until there is no room left.
+func fill(t *testing.T, name string) {
+	t.Helper()
+	f, err := os.Create(name)
+	must(t, err)
+	defer f.Close()
+	for size := 4096; size > 0; size /= 2 {
+		for err = nil; err == nil; {
+			_, err = f.Write(make([]byte, size))
+		}
+		if !errors.Is(err, syscall.ENOSPC) {
+			t.Fatal(err)
+		}
+	}
+}
+
+// mount mounts something for the time of the test.
+func mount(t *testing.T, kind, dir string, flags uintptr, options string) {
+	t.Helper()
+	must(t, unix.Mount(kind, dir, kind, flags, options))
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// bindMount makes a file a mount point: of-name beside the directory is what
+// everybody else sees of it.
+func bindMount(t *testing.T, base, file string) {
+	t.Helper()
+	source := filepath.Join(base, "of-"+filepath.Base(file))
+	must(t, os.WriteFile(source, nil, 0o644))
+	must(t, os.WriteFile(file, nil, 0o644))
+	must(t, unix.Mount(source, file, "", unix.MS_BIND, ""))
+	t.Cleanup(func() {
+		if err := unix.Unmount(file, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestMountInfo(t *testing.T) {
+	real := mountInfo
+	defer func() { mountInfo = real }()
+	mountInfo = filepath.Join(t.TempDir(), "mountinfo")
+	must(t, os.WriteFile(mountInfo, []byte(
+		"36 35 98:0 /a /with\\040a\\011few\\134odd\\012ones rw - ext3 /dev/root rw\nshort\n\n37 35 98:0 / /x\\9 rw - ext3 /dev/root rw\n"), 0o644))
+	points := mountPoints()
+	if len(points) != 2 || !points["/with a\tfew\\odd\nones"] || !points[`/x\9`] {
+		t.Errorf("%v", points)
+	}
+}
