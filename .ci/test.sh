@@ -8,7 +8,11 @@ trap 'rm -rf "$dir"' EXIT
 export CGO_ENABLED=1 # the race detector needs it; the product does not
 [ -z "${STRICT:-}" ] || export SVIDHELPER_TEST_STRICT=1
 
-{ ${GO:-go} test -race -v -tags "$TAGS" -timeout 10m ./... 2>&1; echo $? >"$dir/status"; } |
+{
+	status=0
+	${GO:-go} test -race -v -tags "$TAGS" -timeout 10m ./... 2>&1 || status=$?
+	echo $status >"$dir/status"
+} |
 	awk -v skipped="$dir/skipped" '
 		{ said = said $0 "\n" }
 		/^ *--- SKIP/ { skip = 1; print $0 >skipped; next }

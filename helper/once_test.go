@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -37,7 +38,7 @@ output %q {
 
 // TestOnce: everything is written, or nothing is and the last line says why.
 func TestOnce(t *testing.T) {
-	const short = 400 * time.Millisecond
+	const short = 2 * time.Second // enough for an answer, on a busy machine too
 	uid := fmt.Sprintf("uid %d", os.Getuid())
 	for _, c := range []struct {
 		name    string
@@ -72,7 +73,7 @@ func TestOnce(t *testing.T) {
 			name:    "no answer",
 			prepare: func(_ *testing.T, _ *devapi.Server, f *devapi.Faults) { f.Hang() },
 			timeout: short,
-			says:    []string{"400ms", "has not answered"},
+			says:    []string{"2s", "has not answered"},
 		},
 		{
 			name:    "unavailable",
@@ -158,25 +159,28 @@ func TestOnceIsStopped(t *testing.T) {
 		{"hanging", func(f *devapi.Faults) { f.Hang() }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			api, faults := devapitest.Start(t, devapi.Config{ManualRotation: true})
-			c.fault(faults)
-			ctx, cancel := context.WithCancel(t.Context())
-			defer cancel()
-			done := make(chan error, 1)
-			go func() { done <- once(t, ctx, api.Addr(), filepath.Join(t.TempDir(), "certs"), time.Hour) }()
-			if err := faults.WaitAttempts(t.Context(), devapi.FetchX509SVID, 1); err != nil {
-				t.Fatal(err)
+			var took []time.Duration
+			for range 5 { // the median: a busy machine spoils one measurement, not all
+				api, faults := devapitest.Start(t, devapi.Config{ManualRotation: true})
+				c.fault(faults)
+				ctx, cancel := context.WithCancel(t.Context())
+				done := make(chan error, 1)
+				go func() { done <- once(t, ctx, api.Addr(), filepath.Join(t.TempDir(), "certs"), time.Hour) }()
+				if err := faults.WaitAttempts(t.Context(), devapi.FetchX509SVID, 1); err != nil {
+					t.Error(err)
+				}
+				begin := time.Now()
+				cancel()
+				err := <-done
+				took = append(took, time.Since(begin))
+				if err == nil || !strings.Contains(err.Error(), "nothing was written") {
+					t.Errorf("Once returned %v", err)
+				}
 			}
-			begin := time.Now()
-			cancel()
-			err := <-done
-			took := time.Since(begin)
-			t.Logf("stopped after %v: %v", took, err)
-			if err == nil || !strings.Contains(err.Error(), "nothing was written") {
-				t.Errorf("Once returned %v", err)
-			}
-			if took > 100*time.Millisecond {
-				t.Errorf("it took %v", took)
+			slices.Sort(took)
+			t.Logf("stopped after %v", took)
+			if took[2] > 100*time.Millisecond {
+				t.Errorf("the median of %v is more than 100 ms", took)
 			}
 		})
 	}
