@@ -11,11 +11,17 @@ import (
 	"strings"
 	"syscall"
 	"unicode"
+
+	"google.golang.org/grpc/codes"
 )
 
 // Explain says in one line why what is needed has not come from the Workload
-// API at address: the cause, and what to check.
+// API at address: the cause, and what to check. An empty address is the
+// Source's.
 func Explain(status Status, address string) string {
+	if address == "" {
+		address = status.Connection.Address
+	}
 	why := "has answered everything"
 	if awaited := status.Awaited(); !status.Connection.Connected {
 		why = explainConnection(status.Connection, address)
@@ -77,16 +83,17 @@ func explainProfile(awaited []ProfileStatus) string {
 			break
 		}
 	}
+	// What it last said counts, whatever is being tried at this moment.
 	why := ""
-	switch p.State {
-	case StateDenied:
-		why = fmt.Sprintf("no identity issued for %s (%v): a registration entry that matches this process may be missing, or has not reached the agent yet", whoami(), p.LastError)
-	case StateRejected:
-		why = fmt.Sprintf("its answer was refused, %s: %v", p.Reason, p.LastError)
-	case StateFailed, StateUnsupported:
-		why = fmt.Sprint(p.LastError)
-	default:
+	switch {
+	case p.LastError == nil:
 		why = "it is connected but has not answered: the agent may still be finding out who asks, or hang"
+	case p.Reason != "":
+		why = fmt.Sprintf("its answer was refused, %s: %v", p.Reason, p.LastError)
+	case p.Code == codes.PermissionDenied:
+		why = fmt.Sprintf("no identity issued for %s (%v): a registration entry that matches this process may be missing, or has not reached the agent yet", whoami(), p.LastError)
+	default:
+		why = fmt.Sprint(p.LastError)
 	}
 	line := p.Name() + ": " + printable(why)
 	if n := len(awaited) - 1; n > 0 {
