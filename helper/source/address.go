@@ -12,9 +12,12 @@ import (
 const socketEnv = "SPIFFE_ENDPOINT_SOCKET"
 
 // DefaultAddress returns the address to use when the configuration names none:
-// that of SPIFFE_ENDPOINT_SOCKET, else where a SPIRE agent has its socket.
+// that of SPIFFE_ENDPOINT_SOCKET, which may be a bare path, else where a SPIRE
+// agent has its socket.
 func DefaultAddress() string {
-	if addr := os.Getenv(socketEnv); addr != "" {
+	if addr := os.Getenv(socketEnv); strings.HasPrefix(addr, "/") {
+		return "unix://" + addr
+	} else if addr != "" {
 		return addr
 	}
 	if runtime.GOOS == "windows" {

@@ -9,7 +9,8 @@ import (
 // A Config says where the Workload API is and what is wanted of it.
 type Config struct {
 	// Address is a URI as in the SPIFFE Workload Endpoint standard (4):
-	// unix:///path, tcp://IP:port, or npipe:name on Windows.
+	// unix:///path, tcp://IP:port, or npipe:name on Windows. Empty means
+	// DefaultAddress.
 	Address string
 	// Needs is what the outputs need; nothing else is asked for.
 	Needs Needs

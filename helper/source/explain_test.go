@@ -136,12 +136,27 @@ func TestAddress(t *testing.T) {
 }
 
 func TestDefaultAddress(t *testing.T) {
-	t.Setenv(socketEnv, "")
-	if _, err := parseAddress(DefaultAddress()); err != nil {
-		t.Error(err)
+	for env, want := range map[string]string{
+		"":                     "unix:///tmp/spire-agent/public/api.sock",
+		"tcp://127.0.0.1:1":    "tcp://127.0.0.1:1",
+		"unix:///run/api.sock": "unix:///run/api.sock",
+		"/run/api.sock":        "unix:///run/api.sock",
+	} {
+		t.Setenv(socketEnv, env)
+		s, err := New(Config{}, logger(t))
+		if err != nil {
+			t.Errorf("%q: %v", env, err)
+			continue
+		}
+		if got := s.Status().Connection.Address; got != want {
+			t.Errorf("%q: got %s, want %s", env, got, want)
+		}
+		if line := Explain(s.Status(), ""); !strings.Contains(line, want) {
+			t.Errorf("%q: not named: %s", env, line)
+		}
 	}
-	t.Setenv(socketEnv, "tcp://127.0.0.1:1")
-	if got := DefaultAddress(); got != "tcp://127.0.0.1:1" {
-		t.Errorf("got %s", got)
+	t.Setenv(socketEnv, "x")
+	if _, err := New(Config{}, logger(t)); err == nil {
+		t.Error("an address that is none was accepted")
 	}
 }

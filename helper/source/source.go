@@ -49,6 +49,9 @@ func (e *FatalError) Unwrap() error { return e.Err }
 
 // New returns a source that does nothing yet. It fails if the address is none.
 func New(cfg Config, log *slog.Logger) (*Source, error) {
+	if cfg.Address == "" {
+		cfg.Address = DefaultAddress()
+	}
 	a, err := parseAddress(cfg.Address)
 	if err != nil {
 		return nil, err
