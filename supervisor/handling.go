@@ -9,15 +9,19 @@ const (
 	handlingUnseen  handling = iota // it cannot be seen
 	handlingCaught                  // there is a handler
 	handlingRuntime                 // its language runtime has one; it has asked for some signals
-	handlingBlocked                 // it is blocked: perhaps taken from a queue
+	handlingBlocked                 // it is blocked in one who waits, perhaps for it
+	handlingUnclear                 // it is blocked in one who is busy
 	handlingIgnored                 // it is ignored
 	handlingDefault                 // nothing, the kernel's default
 )
+
+func (h handling) blocked() bool { return h == handlingBlocked || h == handlingUnclear }
 
 const (
 	handlerPatience = 10 * time.Second       // for a handler to be installed
 	blindPatience   = time.Second            // where handlers cannot be seen
 	blockedLong     = 100 * time.Millisecond // makes it a habit
+	unclearLong     = 2 * time.Second
 	hopelessPoll    = time.Second
 )
 
@@ -42,9 +46,10 @@ const (
 // look judges by what is seen at this moment of a process that started at some
 // other. Unless the verdict is verdictSend, it is worth to look again at again.
 func (w handlerWatch) look(seen handling, started, at time.Time) (_ handlerWatch, v verdict, again time.Time) {
-	if seen != w.seen || w.since.IsZero() {
-		w.seen, w.since = seen, at
+	if w.since.IsZero() || seen != w.seen && !(seen.blocked() && w.seen.blocked()) {
+		w.since = at
 	}
+	w.seen = seen
 	age, same := at.Sub(started), at.Sub(w.since)
 	var wait time.Duration
 	switch seen {
@@ -57,12 +62,16 @@ func (w handlerWatch) look(seen handling, started, at time.Time) (_ handlerWatch
 		if seen == handlingUnseen || age >= handlerPatience {
 			wait = blindPatience - age
 		}
-	case handlingBlocked:
-		// Every fork blocks all signals for a moment, so once is not enough.
-		if !w.queued && same < blockedLong {
+	case handlingBlocked, handlingUnclear:
+		// Once is not enough: some block all signals for a moment.
+		long := blockedLong
+		if seen == handlingUnclear {
+			long = unclearLong
+		}
+		w.queued = w.queued || same >= long
+		if !w.queued {
 			wait = blockedLong / 4
 		}
-		w.queued = wait == 0
 	default:
 		if age >= handlerPatience {
 			return w, verdictNone, at.Add(hopelessPoll)

@@ -219,7 +219,7 @@ func (s state) looked(e event) (state, []action) {
 	watch, verdict, again := s.watch.look(e.handling, s.startedAt, e.at)
 	s.watch = watch
 	switch {
-	case s.deadly && e.handling != handlingCaught && e.handling != handlingBlocked:
+	case s.deadly && e.handling != handlingCaught && !e.handling.blocked():
 		return s.fail(e, "an earlier process died of %s", signalName(sig))
 	case verdict == verdictNone && !meansEnd(sig):
 		return s.fail(e, "process %d has no handler for %s", s.pid, signalName(sig))

@@ -239,6 +239,10 @@ func nextCases() []nextCase {
 		}},
 		{"blocked for the first time", behind(in(running, never)), looked(handlingBlocked), running, "", wakesAfter(25 * time.Millisecond)},
 		{"blocked for long", with(behind(in(running, never)), func(s *state) { s.watch = handlerWatch{seen: handlingBlocked, since: noon} }), looked(handlingBlocked), running, "tell 7 with SIGHUP up to 2", nil},
+		{"blocked in one who is busy", with(behind(in(running, never)), func(s *state) {
+			s.watch = handlerWatch{seen: handlingBlocked, since: noon.Add(time.Hour - time.Second)}
+		}), looked(handlingUnclear), running, "", wakesAfter(25 * time.Millisecond)},
+		{"blocked in one who is always busy", with(behind(in(running, never)), func(s *state) { s.watch = handlerWatch{seen: handlingUnclear, since: noon} }), looked(handlingUnclear), running, "tell 7 with SIGHUP up to 2", nil},
 		{"blocked as ever", with(behind(in(running, never)), func(s *state) { s.watch.queued = true }), looked(handlingBlocked), running, "tell 7 with SIGHUP up to 2", nil},
 		{"told", behind(in(running, never)), told, running, "", deliveredIs(2)},
 		{"could not be told", behind(in(running, never)), untold, running, "", fails("not permitted")},

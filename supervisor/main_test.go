@@ -198,6 +198,10 @@ func superviseWith(t *testing.T, s *Supervisor) *subject {
 		sub.err = s.Run(ctx)
 	}()
 	t.Cleanup(func() {
+		if t.Failed() {
+			st := s.Status()
+			t.Logf("at the end: %+v, last exit %+v", st, st.LastExit)
+		}
 		cancel()
 		select {
 		case <-sub.done:

@@ -53,9 +53,24 @@ func (m *masks) handling(sig syscall.Signal) handling {
 	case caught.has(sig):
 		return handlingCaught
 	case blocked.has(sig):
-		return handlingBlocked
+		return blockedIn(status)
 	case ignored.has(sig):
 		return handlingIgnored
+	}
+	return handlingDefault
+}
+
+// blockedIn tells who waits for signals from who is in the middle of something.
+// The C library blocks all signals around a fork. On a busy machine that can
+// take a while, but not in the state of one who sleeps: who forks waits for the
+// processor, who vforks is not even interruptible.
+func blockedIn(status []byte) handling {
+	_, state, _ := bytes.Cut(status, []byte("\nState:\t"))
+	switch {
+	case bytes.HasPrefix(state, []byte("S")):
+		return handlingBlocked
+	case bytes.HasPrefix(state, []byte("R")):
+		return handlingUnclear
 	}
 	return handlingDefault
 }

@@ -94,8 +94,7 @@ func TestThousandOrphans(t *testing.T) {
 	t.Parallel()
 	script := shell(`
 		trap 'exit 7' TERM
-		i=0
-		while [ $i -lt 1000 ]; do (sleep 1000 & echo $! >>"$1"); i=$((i+1)); done
+		sh -c 'i=0; while [ $i -lt 1000 ]; do sleep 1000 & echo $!; i=$((i+1)); done' >"$1"
 		echo up
 		read go
 		kill -9 $(cat "$1")

@@ -253,6 +253,21 @@ func TestHandlingOfRealProcesses(t *testing.T) {
 	}
 }
 
+// Around a fork all signals are blocked; that is no habit.
+func TestBlockedInTheMiddleOfSomething(t *testing.T) {
+	for state, want := range map[string]handling{
+		"S (sleeping)":   handlingBlocked,
+		"R (running)":    handlingUnclear,
+		"D (disk sleep)": handlingDefault, // of vfork, too
+		"T (stopped)":    handlingDefault,
+		"Z (zombie)":     handlingDefault,
+	} {
+		if got := blockedIn([]byte("Name:\tS\nUmask:\t0022\nState:\t" + state + "\nTgid:\t1\n")); got != want {
+			t.Errorf("%s: handling %d, want %d", state, got, want)
+		}
+	}
+}
+
 // goChild is a Go program that asks for some signals.
 func goChild(asks string) []string {
 	return shell(fmt.Sprintf("exec env %s=record %s $1 %s", childVar, testBinary(), asks))

@@ -233,7 +233,7 @@ func TestTerminalPipeline(t *testing.T) {
 // the terminal.
 func TestTerminalInterruptsTheGroup(t *testing.T) {
 	t.Parallel()
-	s := openTerminal(t, helperEnv(t, "SCRIPT", "sh", "-c", "echo up; sleep 1000; echo not reached"))
+	s := openTerminal(t, helperEnv(t, "SCRIPT", "sh", "-c", `sh -c "echo up; exec sleep 1000"; echo not reached`))
 	for _, pipe := range []string{"", " | cat"} {
 		s.command(asHelper("SCRIPT") + pipe)
 		s.expect("up\r\n")

@@ -35,7 +35,7 @@ var tell = shell(`
 	ulimit -aH
 	readlink /proc/$$/fd/0 /proc/$$/fd/1 /proc/$$/fd/2
 	ls /proc/$$/fd
-	grep -E '^(Sig(Ign|Blk|Cgt)|NoNewPrivs|Uid|Gid|Groups|Cap[A-Z][a-z]*|Seccomp|Cpus_allowed):' /proc/$$/status
+	grep -E '^(Sig(Ign|Blk)|NoNewPrivs|Uid|Gid|Groups|Cap[A-Z][a-z]*|Seccomp|Cpus_allowed):' /proc/self/status
 	cat; cat /proc/$$/oom_score_adj`,
 	"an argument", "", "*", "$HOME", "\xff not UTF-8", "two\nlines")
 
