@@ -133,7 +133,7 @@ var fileSyntax = []fact{
 	{name: "nothing is an escape within ${ }", src: `hint = "${a\nb}\t"`, check: hint("${a\\nb}\t")},
 	{name: "${ that is never closed", src: `hint = "a ${b"`, err: []string{"never closed"}},
 	{name: "escapes", src: `hint = "\a\b\f\n\r\t\v\\\"\x41\101\u00e9\U0001f600"`, check: hint("\a\b\f\n\r\t\v\\\"AAé\U0001f600")},
-	{name: "an escape that is none", src: `hint = "a\q"`, err: []string{`invalid escape \q`}},
+	{name: "an escape that is none", src: `hint = "a\q"`, err: []string{"1:10", "invalid escape"}},
 	{name: "a line break in a string", src: "hint = \"a\nb\"", err: []string{"1:8", "the string is never closed"}},
 	{name: "single quotes", src: `hint = 'x'`, err: []string{"hint", `write hint = "x"`}},
 	{name: "a zero byte", src: "hint = \"x\x00\"", err: []string{"zero byte"}},

@@ -186,6 +186,18 @@ func (f *dropIn) conflicts(d *decoder, at places) {
 	both("health", "health_checks")
 }
 
+// warnOneShot says what has no effect on a run that writes everything once.
+func (f *dropIn) warnOneShot(d *decoder, c *Config, at places) {
+	for _, k := range []struct {
+		key   string
+		given bool
+	}{{"cmd", f.cmd != ""}, {"renew_signal", f.renew.Signal != 0}, {"process", c.Process != nil}, {"hook", len(c.Hooks) > 0}} {
+		if k.given {
+			d.warnf(at.of(k.key), "", "%s is ignored: daemon_mode is false", k.key)
+		}
+	}
+}
+
 func (f *dropIn) hook(d *decoder, c *Config, at span, flags Flags) {
 	if f.renew.Signal == 0 {
 		d.errorf(at, `write renew_signal = "SIGHUP"`, "pid_file_name needs renew_signal")

@@ -169,7 +169,10 @@ func checkName(name, goos string) (hint string, err error) {
 		case strings.HasPrefix(element, ".."):
 			return "", fmt.Errorf("%q: names that begin with two dots are kept for publishing", element)
 		case element == "" || element == ".":
-			return "write " + quote(path.Clean(name)), fmt.Errorf("%q is not a plain name", name)
+			if clean := path.Clean(name); clean != "." {
+				hint = "write " + quote(clean)
+			}
+			return hint, fmt.Errorf("%q is not a plain name", name)
 		case len(element) > maxElement:
 			return "", fmt.Errorf("a part of a file's name has at most %d bytes", maxElement)
 		}

@@ -7,34 +7,6 @@ import (
 	"syscall"
 )
 
-// maxList bounds lists whose elements are compared with each other.
-const maxList = 10_000
-
-// listOf is a list of values that are no plain strings; one may stand alone.
-func listOf[T any](dst *[]T, take func(*decoder, *node) (T, bool), literal func(T) string) value {
-	return scalar{
-		func(d *decoder, n *node) {
-			elems := n.elems
-			if n.kind != nodeList {
-				elems = []*node{n}
-			}
-			if len(elems) == 0 {
-				d.complain(n, "", "the list is empty")
-			}
-			if len(elems) > maxList {
-				d.complain(n, "", "the list has more than %d elements", maxList)
-				return
-			}
-			for _, e := range elems {
-				if v, ok := take(d, e); ok {
-					*dst = append(*dst, v)
-				}
-			}
-		},
-		func() string { return literalList(*dst, literal) },
-	}
-}
-
 // entries calls each for the keys of an object that is a map, in order.
 func (d *decoder) entries(n *node, example string, each func(it *item)) {
 	if n.kind != nodeObject {

@@ -90,6 +90,9 @@ func (f Flags) parse(filename string, src []byte, goos string) (*Config, Diagnos
 	if !r.failed { // the rules across keys need all of them
 		table.check = func(d *decoder, at places) {
 			c.OneShot = f.oneShot(c.OneShot)
+			if c.OneShot && !f.Fetch {
+				flat.warnOneShot(d, c, at)
+			}
 			flat.translate(d, c, at, f)
 			f.finish(d, c, at)
 		}
@@ -115,7 +118,7 @@ func (f Flags) oneShot(file bool) bool {
 // then the defaults that depend on it.
 func (f Flags) finish(d *decoder, c *Config, at places) {
 	if c.OneShot {
-		f.dropDaemon(d, c, at)
+		c.Process, c.Hooks = nil, nil
 	}
 	f.apply(d, c, at)
 	if len(c.Outputs) == 0 && !at.odd {
@@ -129,16 +132,6 @@ func (f Flags) finish(d *decoder, c *Config, at places) {
 		d.errorf(at.of("process"), `write command = ["program", "argument"], or give the command after -- on the command line`, "the process has no command")
 	}
 	setTargets(d, c, at)
-}
-
-// dropDaemon leaves out what a run that writes everything once has no use for.
-func (f Flags) dropDaemon(d *decoder, c *Config, at places) {
-	for _, key := range []string{"cmd", "renew_signal", "process", "hook"} {
-		if at.has(key) && !f.Fetch {
-			d.warnf(at.of(key), "", "%s is ignored: daemon_mode is false", key)
-		}
-	}
-	c.Process, c.Hooks = nil, nil
 }
 
 // apply lets the flags override the file.

@@ -22,10 +22,10 @@ func (b *builder) unquote(t token) string {
 			b.errorf(t.span, "JSON knows \\\" \\\\ \\/ \\b \\f \\n \\r \\t and \\uXXXX", "the string has an invalid escape or a control character")
 		}
 	} else {
-		raw = bytes.ReplaceAll(raw, []byte("\r\n"), []byte("\n"))
-		var bad string
-		if text, bad = unescape(string(raw[1 : len(raw)-1])); bad != "" {
-			b.errorf(t.span, `a backslash itself is written \\`, "the string has an invalid escape %s", bad)
+		var bad int
+		if text, bad = unescape(string(raw[1 : len(raw)-1])); bad >= 0 {
+			at := t.start + 1 + bad
+			b.errorf(span{at, min(at+2, t.end)}, `a backslash itself is written \\`, "the string has an invalid escape")
 			return text
 		}
 	}
@@ -43,30 +43,31 @@ func (b *builder) checkText(sp span, text string) {
 	}
 }
 
-// unescape resolves the escapes in s. It returns the first that is none.
-func unescape(s string) (text, bad string) {
-	if strings.IndexByte(s, '\\') < 0 {
-		return s, ""
+// unescape resolves the escapes in s. It returns where the first is that is
+// none, or -1.
+func unescape(s string) (text string, bad int) {
+	if !strings.ContainsAny(s, "\\\r") {
+		return s, -1
 	}
 	var out strings.Builder
-	for len(s) > 0 {
+	for i := 0; i < len(s); {
 		n := 1
 		switch {
-		case strings.HasPrefix(s, "${"):
-			n = interpolation(s)
-			out.WriteString(s[:n])
-		case s[0] == '\\':
+		case strings.HasPrefix(s[i:], "${"):
+			n = interpolation(s[i:])
+			out.WriteString(strings.ReplaceAll(s[i:i+n], "\r\n", "\n")) // it may span lines
+		case s[i] == '\\':
 			var c []byte
-			if c, n = escape(s); n == 0 {
-				return out.String(), s[:min(2, len(s))]
+			if c, n = escape(s[i:]); n == 0 {
+				return out.String(), i
 			}
 			out.Write(c)
 		default:
-			out.WriteByte(s[0])
+			out.WriteByte(s[i])
 		}
-		s = s[n:]
+		i += n
 	}
-	return out.String(), ""
+	return out.String(), -1
 }
 
 // interpolation returns the length of the "${…}" that s begins with.
