@@ -64,6 +64,10 @@ install: build ## install into PREFIX (/usr/local); LINK=1 adds a spiffe-helper 
 	install -D -m 0755 bin/svidhelper $(DESTDIR)$(PREFIX)/bin/svidhelper
 	$(if $(LINK),ln -sf svidhelper $(DESTDIR)$(PREFIX)/bin/spiffe-helper)
 
+.PHONY: package
+package: build ## build Debian packages into dist: svidhelper, and a spiffe-helper link
+	@sh .ci/package.sh bin/svidhelper $(VERSION) $$($(GO) env GOARCH) dist
+
 .PHONY: clean
 clean: ## remove what the targets made
-	rm -rf bin
+	rm -rf bin dist

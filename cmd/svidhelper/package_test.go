@@ -1,0 +1,72 @@
+//go:build linux
+
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+// TestInstall: make install LINK=1 installs a program that answers to both
+// names.
+func TestInstall(t *testing.T) {
+	dir := t.TempDir()
+	run(t, "make", "-C", "../..", "install", "LINK=1", "DESTDIR="+dir, "PREFIX=/usr")
+	for _, name := range []string{"svidhelper", "spiffe-helper"} {
+		if out := run(t, filepath.Join(dir, "usr/bin", name), "-version"); !strings.HasPrefix(out, "svidhelper ") {
+			t.Errorf("%s -version: %s", name, out)
+		}
+	}
+}
+
+// TestPackage: the packages hold what is to be installed, and the link is in
+// one of its own that takes spiffe-helper's place.
+func TestPackage(t *testing.T) {
+	if _, err := exec.LookPath("dpkg-deb"); err != nil {
+		if os.Getenv("SVIDHELPER_TEST_STRICT") != "" {
+			t.Fatal(err)
+		}
+		t.Skip("dpkg-deb is not installed")
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	run(t, "sh", "../../.ci/package.sh", self, "v1.2.3", runtime.GOARCH, dir)
+	root := filepath.Join(dir, "root")
+	for _, deb := range []string{"svidhelper_1.2.3_" + runtime.GOARCH + ".deb", "svidhelper-spiffe-helper_1.2.3_all.deb"} {
+		run(t, "dpkg-deb", "-x", filepath.Join(dir, deb), root)
+	}
+	for _, name := range []string{
+		"usr/bin/svidhelper", "usr/bin/spiffe-helper", "usr/lib/systemd/system/svidhelper.service",
+		"usr/share/doc/svidhelper/copyright", "usr/share/doc/svidhelper/helper.conf.example",
+		"usr/share/doc/svidhelper/examples/nginx/helper.conf",
+	} {
+		if _, err := os.Stat(filepath.Join(root, name)); err != nil {
+			t.Error(err)
+		}
+	}
+	if unit, err := os.ReadFile(filepath.Join(root, "usr/lib/systemd/system/svidhelper.service")); err != nil || !strings.Contains(string(unit), "ExecStart=/usr/bin/svidhelper ") {
+		t.Errorf("the unit: %v\n%s", err, unit)
+	}
+	fields := run(t, "dpkg-deb", "-f", filepath.Join(dir, "svidhelper-spiffe-helper_1.2.3_all.deb"))
+	for _, field := range []string{"Conflicts: spiffe-helper", "Provides: spiffe-helper", "Depends: svidhelper (>= 1.2.3)"} {
+		if !strings.Contains(fields, field) {
+			t.Errorf("no %q in\n%s", field, fields)
+		}
+	}
+}
+
+func run(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	out, err := exec.Command(name, args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %q: %v\n%s", name, args, err, out)
+	}
+	return string(out)
+}
