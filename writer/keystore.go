@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/pavlo-v-chernykh/keystore-go/v4"
-	"software.sslmate.com/src/go-pkcs12"
 )
 
 // file is the keystore's file, or none.
@@ -53,13 +52,8 @@ func (x x509Encoding) pkcs12() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	leaf, rest := x.svid.Certificates[0], x.svid.Certificates[1:]
-	rest = append(rest[:len(rest):len(rest)], x.svid.Bundle.X509Authorities()...)
-	data, err := pkcs12.Modern2023.WithRand(salts).Encode(x.svid.PrivateKey, leaf, rest, password)
-	if err != nil {
-		return nil, fmt.Errorf("encoding the PKCS#12 keystore: %w", err)
-	}
-	return data, nil
+	w := pkcs12Writer{password: password, salts: salts}
+	return w.encode(x.svid.PrivateKey, x.svid.Certificates, x.alias(k), x.authorities())
 }
 
 func (x x509Encoding) jks() ([]byte, error) {
@@ -89,11 +83,14 @@ func (x x509Encoding) jks() ([]byte, error) {
 	if err := store.SetPrivateKeyEntry(alias, entry, []byte(password)); err != nil {
 		return nil, fmt.Errorf("encoding the JKS keystore: %w", err)
 	}
-	for i, c := range x.svid.Bundle.X509Authorities() {
-		entry := keystore.TrustedCertificateEntry{
-			CreationTime: created, Certificate: keystore.Certificate{Type: "X.509", Content: c.Raw},
+	for _, a := range x.authorities() {
+		if strings.EqualFold(a.alias, alias) {
+			return nil, fmt.Errorf("the alias %q of the key is that of an authority too: choose another one", alias)
 		}
-		if err := store.SetTrustedCertificateEntry(authorityAlias(x.svid.Bundle.TrustDomain().Name(), i), entry); err != nil {
+		entry := keystore.TrustedCertificateEntry{
+			CreationTime: created, Certificate: keystore.Certificate{Type: "X.509", Content: a.cert.Raw},
+		}
+		if err := store.SetTrustedCertificateEntry(a.alias, entry); err != nil {
 			return nil, fmt.Errorf("encoding the JKS keystore: %w", err)
 		}
 	}
@@ -112,8 +109,15 @@ func (x x509Encoding) alias(k *Keystore) string {
 	return x.svid.ID.String()
 }
 
-// authorityAlias is the name of an authority in a keystore.
-func authorityAlias(trustDomain string, i int) string { return fmt.Sprintf("%s-%d", trustDomain, i) }
+// authorities are those of the SVID's own trust domain, with their names in a
+// keystore.
+func (x x509Encoding) authorities() []trusted {
+	var all []trusted
+	for i, c := range x.svid.Bundle.X509Authorities() {
+		all = append(all, trusted{fmt.Sprintf("%s-%d", x.svid.Bundle.TrustDomain().Name(), i), c})
+	}
+	return all
+}
 
 // salts returns a source of salts and initialization vectors that depends on
 // all that goes into a keystore and on nothing else: the same content gives the

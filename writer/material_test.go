@@ -15,9 +15,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
 	"github.com/spiffe/go-spiffe/v2/bundle/jwtbundle"
 	"github.com/spiffe/go-spiffe/v2/bundle/x509bundle"
+	"github.com/spiffe/go-spiffe/v2/exp/bundle/witbundle"
+	"github.com/spiffe/go-spiffe/v2/exp/svid/witsvid"
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
+	"github.com/spiffe/go-spiffe/v2/svid/jwtsvid"
 	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
 )
@@ -133,3 +138,77 @@ func td(name string) spiffeid.TrustDomain { return spiffeid.RequireTrustDomainFr
 func jwtBundles(bundles ...*jwtbundle.Bundle) *snapshot.JWTBundles {
 	return &snapshot.JWTBundles{Bundles: bundles}
 }
+
+// jwtSVID is a JWT-SVID as the Workload API gives it.
+func jwtSVID(t testing.TB, id spiffeid.ID, hint string, audience ...string) *jwtsvid.SVID {
+	t.Helper()
+	token := signToken(t, "JWT", map[string]any{
+		"sub": id.String(), "aud": audience, "exp": time.Now().Add(time.Hour).Unix(),
+		"jti": fmt.Sprintf("token-%d", serials.Add(1)),
+	})
+	svid, err := jwtsvid.ParseInsecure(token, audience)
+	if err != nil {
+		t.Fatal(err)
+	}
+	svid.Hint = hint
+	return svid
+}
+
+// witSVID is a WIT-SVID with its private key.
+func witSVID(t testing.TB, id spiffeid.ID, hint string) *witsvid.SVID {
+	t.Helper()
+	key := newKey(t)
+	token := signToken(t, "wit+jwt", map[string]any{
+		"sub": id.String(), "exp": time.Now().Add(time.Hour).Unix(),
+		"cnf": map[string]any{"jwk": jose.JSONWebKey{Key: key.Public(), KeyID: "bound", Algorithm: "ES256"}},
+	})
+	svid, err := witsvid.ParseInsecure(token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	svid.PrivateKey, svid.Hint = key, hint
+	return svid
+}
+
+func signToken(t testing.TB, typ string, claims map[string]any) string {
+	t.Helper()
+	options := (&jose.SignerOptions{}).WithType(jose.ContentType(typ)).WithHeader("kid", "key-0")
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: newKey(t)}, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, err := jwt.Signed(signer).Claims(claims).Serialize()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
+}
+
+func witBundle(t testing.TB, name string, keys int) *witbundle.Bundle {
+	t.Helper()
+	b := witbundle.New(td(name))
+	for i := range keys {
+		if err := b.AddWITAuthority(fmt.Sprintf("key-%d", i), newKey(t).Public()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return b
+}
+
+// crl is a revocation list of the authority.
+func (a *authority) crl(t testing.TB) *x509.RevocationList {
+	t.Helper()
+	der, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{
+		Number: big.NewInt(serials.Add(1)), ThisUpdate: time.Now(), NextUpdate: time.Now().Add(time.Hour),
+	}, a.cert, a.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := x509.ParseRevocationList(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+type svidWIT = witsvid.SVID
