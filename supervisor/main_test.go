@@ -5,7 +5,6 @@ package supervisor
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -24,68 +23,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The test binary plays three parts, which these variables choose: the tests; a
-// helper, the smallest program around a Supervisor that does what the product
-// does; and the process that a helper runs.
-const (
-	helperVar = "SUPERVISOR_TEST_HELPER" // the Spec in JSON
-	childVar  = "SUPERVISOR_TEST_CHILD"  // a name out of childParts
-)
+// childVar makes the test binary the process that a helper runs: a name out of
+// childParts.
+const childVar = "SUPERVISOR_TEST_CHILD"
 
 func TestMain(m *testing.M) {
-	if spec := os.Getenv(helperVar); spec != "" {
-		os.Unsetenv(helperVar)
-		os.Exit(helperMain(spec))
-	}
 	if part := os.Getenv(childVar); part != "" {
 		os.Exit(childParts[part]())
 	}
 	// Under the race detector every process would take a second to end.
 	os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE"))
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(tests{m})
 }
 
-// publish is the signal at which helperMain says Rotated.
-const publish = syscall.SIGUSR1
+// tests are the tests, and what is to be put away after them.
+type tests struct{ *testing.M }
 
-// helperMain publishes at once, and again at each publish signal, which it does
-// not pass on. Orders on a descriptor would be closed to the process.
-func helperMain(jsonSpec string) int {
-	signals := make(chan os.Signal, 64)
-	signal.Notify(signals, Signals()...)
-	var spec Spec
-	if err := json.Unmarshal([]byte(jsonSpec), &spec); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 2
-	}
-	spec.Command = append(spec.Command, os.Args[1:]...) // JSON has no room for all bytes
-	err := ProtectMemory()
-	var s *Supervisor
-	if err == nil {
-		s, err = New(spec, slog.New(slog.NewTextHandler(os.Stderr, nil)))
-	}
-	if err == nil {
-		s.Rotated()
-		go func() {
-			for sig := range signals {
-				if sig == publish {
-					s.Rotated()
-				} else {
-					s.Signal(sig.(syscall.Signal))
-				}
-			}
-		}()
-		err = s.Run(context.Background())
-	}
-	var exit *ExitError
-	switch {
-	case errors.As(err, &exit):
-		return exit.Code
-	case err != nil:
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return 0
+func (m tests) Run() int {
+	defer removeProduct()
+	return m.M.Run()
 }
 
 // childParts are the processes that the tests run.
@@ -357,20 +313,6 @@ type helperProcess struct {
 	lines
 	t   *testing.T
 	log *strings.Builder
-}
-
-// helperCommand returns a helper that runs spec, in a session without a
-// terminal.
-func helperCommand(t *testing.T, spec Spec) *exec.Cmd {
-	t.Helper()
-	js, err := json.Marshal(spec)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(testBinary())
-	cmd.Env = append(os.Environ(), helperVar+"="+string(js))
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	return cmd
 }
 
 // startHelper starts what helperCommand returned.

@@ -22,8 +22,6 @@ func TestEverySignalOneForOne(t *testing.T) {
 			continue // cannot be caught, or the helper's own affair
 		case syscall.SIGPROF, 32, 33, 34:
 			continue // the Go runtime does not hand them over
-		case publish:
-			continue // this helper's own
 		}
 		for range 2 {
 			h.kill(sig)
@@ -135,12 +133,12 @@ func count(all []string, one string) int {
 // The same from outside, through the kernel.
 func TestFloodOfSignalsToTheHelper(t *testing.T) {
 	t.Parallel()
-	h := startHelper(t, helperCommand(t, child("record", "-")))
+	h := startHelper(t, rotatingHelper(t, child("record", "-")))
 	pid := h.ready()
 	for i := range 1000 {
 		h.kill(syscall.SIGHUP)
-		if i%10 == 9 {
-			h.kill(publish)
+		if i%100 == 99 {
+			rotateAll(t)
 		}
 	}
 	h.kill(syscall.SIGWINCH)

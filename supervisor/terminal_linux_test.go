@@ -1,7 +1,6 @@
 package supervisor
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -31,12 +30,12 @@ type terminalSession struct {
 
 const prompt = "READY> "
 
-// openTerminal starts the shell. In it, $H is the test binary, which is a
-// helper for what the variables of that name say.
+// openTerminal starts the shell. In it, $H is the helper and $C its
+// configuration.
 func openTerminal(t *testing.T, env ...string) *terminalSession {
 	t.Helper()
 	cmd := exec.Command("bash", "--norc", "--noprofile", "--noediting", "-i")
-	cmd.Env = append(os.Environ(), append(env, "PS1="+prompt, "H="+testBinary(), "HISTFILE=", "LC_ALL=C")...)
+	cmd.Env = append(os.Environ(), append(env, "PS1="+prompt, "H="+useProduct(t).binary, "C="+configFile(t, Spec{}, false), "HISTFILE=", "LC_ALL=C")...)
 	s := onTerminal(t, cmd)
 	s.expect(prompt)
 	return s
@@ -123,24 +122,14 @@ func (s *terminalSession) command(line string) {
 	s.expect(line)
 }
 
-// helperEnv is a helper of that name for a command.
-func helperEnv(t *testing.T, name string, command ...string) string {
-	t.Helper()
-	js, err := json.Marshal(Spec{Command: command})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return name + "=" + string(js)
-}
-
-// H is how the shell runs the helper whose Spec is in a variable.
-func asHelper(name string) string { return helperVar + "=\"$" + name + "\" $H" }
+// asHelper is how the shell runs a command behind the helper.
+func asHelper(command string) string { return "$H run -config $C -- " + command }
 
 // cat, Ctrl-Z, fg, Ctrl-C, and the exit status.
 func TestTerminalSession(t *testing.T) {
 	t.Parallel()
-	s := openTerminal(t, helperEnv(t, "CAT", "cat"), helperEnv(t, "SEVEN", "sh", "-c", "exit 7"))
-	s.command(asHelper("CAT"))
+	s := openTerminal(t)
+	s.command(asHelper("cat"))
 	s.expect("process started")
 	s.types("hello\n")
 	s.expect("hello\r\n") // the terminal's echo
@@ -163,7 +152,7 @@ func TestTerminalSession(t *testing.T) {
 	s.expect("status=130")
 	s.expect(prompt)
 
-	s.command(asHelper("CAT"))
+	s.command(asHelper("cat"))
 	s.expect("process started")
 	s.types("\x04") // the end of the input
 	s.expect(prompt)
@@ -171,7 +160,7 @@ func TestTerminalSession(t *testing.T) {
 	s.expect("status=0")
 	s.expect(prompt)
 
-	s.command(asHelper("SEVEN") + "; echo status=$?")
+	s.command(asHelper("sh -c 'exit 7'") + "; echo status=$?")
 	s.expect("status=7")
 	s.expect(prompt)
 }
@@ -180,8 +169,8 @@ func TestTerminalSession(t *testing.T) {
 // so; fg gives it the terminal.
 func TestTerminalBackground(t *testing.T) {
 	t.Parallel()
-	s := openTerminal(t, helperEnv(t, "CAT", "cat"))
-	s.command(asHelper("CAT") + " &")
+	s := openTerminal(t)
+	s.command(asHelper("cat") + " &")
 	s.expect("process started")
 	for s.stoppedJobs() == 0 {
 	}
@@ -213,8 +202,8 @@ func (s *terminalSession) stoppedJobs() (n int) {
 // when it asks.
 func TestTerminalPipeline(t *testing.T) {
 	t.Parallel()
-	s := openTerminal(t, helperEnv(t, "CAT", "cat"))
-	s.command(asHelper("CAT") + " | sed -u 's/^/out: /'")
+	s := openTerminal(t)
+	s.command(asHelper("cat") + " | sed -u 's/^/out: /'")
 	s.expect("process started")
 	s.types("hello\n")
 	s.expect("out: hello")
@@ -233,9 +222,9 @@ func TestTerminalPipeline(t *testing.T) {
 // the terminal.
 func TestTerminalInterruptsTheGroup(t *testing.T) {
 	t.Parallel()
-	s := openTerminal(t, helperEnv(t, "SCRIPT", "sh", "-c", `sh -c "echo up; exec sleep 1000"; echo not reached`))
+	s := openTerminal(t, `SCRIPT=sh -c "echo up; exec sleep 1000"; echo not reached`)
 	for _, pipe := range []string{"", " | cat"} {
-		s.command(asHelper("SCRIPT") + pipe)
+		s.command(asHelper(`sh -c "$SCRIPT"`) + pipe)
 		s.expect("up\r\n")
 		s.types("\x03")
 		s.expect(prompt)
@@ -247,9 +236,8 @@ func TestTerminalInterruptsTheGroup(t *testing.T) {
 
 func TestTerminalWindowSize(t *testing.T) {
 	t.Parallel()
-	s := openTerminal(t, helperEnv(t, "SIZE", "sh", "-c",
-		`trap 'stty size' WINCH; echo up; while sleep 0.05; do :; done`))
-	s.command(asHelper("SIZE"))
+	s := openTerminal(t, `SCRIPT=trap 'stty size' WINCH; echo up; while sleep 0.05; do :; done`)
+	s.command(asHelper(`sh -c "$SCRIPT"`))
 	s.expect("up\r\n")
 	if err := pty.Setsize(s.tty, &pty.Winsize{Rows: 33, Cols: 111}); err != nil {
 		t.Fatal(err)
@@ -262,10 +250,10 @@ func TestTerminalWindowSize(t *testing.T) {
 // An interactive shell is a process that handles job control itself.
 func TestTerminalShellInShell(t *testing.T) {
 	t.Parallel()
-	s := openTerminal(t, helperEnv(t, "SHELL2", "bash", "--norc", "--noprofile", "--noediting", "-i"))
+	s := openTerminal(t)
 	s.command("PS1='OUTER> '")
 	s.expect("OUTER> ")
-	s.command(asHelper("SHELL2"))
+	s.command(asHelper("bash --norc --noprofile --noediting -i"))
 	s.expect("process started")
 	s.command("PS1='INNER> '")
 	s.expect("INNER> ")

@@ -51,7 +51,7 @@ func TestProcessSeesNoHelper(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			// The two are started alike, on the same files.
-			output := func(argv []string, env ...string) string {
+			output := func(argv []string) string {
 				in, err := os.Create(filepath.Join(dir, name+".in"))
 				if err != nil {
 					t.Fatal(err)
@@ -67,8 +67,7 @@ func TestProcessSeesNoHelper(t *testing.T) {
 				}
 				defer out.Close()
 				cmd := exec.Command("sh", append([]string{"-c", wrap, "sh"}, argv...)...)
-				cmd.Env = append(os.Environ(), env...)
-				cmd.Env = append(cmd.Env, "EMPTY=", "LINES=1\n2", "HIGH=\xff", "LISTEN_PID=1", "LISTEN_FDS=3")
+				cmd.Env = append(os.Environ(), "EMPTY=", "LINES=1\n2", "HIGH=\xff", "LISTEN_PID=1", "LISTEN_FDS=3")
 				cmd.Dir = dir
 				cmd.Stdin, cmd.Stdout = in, out
 				cmd.Stderr, err = os.Create(filepath.Join(dir, name+".err"))
@@ -86,7 +85,7 @@ func TestProcessSeesNoHelper(t *testing.T) {
 				return string(content)
 			}
 			direct := output(tell)
-			helped := output(append([]string{testBinary()}, tell[1:]...), helperCommand(t, Spec{Command: tell[:1]}).Env[len(os.Environ()):]...)
+			helped := output(helperCommand(t, Spec{Command: tell}).Args)
 			if d := cmp.Diff(strings.Split(direct, "\n"), strings.Split(helped, "\n")); d != "" {
 				t.Errorf("the process can tell (-without helper +with helper):\n%s", d)
 			}
@@ -108,7 +107,7 @@ func TestEnvAndDir(t *testing.T) {
 		Dir:     dir,
 		Env:     []string{"B=new", "C=added"},
 	})
-	cmd.Env = append(cmd.Env, "A=kept", "B=old", "PATH=/usr/bin:/bin")
+	cmd.Env = []string{"A=kept", "B=old", "PATH=/usr/bin:/bin"}
 	h := startHelper(t, cmd)
 	h.want("./tool in " + dir)
 	h.want("kept new added /usr/bin:/bin")
@@ -155,10 +154,9 @@ func TestDescriptors(t *testing.T) {
 		}
 	})
 	t.Run("systemd's sockets", func(t *testing.T) {
-		inner := helperCommand(t, Spec{Command: append(show[:3:3], "my own argv[0]")})
 		// LISTEN_PID is the helper's, as systemd sets it.
-		cmd := exec.Command("sh", "-c", `LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=a:b exec "$0"`, inner.Path)
-		cmd.Env, cmd.SysProcAttr, cmd.ExtraFiles = inner.Env, inner.SysProcAttr, files
+		cmd := wrapped(`LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=a:b exec "$@"`, helperCommand(t, Spec{Command: show}))
+		cmd.ExtraFiles = files
 		h := startHelper(t, cmd)
 		for _, line := range []string{name(3), name(4), "5 ", "6 ", "7 ", "2 a:b", "mine"} {
 			h.want(line)
@@ -185,9 +183,8 @@ func TestAdopterIsInvisible(t *testing.T) {
 	}
 	defer f.Close()
 	start := func(spec Spec) *helperProcess {
-		inner := helperCommand(t, spec)
-		cmd := exec.Command("sh", "-c", `LISTEN_PID=$$ LISTEN_FDS=1 exec "$0"`, inner.Path)
-		cmd.Env, cmd.SysProcAttr, cmd.ExtraFiles = inner.Env, inner.SysProcAttr, []*os.File{f}
+		cmd := wrapped(`LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"`, helperCommand(t, spec))
+		cmd.ExtraFiles = []*os.File{f}
 		return startHelper(t, cmd)
 	}
 	if got := start(Spec{Command: shell("exit 77")}).status(); got != 77 {

@@ -51,9 +51,9 @@ func TestUserAndGroups(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c.spec.Command = shell(`echo $(grep -E '^(Uid|Gid):' /proc/self/status | cut -f2) $(grep ^Groups: /proc/self/status | cut -f2)`)
-			inner := helperCommand(t, c.spec)
-			cmd := exec.Command("sh", "-c", `mount --make-rprivate / && mount --bind "$1/passwd" /etc/passwd && mount --bind "$1/group" /etc/group && exec "$0"`, inner.Path, dir)
-			cmd.Env, cmd.SysProcAttr = inner.Env, inner.SysProcAttr
+			cmd := wrapped(`mount --make-rprivate / && mount --bind "$DB/passwd" /etc/passwd && mount --bind "$DB/group" /etc/group && exec "$@"`,
+				helperCommand(t, c.spec))
+			cmd.Env = append(os.Environ(), "DB="+dir)
 			cmd.SysProcAttr.Cloneflags = syscall.CLONE_NEWNS
 			h := startHelper(t, cmd)
 			if c.status == 0 {
