@@ -76,7 +76,8 @@ func tcpAddress(rest string) (string, error) {
 func pipeAddress(s string) (string, error) {
 	s = strings.TrimPrefix(s, "npipe:")
 	s = strings.TrimPrefix(s, `\\.\pipe\`)
-	if s == "" || strings.HasPrefix(s, `\`) || strings.Contains(s, "/") {
+	s = strings.ReplaceAll(s, "/", `\`)
+	if s == "" || strings.HasPrefix(s, `\`) {
 		return "", errors.New(`the address must be a named pipe's name, as in npipe:spire-agent\public\api`)
 	}
 	return "npipe:" + s, nil

@@ -42,6 +42,9 @@ type Config struct {
 type Process struct {
 	supervisor.Spec
 	Target
+	// StartWithout are the kinds that its start does not wait for once the
+	// Workload API has refused them; it waits for all others however long.
+	StartWithout snapshot.Kind
 }
 
 // A Hook is somebody else to tell and what they want to know.

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/svidhelper/svidhelper/helper/health"
+	"github.com/svidhelper/svidhelper/helper/snapshot"
 	"github.com/svidhelper/svidhelper/supervisor"
 	"github.com/svidhelper/svidhelper/writer"
 )
@@ -159,6 +160,11 @@ func (f *dropIn) translate(d *decoder, c *Config, at places, flags Flags) {
 			OnRotation: rotation,
 			Restart:    supervisor.RestartOnRotation,
 		}}
+		if f.svid != "" && (len(f.jwts) > 0 || f.jwtBundle != "") {
+			// spiffe-helper starts it after the first X.509-SVID, whatever
+			// becomes of the tokens.
+			c.Process.StartWithout = snapshot.KindJWT
+		}
 	}
 	if f.pidFile != "" {
 		f.hook(d, c, at.of("pid_file_name"), flags)

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -139,43 +138,25 @@ func fileName(dst *string) value {
 	}
 }
 
-// Bounds of file systems.
-const (
-	maxElement  = 255
-	maxFileName = 1024
-)
-
-// checkName accepts the name of a file within an output: relative, without
-// "..", and outside of the names that the writer keeps for itself, which begin
-// with "..".
+// checkName accepts what the writer accepts as the name of a file, and says what
+// to write instead.
 func checkName(name, goos string) (hint string, err error) {
+	if goos == "windows" && strings.ContainsAny(name, `\:*?"<>|`) {
+		return "a slash separates directories", fmt.Errorf("file name %q holds one of "+`\:*?"<>|`, name)
+	}
+	if err = writer.CheckName(name); err == nil {
+		return "", nil
+	}
+	clean := strings.TrimLeft(path.Clean(name), "/")
 	switch {
 	case name == "":
-		return "give it a name or leave it out", errors.New("is empty")
-	case goos == "windows" && strings.ContainsAny(name, `\:*?"<>|`):
-		return "a slash separates directories", fmt.Errorf("%q cannot be a file's name on Windows", name)
-	case strings.HasPrefix(name, "/"):
-		return "write " + quote(strings.TrimLeft(path.Clean(name), "/")) + ", or make the directory an output of its own",
-			errors.New("a file's name is relative to its output's directory")
-	case len(name) > maxFileName:
-		return "", fmt.Errorf("a file's name has at most %d bytes", maxFileName)
-	case strings.ContainsFunc(name, func(r rune) bool { return r < 0x20 || r == 0x7f }):
-		return "", errors.New("a file's name has a control character")
+		hint = "give it a name or leave it out"
+	case strings.HasPrefix(clean, "../") || clean == "..":
+		hint, err = "make the other directory an output of its own", fmt.Errorf("file name %q leads out of the output's directory", name)
+	case strings.HasPrefix(name, "/") && writer.CheckName(clean) == nil:
+		hint = "write " + quote(clean) + ", or make the directory an output of its own"
+	case writer.CheckName(clean) == nil:
+		hint = "write " + quote(clean)
 	}
-	for _, element := range strings.Split(name, "/") {
-		switch {
-		case element == "..":
-			return "make the other directory an output of its own", errors.New(`".." leads out of the output's directory`)
-		case strings.HasPrefix(element, ".."):
-			return "", fmt.Errorf("%q: names that begin with two dots are kept for publishing", element)
-		case element == "" || element == ".":
-			if clean := path.Clean(name); clean != "." {
-				hint = "write " + quote(clean)
-			}
-			return hint, fmt.Errorf("%q is not a plain name", name)
-		case len(element) > maxElement:
-			return "", fmt.Errorf("a part of a file's name has at most %d bytes", maxElement)
-		}
-	}
-	return "", nil
+	return hint, err
 }

@@ -18,7 +18,7 @@ func TestFlagsAloneAreEnough(t *testing.T) {
 	want := &Config{
 		Outputs: []writer.Output{{Dir: "/run/tls", X509SVIDs: []writer.X509SVID{{
 			Cert: writer.FileSpec{Name: "svid.pem"}, Key: writer.FileSpec{Name: "svid_key.pem"}, Bundle: writer.FileSpec{Name: "svid_bundle.pem"}}}}},
-		Process: &Process{supervisor.Spec{Command: []string{"nginx", "-g", "daemon off;"}, OnRotation: supervisor.Rotation{Signal: mustSignal("USR1")}}, Target{On: defaultKinds}},
+		Process: &Process{supervisor.Spec{Command: []string{"nginx", "-g", "daemon off;"}, OnRotation: supervisor.Rotation{Signal: mustSignal("USR1")}}, Target{On: defaultKinds}, snapshot.KindNone},
 	}
 	if d := diff(want, c); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
@@ -174,6 +174,7 @@ func TestParseAddress(t *testing.T) {
 		{"windows", `spire-agent\public\api`, `npipe:spire-agent\public\api`},
 		{"windows", `npipe:spire-agent\public\api`, `npipe:spire-agent\public\api`},
 		{"windows", `\\.\pipe\spire-agent`, `npipe:spire-agent`},
+		{"windows", "npipe:spire-agent/public/api", `npipe:spire-agent\public\api`},
 		{"windows", "tcp://127.0.0.1:80", "tcp://127.0.0.1:80"},
 		{"linux", "", ""}, {"linux", "a.sock", ""}, {"linux", "./a.sock", ""}, {"linux", "unix:a.sock", ""}, {"linux", "unix://a.sock", ""}, {"linux", "unix://a/b.sock", ""},
 		{"linux", "unix:///", ""}, {"linux", "/run/", ""}, {"linux", "unix:///a?b", ""}, {"linux", "unix:///a#b", ""}, {"linux", "/a\nb", ""},

@@ -130,8 +130,8 @@ func (d *decoder) checkX509SVID(x *writer.X509SVID, at places) {
 		d.checkPlaceholder(f.FileSpec, x.Select.All, at.of(f.key), f.key)
 	}
 	for _, pattern := range x.Allow {
-		if !strings.HasPrefix(pattern, "spiffe://") {
-			d.errorf(at.of("allow"), `write allow = ["spiffe://example.org/web"]`, "allow: %q is not a pattern of SPIFFE IDs", pattern)
+		if err := writer.CheckPattern(pattern); err != nil {
+			d.errorf(at.of("allow"), `write allow = ["spiffe://example.org/web"]`, "allow: %v", err)
 		}
 	}
 }

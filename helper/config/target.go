@@ -18,7 +18,8 @@ func processTable(p *Process) *block {
 	return &block{name: "process", fields: []field{
 		{key: "command", doc: "its arguments; nothing goes through a shell", value: argv(&p.Command)},
 		{key: "on_rotation", doc: `what it hears of new material: a signal, "restart" or "none"`, value: rotation(&p.OnRotation)},
-		{key: "on", doc: "the kinds of material it wants to hear of", value: kinds(&p.On)},
+		{key: "on", doc: "the kinds of material it wants to hear of", value: kinds(&p.On, defaultKinds)},
+		{key: "start_without", doc: "the kinds of material that its start does not wait for once they are refused", value: kinds(&p.StartWithout, snapshot.KindNone)},
 		{key: "splay", doc: "restarts and reloads are spread over this span", value: duration(&p.Splay)},
 		{key: "restart", doc: "when it is started again after it has exited; its exit is ours if never", value: choice(&p.Restart,
 			word[supervisor.RestartPolicy]{"never", supervisor.RestartNever}, word[supervisor.RestartPolicy]{"on-failure", supervisor.RestartOnFailure},
@@ -59,7 +60,7 @@ func hookTable(h *Hook) *block {
 		{key: "pid_file", doc: "the file with the pid to signal, read anew each time", value: text(&h.PIDFile)},
 		{key: "process_name", doc: "the name of the process to signal, in a shared PID namespace", value: text(&h.ProcessName)},
 		{key: "signal", doc: "what that process gets", value: signal(&h.Signal)},
-		{key: "on", doc: "the kinds of material it wants to hear of", value: kinds(&h.On)},
+		{key: "on", doc: "the kinds of material it wants to hear of", value: kinds(&h.On, defaultKinds)},
 		{key: "splay", doc: "notifications are spread over this span", value: duration(&h.Splay)},
 		{key: "proof", doc: "after each rotation, dial until the new certificate is served", value: one[proof.Config]{&h.Proof, proofTable}},
 	}, check: h.check}
@@ -142,7 +143,8 @@ func escalations(dst *[]proof.Escalation) value {
 		func(e proof.Escalation) string { return quote(string(e)) })
 }
 
-func kinds(dst *snapshot.Kind) value {
+// kinds is a set of kinds of material that is printed unless it is usual.
+func kinds(dst *snapshot.Kind, usual snapshot.Kind) value {
 	var names []word[snapshot.Kind]
 	for _, k := range []snapshot.Kind{snapshot.KindX509, snapshot.KindBundle, snapshot.KindJWT, snapshot.KindWIT} {
 		names = append(names, word[snapshot.Kind]{k.String(), k})
@@ -157,7 +159,7 @@ func kinds(dst *snapshot.Kind) value {
 			}
 		},
 		func() string {
-			if *dst == defaultKinds {
+			if *dst == usual {
 				return ""
 			}
 			return literalList(dst.Names(), quote)
