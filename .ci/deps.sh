@@ -9,6 +9,15 @@ wanted() {
 	nginx nginx
 	/usr/lib/postgresql/*/bin/initdb postgresql
 	psql postgresql-client
+	/usr/sbin/mariadbd mariadb-server
+	mariadb-admin mariadb-client
+	redis-server redis-server
+	redis-cli redis-tools
+	/usr/sbin/haproxy haproxy
+	/usr/sbin/mosquitto mosquitto
+	mosquitto_pub mosquitto-clients
+	stunnel4 stunnel4
+	socat socat
 	openssl openssl
 	T
 }

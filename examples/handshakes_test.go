@@ -1,3 +1,5 @@
+//go:build linux
+
 package examples_test
 
 import (
@@ -12,17 +14,25 @@ import (
 // A client makes new TLS connections without pause and remembers which serials
 // it was served. Every failure is remembered too.
 type client struct {
+	name string
+	// dial makes one connection and returns the leaf's serial, or nil where
+	// the client does not show it.
 	dial func(context.Context) (*big.Int, error)
+	// blind says that dial never returns a serial.
+	blind bool
+	// drops, unless nil, tells failures that the server is known for.
+	drops func(error) bool
 
 	mu       sync.Mutex
 	seen     map[string]bool
 	dials    int
+	dropped  int
 	failures []error
-	changed  chan struct{} // closed and replaced when seen or failures grow
+	changed  chan struct{} // closed and replaced at each connection
 }
 
-func newClient(dial func(context.Context) (*big.Int, error)) *client {
-	return &client{dial: dial, seen: map[string]bool{}, changed: make(chan struct{})}
+func newClient(name string, dial func(context.Context) (*big.Int, error)) *client {
+	return &client{name: name, dial: dial, seen: map[string]bool{}, changed: make(chan struct{})}
 }
 
 // run dials from several goroutines until ctx ends, and returns when they have.
@@ -47,11 +57,11 @@ func (c *client) note(serial *big.Int, err error) {
 	defer c.mu.Unlock()
 	c.dials++
 	switch {
+	case err != nil && c.drops != nil && c.drops(err):
+		c.dropped++
 	case err != nil:
 		c.failures = append(c.failures, err)
-	case c.seen[serial.Text(16)]:
-		return
-	default:
+	case serial != nil:
 		c.seen[serial.Text(16)] = true
 	}
 	close(c.changed)
@@ -61,21 +71,42 @@ func (c *client) note(serial *big.Int, err error) {
 // await waits until the client was served the serial.
 func (c *client) await(t *testing.T, serial *big.Int, within time.Duration) {
 	t.Helper()
+	c.until(t, within, "serial "+serial.Text(16), func() bool { return c.seen[serial.Text(16)] })
+}
+
+// more waits until the client has made n more connections, and returns how many
+// were dropped so far.
+func (c *client) more(t *testing.T, n int) (dropped int) {
+	t.Helper()
+	enough := -1
+	c.until(t, 20*time.Second, "more connections", func() bool {
+		if enough < 0 {
+			enough = c.dials + n
+		}
+		dropped = c.dropped
+		return c.dials >= enough
+	})
+	return dropped
+}
+
+// until waits until it is so, which is asked under the lock.
+func (c *client) until(t *testing.T, within time.Duration, what string, is func() bool) {
+	t.Helper()
 	timeout := time.After(within)
 	for {
 		c.mu.Lock()
-		seen, failures, changed := c.seen[serial.Text(16)], c.failures, c.changed
+		so, failures, changed := is(), c.failures, c.changed
 		c.mu.Unlock()
 		if len(failures) > 0 {
-			t.Fatalf("a connection failed: %v", failures[0])
+			t.Fatalf("%s: a connection failed: %v", c.name, failures[0])
 		}
-		if seen {
+		if so {
 			return
 		}
 		select {
 		case <-changed:
 		case <-timeout:
-			t.Fatalf("serial %x was not served within %v", serial, within)
+			t.Fatalf("%s: no %s within %v", c.name, what, within)
 		}
 	}
 }
@@ -83,15 +114,7 @@ func (c *client) await(t *testing.T, serial *big.Int, within time.Duration) {
 // tlsDial returns a dial function that completes a handshake, the peer's chain
 // verified as config says, and returns the leaf's serial.
 func tlsDial(address string, config *tls.Config) func(context.Context) (*big.Int, error) {
-	dialer := &tls.Dialer{Config: config}
-	return func(ctx context.Context) (*big.Int, error) {
-		conn, err := dialer.DialContext(ctx, "tcp", address)
-		if err != nil {
-			return nil, err
-		}
-		defer conn.Close()
-		return conn.(*tls.Conn).ConnectionState().PeerCertificates[0].SerialNumber, nil
-	}
+	return talkDial(address, config, nil, func(*tls.Conn) error { return nil })
 }
 
 // awaitListener waits until somebody answers at the address.

@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package examples_test runs every example with the real svidhelper and the
 // real servers, as a user would.
 package examples_test
@@ -31,6 +33,11 @@ func buildAndRun(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
+	// Servers are where an unprivileged user's PATH does not look.
+	if err := os.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	// A server's unprivileged user must be able to execute it.
 	if err := os.Chmod(dir, 0o755); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -70,14 +77,14 @@ type running struct {
 	t    *testing.T
 	cmd  *exec.Cmd
 	done chan struct{} // closed when it has exited
-	out  *lockedBuffer
+	out  *output
 }
 
 // start runs a program with its output captured; it is killed at the end of the
 // test if it still runs.
 func start(t *testing.T, cmd *exec.Cmd) *running {
 	t.Helper()
-	p := &running{t: t, cmd: cmd, done: make(chan struct{}), out: new(lockedBuffer)}
+	p := &running{t: t, cmd: cmd, done: make(chan struct{}), out: &output{changed: make(chan struct{})}}
 	cmd.Stdout, cmd.Stderr = p.out, p.out
 	cmd.WaitDelay = 5 * time.Second
 	if err := cmd.Start(); err != nil {
@@ -119,21 +126,56 @@ func (p *running) children() []string {
 	return pids
 }
 
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
+// said waits until the program has written something, or has ended, and fails
+// the test if it never does.
+func (p *running) said(what string) {
+	p.t.Helper()
+	timeout := time.After(10 * time.Second)
+	for ended := false; ; {
+		text, changed := p.out.look()
+		switch {
+		case strings.Contains(text, what):
+			return
+		case ended:
+			p.t.Errorf("it ended and never said %q", what)
+			return
+		}
+		select {
+		case <-changed:
+		case <-p.done:
+			ended = true
+		case <-timeout:
+			p.t.Errorf("it does not say %q", what)
+			return
+		}
+	}
 }
 
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
+// An output keeps what a program writes, and can be waited on.
+type output struct {
+	mu      sync.Mutex
+	buf     bytes.Buffer
+	changed chan struct{} // closed and replaced when buf grows
 }
 
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	close(o.changed)
+	o.changed = make(chan struct{})
+	return o.buf.Write(p)
+}
+
+// look returns what was written, and what hears of more.
+func (o *output) look() (text string, changed <-chan struct{}) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.String(), o.changed
+}
+
+func (o *output) String() string {
+	text, _ := o.look()
+	return text
 }
 
 // adapt copies a file of an example into dir with some strings replaced, and

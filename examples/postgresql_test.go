@@ -1,161 +1,171 @@
+//go:build linux
+
 package examples_test
 
 import (
-	"context"
-	"crypto/tls"
-	"encoding/binary"
 	"fmt"
-	"math/big"
 	"net"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
-	"slices"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/svidhelper/svidhelper/helper/devapi"
 )
 
-// TestPostgreSQL runs the example as an unprivileged user: 10 rotations while
-// psql connects with sslmode=verify-full without pause.
+// TestPostgreSQL runs the example as an unprivileged user: 30 rotations while
+// clients, psql with sslmode=verify-full among them, connect without pause. The
+// same cluster then shows which rights of the key PostgreSQL accepts.
 func TestPostgreSQL(t *testing.T) {
-	bin := filepath.Dir(need(t, "/usr/lib/postgresql/*/bin/initdb"))
+	t.Parallel()
+	s, bin := newPostgreSQL(t)
 	psql := need(t, "psql")
-	as, name := unprivileged(t)
-	dir, err := os.MkdirTemp("", "pg-") // a short path, for PostgreSQL's socket
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	if as != nil {
-		if err := os.Chown(dir, int(as.Uid), int(as.Gid)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	asUser := func(name string, args ...string) *exec.Cmd {
-		cmd := exec.Command(name, args...)
-		cmd.Dir = dir
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: as}
-		return cmd
-	}
+	s.startPostgreSQL(bin, "postgresql/helper.conf")
 
-	data, tlsDir := filepath.Join(dir, "data"), filepath.Join(dir, "tls")
-	if out, err := asUser(filepath.Join(bin, "initdb"), "-D", data, "-A", "trust", "-U", name, "--no-sync").CombinedOutput(); err != nil {
+	host, port, _ := net.SplitHostPort(s.address)
+	cert, key, bundle := s.clientFiles()
+	query := []string{psql, "-XAtq", "-d", fmt.Sprintf(
+		"host=localhost hostaddr=%s port=%s user=postgres dbname=postgres sslmode=verify-full sslrootcert=%s sslcert=%s sslkey=%s",
+		host, port, bundle, cert, key)}
+	const ssl = "select ssl, client_serial is not null from pg_stat_ssl where pid = pg_backend_pid();"
+	tls := s.clientTLS()
+	s.rotate(rotations,
+		holdProgram(ssl, "t|t", query...),
+		newClient("TLS connections", talkDial(s.address, tls, sslRequest, pgLogin)),
+		s.ownClient("psql", "t|t", append(query, "-c", ssl)...))
+
+	if _, err := talkDial(s.address, s.newAuthority(), sslRequest, pgLogin)(deadline(t, 10*time.Second)); err != nil {
+		t.Errorf("a client with an SVID of a new authority: %v", err)
+	}
+	s.stop(0)
+}
+
+// TestPostgreSQLKeyRights shows that PostgreSQL starts with the rights that the
+// examples give to the key, and with no others.
+func TestPostgreSQLKeyRights(t *testing.T) {
+	t.Parallel()
+	s, bin := newPostgreSQL(t)
+	t.Run("its own, 0600", func(t *testing.T) {
+		s := s.again(t)
+		s.startPostgreSQL(bin, "postgresql/helper.conf")
+		s.hasMode("server.key", 0o600)
+		s.stop(0)
+	})
+	t.Run("its own, 0640", func(t *testing.T) {
+		s := s.again(t)
+		s.launchPostgreSQL(bin, "postgresql/helper.conf", `"0600"`, `"0640"`)
+		s.refusesKey(`has group or world access`)
+	})
+	if os.Getuid() != 0 {
+		return // nobody else can own a file of ours
+	}
+	t.Run("root's, 0640 with its group", func(t *testing.T) {
+		s := s.again(t)
+		s.as = nil
+		s.startPostgreSQL(bin, "postgresql/helper-root.conf")
+		s.hasMode("server.key", 0o640)
+		s.stop(0)
+	})
+	t.Run("root's, 0644", func(t *testing.T) {
+		s := s.again(t)
+		s.as = nil
+		s.launchPostgreSQL(bin, "postgresql/helper-root.conf", `"0640"`, `"0644"`)
+		s.refusesKey(`has group or world access`)
+	})
+	t.Run("root's, 0600", func(t *testing.T) {
+		s := s.again(t)
+		s.as = nil
+		s.launchPostgreSQL(bin, "postgresql/helper-root.conf", `"0640"`, `"0600"`)
+		s.refusesKey(`cannot read what is published`) // svidhelper knows before PostgreSQL does
+	})
+}
+
+// newPostgreSQL makes a cluster. svidhelper is to run as its owner, since
+// PostgreSQL refuses root.
+func newPostgreSQL(t *testing.T) (s *service, bin string) {
+	t.Helper()
+	bin = filepath.Dir(need(t, "/usr/lib/postgresql/*/bin/initdb"))
+	s = newService(t, "pg")
+	data := s.owned("data", "postgres")
+	s.tls = filepath.Join(s.owned("run", "postgres"), "tls")
+	s.as = credential(t, "postgres")
+
+	initdb := exec.Command(filepath.Join(bin, "initdb"), "-D", data, "-A", "trust", "-U", "postgres", "--no-sync")
+	initdb.Dir = s.dir
+	initdb.SysProcAttr = &syscall.SysProcAttr{Credential: s.as}
+	if out, err := initdb.CombinedOutput(); err != nil {
 		t.Fatalf("initdb: %v\n%s", err, out)
 	}
-	address := freeAddress(t)
-	host, port, _ := net.SplitHostPort(address)
-	ssl := adapt(t, "postgresql/postgresql.conf", dir, "/run/postgresql/tls", tlsDir)
-	settings := fmt.Sprintf("include '%s'\nlisten_addresses = '%s'\nport = %s\nunix_socket_directories = '%s'\nfsync = off\n", ssl, host, port, dir)
-	if err := os.WriteFile(filepath.Join(data, "postgresql.conf"), []byte(settings), 0o644); err != nil {
-		t.Fatal(err)
-	}
-
-	api := startAPI(t, devapi.Config{Identities: []devapi.Identity{identity("db", "localhost")}})
-	conf := adapt(t, "postgresql/helper.conf", dir,
-		"/run/postgresql/tls", tlsDir,
-		"/usr/lib/postgresql/15/bin/postgres", filepath.Join(bin, "postgres"),
-		"/var/lib/postgresql/15/main", data)
-	cmd := asUser(svidhelper, "run", "-config", conf)
-	cmd.Env = append(cmd.Environ(), "SPIFFE_ENDPOINT_SOCKET="+api.Addr())
-	helper := start(t, cmd)
-
-	trust := &tls.Config{RootCAs: roots(t, api), ServerName: "localhost"}
-	served := newClient(postgresDial(address, trust))
-	awaitListener(t, served.dial, helper)
-	postmaster := helper.children()
-
-	ctx, stop := context.WithCancel(deadline(t, 2*time.Minute))
-	done := make(chan struct{})
-	go func() { served.run(ctx, 1); close(done) }()
-	queries, queried := make(chan error), 0
-	go func() {
-		defer close(queries)
-		for ctx.Err() == nil {
-			q := exec.Command(psql, "-XAtc", "select ssl from pg_stat_ssl where pid = pg_backend_pid()",
-				fmt.Sprintf("host=localhost hostaddr=%s port=%s user=%s dbname=postgres sslmode=verify-full sslrootcert=%s/root.crt", host, port, name, tlsDir))
-			out, err := q.CombinedOutput()
-			if err != nil || strings.TrimSpace(string(out)) != "t" {
-				err = fmt.Errorf("psql: %v: %s", err, out)
-			}
-			select {
-			case queries <- err:
-			case <-ctx.Done():
-			}
-		}
-	}()
-	for range 10 {
-		served.await(t, rotate(t, api), 10*time.Second)
-		for range 2 { // the first may have begun before the rotation
-			if err := <-queries; err != nil {
-				t.Fatal(err)
-			}
-			queried++
-		}
-	}
-	stop()
-	<-done
-	for err := range queries {
-		if err != nil {
-			t.Error(err)
-		}
-	}
-	t.Logf("10 rotations, %d psql connections, %d handshakes, %d failed", queried, served.dials, len(served.failures))
-
-	if now := helper.children(); !slices.Equal(now, postmaster) {
-		t.Errorf("the postmaster was %v and is now %v", postmaster, now)
-	}
-	if status := helper.stop(syscall.SIGTERM); status != 0 {
-		t.Errorf("exit status %d, PostgreSQL's is 0", status)
-	}
+	return s, bin
 }
 
-// unprivileged returns a user other than root and its name; no credential means
-// that we are not root ourselves.
-func unprivileged(t *testing.T) (*syscall.Credential, string) {
+// again is the same service in another test, with a directory of its own for
+// the output.
+func (s *service) again(t *testing.T) *service {
 	t.Helper()
-	me, err := user.Current()
-	if err != nil {
+	next := newService(t, "pg")
+	next.as = s.as
+	next.tls = filepath.Join(next.owned("run", "postgres"), "tls")
+	if err := os.Symlink(filepath.Join(s.dir, "data"), filepath.Join(next.dir, "data")); err != nil {
 		t.Fatal(err)
 	}
-	if me.Uid != "0" {
-		return nil, me.Username
-	}
-	nobody, err := user.Lookup("nobody")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &syscall.Credential{Uid: uint32(atoi(t, nobody.Uid)), Gid: uint32(atoi(t, nobody.Gid))}, nobody.Username
+	return next
 }
 
-// postgresDial is tlsDial behind PostgreSQL's SSLRequest.
-func postgresDial(address string, config *tls.Config) func(context.Context) (*big.Int, error) {
-	const sslRequest = 80877103
-	return func(ctx context.Context) (*big.Int, error) {
-		conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
-		if err != nil {
-			return nil, err
-		}
-		defer conn.Close()
-		request := binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(nil, 8), sslRequest)
-		if _, err := conn.Write(request); err != nil {
-			return nil, err
-		}
-		answer := make([]byte, 1)
-		if _, err := conn.Read(answer); err != nil {
-			return nil, err
-		}
-		if answer[0] != 'S' {
-			return nil, fmt.Errorf("the server answered the SSLRequest with %q", answer)
-		}
-		secured := tls.Client(conn, config)
-		if err := secured.HandshakeContext(ctx); err != nil {
-			return nil, err
-		}
-		return secured.ConnectionState().PeerCertificates[0].SerialNumber, nil
+func (s *service) startPostgreSQL(bin, example string, oldnew ...string) {
+	s.t.Helper()
+	s.start(example, append(s.configurePostgreSQL(bin), oldnew...)...)
+}
+
+// launchPostgreSQL does not expect it to start.
+func (s *service) launchPostgreSQL(bin, example string, oldnew ...string) {
+	s.t.Helper()
+	s.launch(s.adapt(example, append(s.configurePostgreSQL(bin), oldnew...)...))
+}
+
+// configurePostgreSQL writes the cluster's settings and returns what they make
+// of the example.
+func (s *service) configurePostgreSQL(bin string) (oldnew []string) {
+	s.t.Helper()
+	data := filepath.Join(s.dir, "data")
+	host, port, _ := net.SplitHostPort(s.address)
+	ssl := s.adapt("postgresql/postgresql.conf", "/run/postgresql/tls", s.tls)
+	settings := fmt.Sprintf("include '%s'\nlisten_addresses = '%s'\nport = %s\nunix_socket_directories = ''\nfsync = off\n", ssl, host, port)
+	adaptText(s.t, settings, data, "postgresql.conf")
+	access := s.adapt("postgresql/pg_hba.conf", "scram-sha-256", "trust")
+	b, err := os.ReadFile(access)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	adaptText(s.t, string(b), data, "pg_hba.conf")
+	return []string{
+		"/run/postgresql/tls", s.tls,
+		"/usr/lib/postgresql/15/bin/postgres", filepath.Join(bin, "postgres"),
+		"/var/lib/postgresql/15/main", data,
+		"127.0.0.1:5432", s.address,
+	}
+}
+
+// refusesKey asserts that the server does not start, and says so.
+func (s *service) refusesKey(why string) {
+	s.t.Helper()
+	select {
+	case <-s.helper.done:
+	case <-time.After(20 * time.Second):
+		s.t.Fatal("PostgreSQL takes the key")
+	}
+	s.ended(1)
+	s.helper.said(why)
+}
+
+// hasMode asserts a published file's mode.
+func (s *service) hasMode(name string, want os.FileMode) {
+	s.t.Helper()
+	info, err := os.Stat(filepath.Join(s.tls, name))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if info.Mode().Perm() != want {
+		s.t.Errorf("%s has mode %v, not %v", name, info.Mode().Perm(), want)
 	}
 }

@@ -1,3 +1,5 @@
+//go:build linux
+
 package examples_test
 
 import (
@@ -14,6 +16,7 @@ import (
 // TestDemo watches the demo on a terminal until a rotation has arrived, then
 // types Ctrl-C.
 func TestDemo(t *testing.T) {
+	t.Parallel() // it waits for the clock
 	cmd := exec.Command("sh", "quickstart/demo.sh", svidhelper)
 	tty, err := pty.Start(cmd)
 	if err != nil {
@@ -52,7 +55,7 @@ func TestDemo(t *testing.T) {
 // TestConfigurations checks every configuration that users are told to copy.
 func TestConfigurations(t *testing.T) {
 	files := []string{"../helper.conf.example"}
-	for _, pattern := range []string{"*/helper.conf", "*/spiffe-helper.conf"} {
+	for _, pattern := range []string{"*/helper*.conf", "*/spiffe-helper.conf"} {
 		files = append(files, glob(t, pattern)...)
 	}
 	for i, block := range fenced(t, "../README.md", "hcl") {

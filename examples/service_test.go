@@ -1,0 +1,344 @@
+//go:build linux
+
+package examples_test
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"math/big"
+	"net/http"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
+
+	"github.com/svidhelper/svidhelper/helper/devapi"
+)
+
+// rotations is how many a server has to stand.
+const rotations = 30
+
+// A service is a real server under svidhelper, and what its clients need.
+type service struct {
+	t       *testing.T
+	api     *devapi.Server
+	dir     string // everything of the server's; its user can reach it
+	tls     string // the output's directory
+	address string // where it serves TLS
+	health  string // where svidhelper serves its health
+	events  *events
+	helper  *running
+	as      *syscall.Credential // whom svidhelper runs as; nil: whom we do
+	// listener, unless nil, is svidhelper's descriptor 3, as from systemd.
+	listener *os.File
+}
+
+// newService prepares what the server of an example needs. Its data, if it has
+// any, belongs in a directory that owned makes.
+func newService(t *testing.T, name string) *service {
+	t.Helper()
+	// t.TempDir is closed to other users, and too long for sockets.
+	dir, err := os.MkdirTemp("", name+"-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return &service{
+		t:       t,
+		api:     startAPI(t, devapi.Config{Identities: []devapi.Identity{identity(name, "localhost")}}),
+		dir:     dir,
+		tls:     filepath.Join(dir, "tls"),
+		address: freeAddress(t),
+		health:  freeAddress(t),
+		events:  newEvents(t, filepath.Join(dir, "events")),
+	}
+}
+
+// adapt copies a file of the example beside the server's other files.
+func (s *service) adapt(example string, oldnew ...string) string {
+	s.t.Helper()
+	return adapt(s.t, example, s.dir, oldnew...)
+}
+
+// owned makes a directory that belongs to a user of the distribution's; where
+// the test does not run as root, it belongs to us, as everything does.
+func (s *service) owned(name, owner string) string {
+	s.t.Helper()
+	dir := filepath.Join(s.dir, name)
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		s.t.Fatal(err)
+	}
+	if c := credential(s.t, owner); c != nil {
+		if err := os.Chown(dir, int(c.Uid), int(c.Gid)); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// credential is that of a user of the distribution's, or nil where the test
+// does not run as root and cannot become anybody.
+func credential(t *testing.T, name string) *syscall.Credential {
+	t.Helper()
+	if os.Getuid() != 0 {
+		return nil
+	}
+	u, err := user.Lookup(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &syscall.Credential{Uid: uint32(atoi(t, u.Uid)), Gid: uint32(atoi(t, u.Gid))}
+}
+
+// forRoot are lines of an example that say who owns and runs what: without root,
+// everything is one user's, and they go.
+func forRoot(lines ...string) (oldnew []string) {
+	if os.Getuid() == 0 {
+		return nil
+	}
+	for _, line := range lines {
+		oldnew = append(oldnew, line, "")
+	}
+	return oldnew
+}
+
+// start runs the example's configuration, and waits until the server serves the
+// first certificate.
+func (s *service) start(example string, oldnew ...string) {
+	s.t.Helper()
+	s.launch(s.adapt(example, oldnew...))
+	first := s.api.SVIDs()[0].Certificates[0].SerialNumber
+	s.events.await(s.t, s.helper, "proof of the first certificate", proven(first))
+}
+
+// launch runs a configuration, with an event stream and health added.
+func (s *service) launch(conf string) {
+	s.t.Helper()
+	f, err := os.OpenFile(conf, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	fmt.Fprintf(f, "\nevents = %q\n\nhealth {\n  address = %q\n}\n", s.events.path, s.health)
+	if err := f.Close(); err != nil {
+		s.t.Fatal(err)
+	}
+	cmd := exec.Command(svidhelper, "run", "-config", conf)
+	cmd.Dir = s.dir
+	cmd.Env = append(cmd.Environ(), "SPIFFE_ENDPOINT_SOCKET="+s.api.Addr())
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.as}
+	if s.listener != nil {
+		cmd.ExtraFiles = []*os.File{s.listener}
+		cmd.Env = append(cmd.Env, "LISTEN_FDS=1")
+	}
+	s.helper = start(s.t, cmd)
+}
+
+// clientTLS is a client of the same trust domain: it verifies the server, and
+// has an X.509-SVID of its own to show, from the newest authority.
+func (s *service) clientTLS() *tls.Config {
+	s.t.Helper()
+	td := devapi.DefaultID.TrustDomain()
+	now := time.Now()
+	raw, err := s.api.Authority(td).IssueX509SVID(identity("client"), now.Add(-time.Minute), now.Add(time.Hour))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	svid, err := x509svid.ParseRaw(raw.X509Svid, raw.X509SvidKey)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	shown := tls.Certificate{PrivateKey: svid.PrivateKey, Leaf: svid.Certificates[0]}
+	for _, c := range svid.Certificates {
+		shown.Certificate = append(shown.Certificate, c.Raw)
+	}
+	return &tls.Config{RootCAs: roots(s.t, s.api), ServerName: "localhost", Certificates: []tls.Certificate{shown}}
+}
+
+// ownClient is a client that is a program of the server's.
+func (s *service) ownClient(name, says string, argv ...string) *client {
+	c := newClient(name, programDial(says, argv...))
+	c.blind = true
+	return c
+}
+
+// clientFiles writes what clientTLS has to files, for programs. Each call makes
+// new ones.
+func (s *service) clientFiles() (cert, key, bundle string) {
+	s.t.Helper()
+	own := s.clientTLS().Certificates[0]
+	der, err := x509.MarshalPKCS8PrivateKey(own.PrivateKey)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	dir, err := os.MkdirTemp(s.dir, "client-")
+	if err == nil {
+		err = os.Chmod(dir, 0o755)
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	write := func(name, kind string, der ...[]byte) string {
+		var text []byte
+		for _, b := range der {
+			text = append(text, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: b})...)
+		}
+		path := adaptText(s.t, string(text), dir, name)
+		if err := os.Chmod(path, 0o600); err != nil { // clients insist, of a key
+			s.t.Fatal(err)
+		}
+		return path
+	}
+	authority := s.api.Authority(devapi.DefaultID.TrustDomain()).X509Authority()
+	return write("tls.crt", "CERTIFICATE", own.Certificate...),
+		write("tls.key", "PRIVATE KEY", der),
+		write("ca.crt", "CERTIFICATE", authority.Raw)
+}
+
+// A hold opens a connection that is to outlive rotations; use uses it again.
+type hold func(ctx context.Context) (use func() error, err error)
+
+// rotate rotates while the clients make new connections without pause, each
+// rotation as soon as the one before is proven. No connection may fail, the one
+// that was opened before must still work afterwards, and the server must be the
+// same process.
+func (s *service) rotate(times int, open hold, clients ...*client) {
+	s.t.Helper()
+	ctx, stop := context.WithCancel(deadline(s.t, 2*time.Minute))
+	defer stop()
+	use, err := open(ctx)
+	if err != nil {
+		s.t.Fatalf("before the first rotation: %v", err)
+	}
+
+	done := make(chan struct{}, len(clients))
+	for _, c := range clients {
+		go func() { c.run(ctx, 1); done <- struct{}{} }()
+	}
+	var latencies []time.Duration
+	for range times {
+		serial := rotate(s.t, s.api)
+		e := s.events.await(s.t, s.helper, "proof of "+serial.Text(16), proven(serial))
+		latencies = append(latencies, time.Duration(e.Latency*float64(time.Second)))
+		for _, c := range clients {
+			if !c.blind {
+				c.await(s.t, serial, 10*time.Second)
+			}
+		}
+	}
+	for _, c := range clients {
+		c.more(s.t, 2) // of which the second began after the last rotation
+	}
+	stop()
+	for range clients {
+		<-done
+	}
+	s.report(latencies, clients)
+
+	if err := use(); err != nil {
+		s.t.Errorf("a connection that was there before the first rotation: %v", err)
+	}
+	s.healthy()
+}
+
+func (s *service) report(latencies []time.Duration, clients []*client) {
+	slices.Sort(latencies)
+	nearest := func(percent int) time.Duration {
+		return latencies[(len(latencies)*percent+99)/100-1].Round(time.Millisecond / 10)
+	}
+	s.t.Logf("%d rotations, each proven: published to proven p50 %v, p99 %v", len(latencies), nearest(50), nearest(99))
+	for _, c := range clients {
+		s.t.Logf("%s: %d new connections, %d dropped, %d failed", c.name, c.dials, c.dropped, len(c.failures))
+		if len(c.failures) > 0 {
+			s.t.Errorf("%s: %v", c.name, c.failures[0])
+		}
+	}
+}
+
+// healthy asserts that svidhelper is ready, that the server is still the process
+// that it was, and that no proof has failed.
+func (s *service) healthy() {
+	s.t.Helper()
+	if status, body := s.get("/ready"); status != http.StatusOK {
+		s.t.Errorf("/ready: %d %s", status, body)
+	}
+	_, metrics := s.get("/metrics")
+	for _, want := range []string{"svidhelper_process_restarts_total", "svidhelper_proof_failures_total"} {
+		found := false
+		for line := range strings.Lines(metrics) {
+			if strings.HasPrefix(line, want) {
+				found = true
+				if !strings.HasSuffix(line, " 0\n") {
+					s.t.Error(line)
+				}
+			}
+		}
+		if !found {
+			s.t.Errorf("no metric %s", want)
+		}
+	}
+}
+
+// get asks svidhelper's health.
+func (s *service) get(path string) (status int, body string) {
+	s.t.Helper()
+	answer, err := http.Get("http://" + s.health + path)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	b, err := io.ReadAll(answer.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return answer.StatusCode, string(b)
+}
+
+// newAuthority replaces the trust domain's authority, as happens every few
+// months, and returns what a client then has that knows both, with an SVID from
+// the new one.
+func (s *service) newAuthority() *tls.Config {
+	s.t.Helper()
+	if err := s.api.AddAuthority(devapi.DefaultID.TrustDomain()); err != nil {
+		s.t.Fatal(err)
+	}
+	serial := rotate(s.t, s.api)
+	s.events.await(s.t, s.helper, "proof of the new authority's "+serial.Text(16), proven(serial))
+	return s.clientTLS()
+}
+
+// stop ends svidhelper, and so the server.
+func (s *service) stop(want int) {
+	s.t.Helper()
+	s.helper.stop(syscall.SIGTERM)
+	s.ended(want)
+}
+
+// ended asserts how svidhelper has ended.
+func (s *service) ended(want int) {
+	s.t.Helper()
+	if status := s.helper.cmd.ProcessState.ExitCode(); status != want {
+		s.t.Errorf("exit status %d, the server's is %d", status, want)
+	}
+	if strings.Contains(s.helper.out.String(), "PRIVATE KEY") {
+		s.t.Error("a key in the log")
+	}
+}
+
+// proven matches the event that a serial number was seen to be served.
+func proven(serial *big.Int) func(event) bool {
+	return func(e event) bool { return e.Event == "proven" && e.Serial == serial.Text(16) }
+}
