@@ -24,11 +24,12 @@ func TestSocketReplacedByANewInode(t *testing.T) {
 	s := newTestSource(t, Config{Address: "unix://" + path, Needs: everything("a")})
 	stop := run(t, s)
 	await(t, s, "everything", allArrived)
-	promptly(t, "another server's SVID", func() time.Duration {
+	promptly(t, "another server's SVID", func(p *pulse) []sample {
 		newer := serveAt(t, path+".new")
 		start := time.Now()
 		check(t, os.Rename(path+".new", path))
-		return arrival(t, s, serial(newer)).Sub(start)
+		arrival(t, s, serial(newer))
+		return []sample{p.since(start)}
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -119,14 +120,14 @@ func TestEndsAtOnce(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			promptly(t, "the end", func() time.Duration {
+			promptly(t, "the end", func(p *pulse) []sample {
 				address, ready := prepare(t)
 				s := newTestSource(t, Config{Address: address, Needs: everything("a")})
 				stop := run(t, s)
 				await(t, s, name, func(_ *snapshot.Snapshot, st Status) bool { return ready(st) })
 				start := time.Now()
 				check(t, stop())
-				return time.Since(start)
+				return []sample{p.since(start)}
 			})
 		})
 	}
@@ -169,11 +170,12 @@ func TestFrozenServerIsReplaced(t *testing.T) {
 	stop := run(t, s)
 	await(t, s, "everything", allArrived)
 	faults.Freeze()
-	newer := serveAt(t, path+".new")
-	promptly(t, "the new server's SVID", func() time.Duration {
+	promptly(t, "the new server's SVID", func(p *pulse) []sample {
+		newer := serveAt(t, path+".new")
 		start := time.Now()
 		check(t, os.Rename(path+".new", path))
-		return arrival(t, s, serial(newer)).Sub(start)
+		arrival(t, s, serial(newer))
+		return []sample{p.since(start)}
 	})
 	check(t, stop())
 	faults.Heal()

@@ -1,7 +1,6 @@
 package source
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"net"
@@ -12,33 +11,27 @@ import (
 	"testing"
 	"time"
 
-	"github.com/spiffe/go-spiffe/v2/proto/spiffe/workload"
 	"github.com/svidhelper/svidhelper/helper/devapi"
 	"github.com/svidhelper/svidhelper/helper/devapi/devapitest"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
 )
 
-// prompt is the promise: connected, and the answer there, that soon after the
-// socket is back.
-const prompt = 100 * time.Millisecond
-
 // pass lets d go by: for how long something is down is what is tested.
 func pass(d time.Duration) { <-time.After(d) }
 
-// arrival waits for an SVID with that serial number, and returns when it came.
-func arrival(t *testing.T, s *Source, serial string) time.Time {
+// arrival waits for an SVID with that serial number.
+func arrival(t *testing.T, s *Source, serial string) {
 	t.Helper()
 	await(t, s, "the SVID "+serial, func(snap *snapshot.Snapshot, _ Status) bool {
 		return snap != nil && snap.X509 != nil && snap.X509.SVIDs[0].Certificates[0].SerialNumber.String() == serial
 	})
-	return time.Now()
 }
 
 func serial(api *devapi.Server) string { return api.SVIDs()[0].Certificates[0].SerialNumber.String() }
 
 // outages takes a server down for d, n times, and returns how long after its
 // return the new SVID was there, each time.
-func outages(t *testing.T, d time.Duration, n int) []time.Duration {
+func outages(t *testing.T, p *pulse, d time.Duration, n int) []sample {
 	api, faults := devapitest.Start(t, devapi.Config{ManualRotation: true})
 	s, err := New(Config{Address: api.Addr(), Needs: Needs{X509: true, X509Bundles: true}}, (&logCounter{}).logger())
 	if err != nil {
@@ -46,7 +39,7 @@ func outages(t *testing.T, d time.Duration, n int) []time.Duration {
 	}
 	stop := run(t, s)
 	arrival(t, s, serial(api))
-	var took []time.Duration
+	var took []sample
 	for i := range n {
 		if i%2 == 0 {
 			api.Down()
@@ -61,7 +54,8 @@ func outages(t *testing.T, d time.Duration, n int) []time.Duration {
 			t.Error(err)
 			return took
 		}
-		took = append(took, arrival(t, s, serial(api)).Sub(start))
+		arrival(t, s, serial(api))
+		took = append(took, p.since(start))
 		if n := len(faults.Connections()) - before; n > 2 {
 			t.Errorf("%d connections for one return of the socket", n)
 		}
@@ -83,71 +77,23 @@ func TestConnectedPromptlyAfterAnOutage(t *testing.T) {
 		all = append(all, series{20 * time.Second, 10, 5}, series{120 * time.Second, 25, 2})
 	}
 	for _, sr := range all {
-		promptly(t, fmt.Sprintf("down %v, %d times, p99", sr.down, sr.each*sr.repeat), func() time.Duration {
-			var took []time.Duration
+		promptly(t, fmt.Sprintf("down %v", sr.down), func(p *pulse) []sample {
+			var took []sample
 			var mu sync.Mutex
 			var pairs sync.WaitGroup
 			for i := range sr.each {
 				pairs.Go(func() {
 					pass(time.Duration(i) * 70 * time.Millisecond) // not all at once
-					d := outages(t, sr.down, sr.repeat)
+					d := outages(t, p, sr.down, sr.repeat)
 					mu.Lock()
 					took = append(took, d...)
 					mu.Unlock()
 				})
 			}
 			pairs.Wait()
-			slices.Sort(took)
-			if len(took) == 0 {
-				t.Fatal("nothing measured")
-			}
-			t.Logf("down %v, %d times: p50 %v, max %v", sr.down, len(took), took[len(took)/2], took[len(took)-1])
-			return took[(len(took)*99+99)/100-1]
+			return took
 		})
 	}
-}
-
-// promptly measures what must be prompt. A machine that is busy with something
-// else can spoil a measurement; then a bare client that connects and fetches is
-// slow as well, and three in a row are not spoilt.
-func promptly(t *testing.T, what string, measure func() time.Duration) {
-	t.Helper()
-	for range 3 {
-		took := measure()
-		t.Logf("%s: %v", what, took)
-		if took <= prompt || t.Failed() {
-			return
-		}
-		if floor := slowestOfBareClients(t); took <= 3*floor {
-			t.Logf("the machine is busy: a bare client takes up to %v", floor)
-			return
-		}
-	}
-	t.Errorf("%s: three times longer than %v", what, prompt)
-}
-
-// slowestOfBareClients returns how long it takes a client that does nothing else
-// to connect and to fetch, at worst.
-func slowestOfBareClients(t *testing.T) (slowest time.Duration) {
-	t.Helper()
-	api, _ := devapitest.Start(t, devapi.Config{})
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	for range 50 {
-		start := time.Now()
-		l, err := grpcDialer{must(parseAddress(api.Addr()))}.dial(ctx)
-		if err != nil {
-			t.Fatal(err)
-		}
-		in, err := l.api.FetchX509SVID(withHeader(ctx), &workload.X509SVIDRequest{})
-		if err == nil {
-			_, err = in.Recv()
-		}
-		check(t, err)
-		slowest = max(slowest, time.Since(start))
-		l.close()
-	}
-	return slowest
 }
 
 // Ways in which a socket can appear after the source has started. Each returns
@@ -281,8 +227,8 @@ func TestSocketAppearsLate(t *testing.T) {
 	var all sync.WaitGroup
 	for i, name := range slices.Sorted(maps.Keys(appearances)) {
 		all.Go(func() {
-			promptly(t, name, func() time.Duration {
-				return appearsAfter(t, name, 3*time.Second+time.Duration(i)*100*time.Millisecond)
+			promptly(t, name, func(p *pulse) []sample {
+				return []sample{appearsAfter(t, p, name, 3*time.Second+time.Duration(i)*100*time.Millisecond)}
 			})
 		})
 	}
@@ -291,12 +237,12 @@ func TestSocketAppearsLate(t *testing.T) {
 
 // appearsAfter lets a socket appear after d, and returns how long after that
 // something has arrived.
-func appearsAfter(t *testing.T, how string, d time.Duration) time.Duration {
+func appearsAfter(t *testing.T, p *pulse, how string, d time.Duration) sample {
 	path, appear := appearances[how](t, filepath.Dir(devapitest.Socket(t)))
 	s, err := New(Config{Address: "unix://" + path, Needs: Needs{X509: true}}, (&logCounter{}).logger())
 	if err != nil {
 		t.Error(err)
-		return 0
+		return sample{}
 	}
 	stop := run(t, s)
 	pass(d)
@@ -306,7 +252,7 @@ func appearsAfter(t *testing.T, how string, d time.Duration) time.Duration {
 	start := time.Now()
 	appear()
 	await(t, s, how, allArrived)
-	took := time.Since(start)
+	took := p.since(start)
 	// Seven by the policy, and a rush after each event.
 	if n := s.Status().Connection.Attempts; n > 40 {
 		t.Errorf("%s: %d attempts to connect", how, n)

@@ -1,0 +1,119 @@
+package source
+
+import (
+	"slices"
+	"sync"
+	"testing"
+	"time"
+)
+
+// prompt is the promise: connected, and the answer there, that soon after the
+// socket is back; and ended that soon.
+const prompt = 100 * time.Millisecond
+
+// hops is how often, at most, one goroutine waits for another to run between a
+// socket's return and an answer's arrival, client and server in one process.
+const hops = 20
+
+// A sample is how long something took, and how late the machine let a goroutine
+// run meanwhile that did nothing but wake up.
+type sample struct{ took, late time.Duration }
+
+// excess is what is left of a sample's time without what the machine took: a
+// machine that is busy with something else delays every hop.
+func (s sample) excess() time.Duration { return s.took - hops*s.late }
+
+// promptly checks that 99 of 100 samples are prompt. One series can be spoilt by
+// what else goes on, three in a row are not.
+func promptly(t *testing.T, what string, measure func(p *pulse) []sample) {
+	t.Helper()
+	for range 3 {
+		p := newPulse()
+		samples := measure(p)
+		p.stop()
+		if len(samples) == 0 {
+			t.Errorf("%s: nothing was measured", what)
+		}
+		if t.Failed() {
+			return
+		}
+		took, late, excess := percentile(samples, 99)
+		t.Logf("%s: p99 %v of %d; the machine was late by up to %v", what, took, len(samples), late)
+		if excess <= prompt {
+			return
+		}
+	}
+	t.Errorf("%s: longer than %v three times", what, prompt)
+}
+
+// percentile returns what n of 100 samples do not exceed, each for itself.
+func percentile(samples []sample, n int) (took, late, excess time.Duration) {
+	of := func(value func(sample) time.Duration) time.Duration {
+		var all []time.Duration
+		for _, s := range samples {
+			all = append(all, value(s))
+		}
+		slices.Sort(all)
+		return all[(len(all)*n+99)/100-1]
+	}
+	return of(func(s sample) time.Duration { return s.took }), of(func(s sample) time.Duration { return s.late }), of(sample.excess)
+}
+
+// A pulse wakes up each millisecond and notes how late it was.
+type pulse struct {
+	mu    sync.Mutex
+	beats []beat // the late ones
+	last  time.Time
+	ended chan struct{}
+	done  chan struct{}
+}
+
+type beat struct {
+	at   time.Time
+	late time.Duration
+}
+
+func newPulse() *pulse {
+	p := &pulse{last: time.Now(), ended: make(chan struct{}), done: make(chan struct{})}
+	go p.run()
+	return p
+}
+
+func (p *pulse) run() {
+	defer close(p.done)
+	timer := time.NewTimer(time.Millisecond)
+	defer timer.Stop()
+	for {
+		select {
+		case <-p.ended:
+			return
+		case <-timer.C:
+			timer.Reset(time.Millisecond)
+		}
+		p.mu.Lock()
+		now := time.Now()
+		if late := now.Sub(p.last) - time.Millisecond; late > time.Millisecond {
+			p.beats = append(p.beats, beat{now, late})
+		}
+		p.last = now
+		p.mu.Unlock()
+	}
+}
+
+func (p *pulse) stop() {
+	close(p.ended)
+	<-p.done
+}
+
+// since returns the sample of what began at start and has just ended.
+func (p *pulse) since(start time.Time) sample {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := sample{took: time.Since(start), late: max(0, time.Since(p.last)-time.Millisecond)}
+	for _, b := range p.beats {
+		if b.at.After(start) {
+			s.late = max(s.late, b.late)
+		}
+	}
+	return s
+}
