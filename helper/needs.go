@@ -36,3 +36,17 @@ func sourceConfig(c *config.Config) source.Config {
 		RevocationGrace: c.RevocationGrace,
 	}
 }
+
+// kindOf is the kind of material that a profile gives.
+func kindOf(p source.Profile) snapshot.Kind {
+	switch p {
+	case source.ProfileX509SVID:
+		return snapshot.KindX509
+	case source.ProfileX509Bundle:
+		return snapshot.KindBundle
+	case source.ProfileJWTSVID, source.ProfileJWTBundle:
+		return snapshot.KindJWT
+	default:
+		return snapshot.KindWIT
+	}
+}

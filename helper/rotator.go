@@ -10,6 +10,7 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 
+	"github.com/svidhelper/svidhelper/helper/snapshot"
 	"github.com/svidhelper/svidhelper/helper/source"
 	"github.com/svidhelper/svidhelper/writer"
 )
@@ -141,7 +142,7 @@ func (r *rotator) rotate() (ok bool, err error) {
 		r.log.Error("stopping the process: its identity is refused")
 		r.current.process.Stop()
 	}
-	return ok, r.tell(changed, complete && ok)
+	return ok, r.tell(changed, ok && (complete || r.mayStart()))
 }
 
 // tell passes a change on to those whom it concerns: the process first. The
@@ -169,6 +170,21 @@ func (r *rotator) tell(c change, whole bool) error {
 		}
 	}
 	return nil
+}
+
+// mayStart reports whether all that is missing is what the process can do
+// without, and has been refused.
+func (r *rotator) mayStart() bool {
+	p := r.current.process
+	if p == nil || p.spec.StartWithout == snapshot.KindNone {
+		return false
+	}
+	for _, missing := range r.current.source.Status().Awaited() {
+		if !p.spec.StartWithout.Has(kindOf(missing.Profile)) || missing.LastError == nil {
+			return false
+		}
+	}
+	return true
 }
 
 // revoked are the profiles whose files are to go: their identity has been

@@ -50,6 +50,30 @@ output %q {
 	}
 }
 
+// TestDropInStartsWithoutRefusedTokens: as in spiffe-helper, a token that is
+// refused does not hold cmd back; one that is only late does.
+func TestDropInStartsWithoutRefusedTokens(t *testing.T) {
+	api, faults := devapitest.Start(t, devapi.Config{ManualRotation: true})
+	faults.Hang(devapi.FetchJWTSVID)
+	certs := filepath.Join(t.TempDir(), "certs")
+	r := startDaemon(t, api, fmt.Sprintf(`
+cert_dir = %q
+cmd = "sh"
+cmd_args = "-c \"exit 5\""
+svid_file_name = "svid.pem"
+svid_key_file_name = "key.pem"
+svid_bundle_file_name = "bundle.pem"
+jwt_svids = [{jwt_audience = "a", jwt_svid_file_name = "a.jwt"}]
+`, certs))
+	r.log.await(t, 1, "waiting for the Workload API", "JWT-SVID for a")
+	if strings.Contains(r.log.String(), "process started") {
+		t.Error("cmd was started before the Workload API had answered")
+	}
+	faults.Heal()
+	faults.Deny(devapi.FetchJWTSVID)
+	r.log.await(t, 1, "process ended", "status=5")
+}
+
 // TestTellsOfChangesOnly: what did not change notifies nobody, an outage
 // included.
 func TestTellsOfChangesOnly(t *testing.T) {

@@ -18,7 +18,7 @@ func TestFlagsAloneAreEnough(t *testing.T) {
 	want := &Config{
 		Outputs: []writer.Output{{Dir: "/run/tls", X509SVIDs: []writer.X509SVID{{
 			Cert: writer.FileSpec{Name: "svid.pem"}, Key: writer.FileSpec{Name: "svid_key.pem"}, Bundle: writer.FileSpec{Name: "svid_bundle.pem"}}}}},
-		Process: &Process{supervisor.Spec{Command: []string{"nginx", "-g", "daemon off;"}, OnRotation: supervisor.Rotation{Signal: mustSignal("USR1")}}, Target{On: defaultKinds}, snapshot.KindNone},
+		Process: &Process{supervisor.Spec{Command: []string{"nginx", "-g", "daemon off;"}, OnRotation: supervisor.Rotation{Signal: mustSignal("USR1")}}, Target{On: defaultKinds}, 0},
 	}
 	if d := diff(want, c); d != "" {
 		t.Errorf("(-want +got):\n%s", d)

@@ -120,6 +120,7 @@ process {
   group          = 33
   env            = { A = "b", "with space" = 5, "A.B" = true, EMPTY = "" }
   dir            = "/srv"
+  start_without  = ["wit"]
   pass_fds       = [3, 7]
   no_new_privs   = true
   subreaper      = true
@@ -214,7 +215,7 @@ func everythingWant() *Config {
 		}, Target{On: snapshot.KindX509 | snapshot.KindJWT, Proof: &proof.Config{
 			TLS: "127.0.0.1:8443", StartTLS: proof.StartTLSPostgres, ServerName: "db.example.org", Timeout: 5 * time.Second,
 			OnFailure: []proof.Escalation{proof.EscalateSignal, proof.EscalateRestart},
-		}}},
+		}}, snapshot.KindWIT},
 		Hooks: []Hook{{
 			supervisor.HookSpec{Name: "haproxy", Command: []string{"systemctl", "reload", "haproxy"}, Timeout: 30 * time.Second, Retries: 2, Splay: 10 * time.Second},
 			Target{On: snapshot.KindBundle, Proof: &proof.Config{TLS: "unix:///run/haproxy.sock", OnFailure: []proof.Escalation{proof.EscalateSignal}}},
@@ -331,6 +332,8 @@ func TestNativeErrors(t *testing.T) {
 		{"root", `timeout = 30`, `timeout|a string with a unit|write timeout = "30s"`},
 		{"root", `timeout = "soon"`, `"soon" is not a duration`},
 		{"root", `timeout = ["1s"]`, `want a duration, not a list`},
+		{"root", `timeout = 5 minutes`, `want a duration, not text without quotes`},
+		{"root", strings.Repeat("a { ", 40) + strings.Repeat("}", 40), "nested more than 32 deep"},
 		{"root", "timeout = \"1s\"\ntimeout = \"2s\"", "3:1|timeout is given twice, first in line 2"},
 		{"root", `timeout "x" {}`, "timeout is not a block"},
 		{"root", `on_revoked = "delete"`, `"delete" is not known here|keep, remove and stop`},
