@@ -118,6 +118,8 @@ func TestPasswordsAreNeverShown(t *testing.T) {
 		`{"output": {"/d": {"x509_svid": {"pkcs12": {"password": "hunter2", "foo": 1}}}}}`,
 		`process { command = [] env = { PGPASSWORD = "hunter2" } }`,
 		`process { env = { PGPASSWORD = hunter2 } }`,
+		`output "/d" { x509_svid { pkcs12 { file = "x" password /hunter2 } } }`,
+		`output "/d" { x509_svid { pkcs12 { file = "x" password hunter2 } } }`,
 	} {
 		_, ds := parseOn("linux", src)
 		if len(ds) == 0 || strings.Contains(ds.String(), "hunter2") {

@@ -332,7 +332,7 @@ func TestNativeErrors(t *testing.T) {
 		{"root", `timeout = 30`, `timeout|a string with a unit|write timeout = "30s"`},
 		{"root", `timeout = "soon"`, `"soon" is not a duration`},
 		{"root", `timeout = ["1s"]`, `want a duration, not a list`},
-		{"root", `timeout = 5 minutes`, `want a duration, not text without quotes`},
+		{"root", `timeout = five minutes`, `want a duration, not text without quotes`},
 		{"root", strings.Repeat("a { ", 40) + strings.Repeat("}", 40), "nested more than 32 deep"},
 		{"root", "timeout = \"1s\"\ntimeout = \"2s\"", "3:1|timeout is given twice, first in line 2"},
 		{"root", `timeout "x" {}`, "timeout is not a block"},

@@ -119,7 +119,7 @@ func (d *decoder) checkX509SVID(x *writer.X509SVID, at places) {
 		key string
 		*writer.FileSpec
 	}{{"cert", &x.Cert}, {"key", &x.Key}, {"bundle", &x.Bundle}, {"combined", &x.Combined}, {"crl", &x.CRL},
-		{"pkcs12", keystoreFile(x.PKCS12)}, {"jks", keystoreFile(x.JKS)}, {"federated_file", &x.FederatedFile}}
+		{"pkcs12", keystoreFile(x.PKCS12)}, {"jks", keystoreFile(x.JKS)}}
 	if !slices.ContainsFunc([]string{"cert", "key", "bundle", "combined", "crl", "pkcs12", "jks"}, at.has) {
 		x.Cert.Name, x.Key.Name, x.Bundle.Name = defaultCert, defaultKey, defaultBundle
 		d.files = append(d.files, namedFile{x.Cert, "cert", at.block, false}, namedFile{x.Key, "key", at.block, true}, namedFile{x.Bundle, "bundle", at.block, false})

@@ -205,7 +205,7 @@ func (s *scanner) punct(c byte) {
 		s.open = append(s.open, t)
 		if len(s.open) > maxDepth {
 			s.report.errorf(t.span, "", "nested more than %d deep", maxDepth)
-			s.broken = true
+			s.open, s.broken = nil, true
 		}
 	case '}', ']':
 		s.close(t, c)

@@ -125,11 +125,17 @@ func secrets(src []byte, tokens []token) []span {
 		if hiding && t.kind != tokPunct {
 			spans = append(spans, t.span)
 		}
-		if word := bytes.ToLower(src[t.start:t.end]); !hiding && isKeyToken(t) && bytes.Contains(word, []byte("password")) && !bytes.Contains(word, []byte("password_file")) {
+		if !hiding && isKeyToken(t) && secretKey(src[t.start:t.end]) {
 			hiding, key = true, i
 		}
 	}
 	return spans
+}
+
+// secretKey reports whether a password follows the key.
+func secretKey(key []byte) bool {
+	key = bytes.ToLower(key)
+	return bytes.Contains(key, []byte("password")) && !bytes.Contains(key, []byte("password_file"))
 }
 
 // builder turns what hcl/v2 made of the layout into nodes with the file's own

@@ -43,6 +43,8 @@ func (n *node) describe() string {
 		return "a list"
 	case nodeObject:
 		return "a block"
+	case nodeBare:
+		return "text without quotes"
 	}
 	return "nothing"
 }

@@ -63,6 +63,9 @@ func (s *scanner) bareLabel() {
 	}
 	key := s.tokens[len(s.tokens)-1]
 	text := s.report.show(span{s.pos, end})
+	if secretKey(s.src[key.start:key.end]) {
+		text = "***"
+	}
 	s.report.errorf(span{s.pos, end}, fmt.Sprintf("write %s %q", s.report.show(key.span), text), "%s needs double quotes", text)
 	s.emit(tokWord, end)
 }
