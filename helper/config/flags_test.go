@@ -127,7 +127,7 @@ func TestNoFlagsAndNoFile(t *testing.T) {
 
 func TestOnRotationOnWindows(t *testing.T) {
 	f := Flags{Dir: "d", Command: []string{"x"}, OnRotation: "HUP"}
-	if c, ds := f.parse(commandLine, nil, "windows"); c != nil || !has(ds, Error, "-on-rotation: Windows has no signals") {
+	if c, ds := f.parse(commandLine, nil, "windows"); c != nil || !has(ds, Error, "-on-rotation: there are no signals on Windows") {
 		t.Errorf("got %v", ds)
 	}
 }

@@ -160,7 +160,7 @@ func (f Flags) apply(d *decoder, c *Config, at places) {
 	}
 	rot, err := parseRotation(f.OnRotation)
 	if err == nil && d.goos == "windows" && rot.Signal != 0 {
-		err = errors.New("Windows has no signals")
+		err = errors.New("there are no signals on Windows")
 	}
 	if err != nil {
 		d.flagErrorf(rotationHint(f.OnRotation), "-on-rotation: %v", err)

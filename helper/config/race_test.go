@@ -6,6 +6,6 @@ package config
 // smaller by share, and may take slack times as long; there are fewer seeds.
 const (
 	slack = 2
-	share = 32
-	seeds = 40
+	share = 64
+	seeds = 25
 )
