@@ -14,13 +14,12 @@ import (
 
 // An event is one line of svidhelper's event stream.
 type event struct {
-	Event   string
-	Kinds   []string
-	Serial  string
-	Want    string
-	Latency float64 `json:"latency_seconds"`
-	Failed  string
-	Error   string
+	Event     string
+	Rotations int // that the target has been told of
+	Serial    string
+	Want      string
+	Latency   float64 `json:"latency_seconds"`
+	Failed    string
 }
 
 // events is svidhelper's event stream, read as it is written: the file is a
