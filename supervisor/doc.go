@@ -1,36 +1,49 @@
-// Package supervisor owns one process and what it hears of rotations. It knows
-// nothing of SPIFFE: somebody tells it that new files are on disk (Rotated),
-// and it starts the process on top of them, tells it of later rotations,
-// passes signals on, starts it again where that is asked for, and ends with
-// its status.
+// Package supervisor owns one process and what it hears of rotations, and runs
+// the hooks that tell others. It knows nothing of SPIFFE: somebody tells it that
+// new files are on disk (Rotated), and it starts the process on top of them,
+// tells it of later rotations, passes signals on, starts it again where that is
+// asked for, and ends with its status.
 //
 // The process runs as if the helper were not there: argv and environment as
-// given, the helper's own stdin, stdout, stderr and terminal, every signal
-// passed on one for one, and the exit status handed back in the shell's terms
-// (128+n for a death by signal n).
+// given, the helper's own stdin, stdout, stderr, terminal and limits, every
+// signal passed on one for one, and the exit status handed back in the shell's
+// terms (128+n for a death by signal n).
 //
-// # What is promised on each operating system
+// # Promised on every operating system
 //
-// Everywhere: the process is started after the first Rotated and never twice
-// at once; Rotated, Restart and Stop never block; a stop while no process runs
-// is immediate.
+// The process is started after the first Rotated, and there are never two at
+// once. Every rotation reaches it: by its signal, by a restart, or by a start
+// after it; several that come close together may be one to it. Rotated, Restart
+// and Stop do not block. A stop while no process runs is immediate.
 //
-// Linux: the process gets its stop signal when the helper dies, even of
-// SIGKILL, unless it has changed its own credentials since (the kernel forgets
-// the wish then: su-exec, setuid programs). A rotation signal waits until the
-// process has a handler for it, and is never sent where it would only end the
-// process. As PID 1, or as a subreaper, every orphan is reaped. Job control
-// works in front of a terminal.
+// # Linux
 //
-// What Linux keeps from a Go program, and so from the process: SIGPROF and the
-// real-time signals 32 to 34 cannot be caught and passed on; of the signals
-// that were ignored when the helper was started only SIGHUP and SIGINT are
-// still ignored in the process.
+// The process gets its stop signal when the helper dies, even of SIGKILL, and so
+// takes its own children with it. The kernel forgets that wish for a process
+// that changes its credentials (su-exec, setuid programs).
 //
-// macOS: as Linux, but there is no parent-death signal, no subreaper and no
-// way to see handlers: the process outlives a helper that is killed with
-// SIGKILL, and a rotation signal waits until the process has run for a second.
+// A rotation signal waits until the process has a handler for it, and one that
+// would only end the process is not sent: that is a Failure in Status, and so is
+// a signal that the process ignores. What a Go program handles can be seen for
+// all signals but SIGHUP, SIGINT, SIGQUIT, SIGABRT and SIGTERM; one that has
+// subscribed to any signal is taken to handle these.
 //
-// Windows: there are no signals. A rotation means restart or nothing; to stop
-// means Ctrl-Break to the process's own console group, then termination.
+// As PID 1, or as a subreaper, every orphan is reaped. In front of a terminal,
+// job control works as for the process itself.
+//
+// What cannot be done from a Go program: SIGPROF and the real-time signals 32 to
+// 34 are not passed on; of the signals that were ignored when the helper was
+// started only SIGHUP and SIGINT are still ignored in the process.
+//
+// # macOS
+//
+// As Linux, but there is no parent-death signal, no subreaper and no view of
+// handlers: the process outlives a helper that is killed with SIGKILL, and a
+// rotation signal waits until the process has run for a second.
+//
+// # Windows
+//
+// There are no signals: a rotation means restart or nothing. To stop means
+// Ctrl-Break to the process's own console group, or termination where there is
+// no console; the process outlives a helper that is terminated.
 package supervisor

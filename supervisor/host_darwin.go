@@ -23,5 +23,4 @@ func (spec *Spec) checkHost() error {
 	return err
 }
 
-// reap does nothing: orphans are launchd's.
-func (*Spec) reap() (stop func()) { return func() {} }
+func (*Spec) reap() (stop func()) { return ReapOrphans() }

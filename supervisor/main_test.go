@@ -3,16 +3,12 @@
 package supervisor
 
 import (
-	"bufio"
-	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"os/exec"
 	"os/signal"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -20,7 +16,6 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
-	"golang.org/x/sys/unix"
 )
 
 // childVar makes the test binary the process that a helper runs: a name out of
@@ -128,88 +123,6 @@ func run(t *testing.T, spec Spec) error {
 	return s.Run(t.Context())
 }
 
-// A subject is a Supervisor that runs in the test itself.
-type subject struct {
-	*Supervisor
-	t    *testing.T
-	err  error
-	done chan struct{}
-}
-
-// supervise runs spec, with files on disk if published, until the test ends.
-func supervise(t *testing.T, spec Spec) *subject {
-	t.Helper()
-	s, err := New(spec, discard)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return superviseWith(t, s)
-}
-
-func superviseWith(t *testing.T, s *Supervisor) *subject {
-	sub := &subject{Supervisor: s, t: t, done: make(chan struct{})}
-	ctx, cancel := context.WithCancel(context.Background())
-	go func() {
-		defer close(sub.done)
-		sub.err = s.Run(ctx)
-	}()
-	t.Cleanup(func() {
-		if t.Failed() {
-			st := s.Status()
-			t.Logf("at the end: %+v, last exit %+v", st, st.LastExit)
-		}
-		cancel()
-		select {
-		case <-sub.done:
-			return
-		case <-time.After(5 * time.Second):
-		}
-		if pid := s.Status().PID; pid != 0 {
-			_ = syscall.Kill(-pid, syscall.SIGKILL)
-		}
-		<-sub.done
-	})
-	return sub
-}
-
-// await waits until the status is as wanted.
-func (s *subject) await(what string, is func(Status) bool) Status {
-	s.t.Helper()
-	late := time.After(patience)
-	for {
-		if st := s.Status(); is(st) {
-			return st
-		}
-		select {
-		case <-s.Updates():
-		case <-late:
-			s.t.Fatalf("not %s: %+v", what, s.Status())
-		}
-	}
-}
-
-func (s *subject) running() Status {
-	s.t.Helper()
-	return s.await("running", func(st Status) bool { return st.State == StateRunning })
-}
-
-func (s *subject) upToDate() Status {
-	s.t.Helper()
-	return s.await("up to date", func(st Status) bool { return st.Delivered == st.Rotated })
-}
-
-// result waits for the end of Run.
-func (s *subject) result() error {
-	s.t.Helper()
-	select {
-	case <-s.done:
-		return s.err
-	case <-time.After(patience):
-		s.t.Fatalf("Run does not end: %+v", s.Status())
-		return nil
-	}
-}
-
 // wantStatus checks what Run returned.
 func wantStatus(t *testing.T, err error, want int) {
 	t.Helper()
@@ -224,87 +137,6 @@ func wantStatus(t *testing.T, err error, want int) {
 	if got != want {
 		t.Errorf("Run returned status %d (%v), want %d", got, err, want)
 	}
-}
-
-// lines hands over what is written, line by line.
-type lines struct {
-	t *testing.T
-	c chan string
-}
-
-func readLines(t *testing.T, r io.Reader) lines {
-	l := lines{t, make(chan string, 4096)}
-	go func() {
-		defer close(l.c)
-		for sc := bufio.NewScanner(r); sc.Scan(); {
-			l.c <- sc.Text()
-		}
-	}()
-	return l
-}
-
-// next returns the next line, io.EOF's absence being a failure.
-func (l lines) next() string {
-	l.t.Helper()
-	select {
-	case line, ok := <-l.c:
-		if !ok {
-			l.t.Fatal("the process said nothing more")
-		}
-		return line
-	case <-time.After(patience):
-		l.t.Fatal("the process says nothing")
-	}
-	return ""
-}
-
-func (l lines) want(line string) {
-	l.t.Helper()
-	if got := l.next(); got != line {
-		l.t.Fatalf("the process said %q, want %q", got, line)
-	}
-}
-
-// ready waits for a recording child, and returns its pid.
-func (l lines) ready() (pid int) {
-	l.t.Helper()
-	line := l.next()
-	if _, err := fmt.Sscanf(line, "ready %d", &pid); err != nil {
-		l.t.Fatalf("the process said %q, want ready", line)
-	}
-	return pid
-}
-
-// until reads on to line.
-func (l lines) until(line string) (before []string) {
-	l.t.Helper()
-	for {
-		got := l.next()
-		if got == line {
-			return before
-		}
-		before = append(before, got)
-	}
-}
-
-// pipe returns a named pipe to write to, and what is written to it.
-func pipe(t *testing.T) (path string, l lines) {
-	t.Helper()
-	path = filepath.Join(t.TempDir(), "pipe")
-	if err := unix.Mkfifo(path, 0o622); err != nil {
-		t.Fatal(err)
-	}
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	l = readLines(t, f)
-	t.Cleanup(func() {
-		f.Close()
-		for range l.c {
-		}
-	})
-	return path, l
 }
 
 // A helperProcess is a helper that runs beside the test.

@@ -9,23 +9,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// reap starts to reap orphans if this process inherits them: as PID 1, or as a
-// subreaper if the Spec asks for it.
+// reap reaps orphans until stop is called, if there are any to inherit; a Spec
+// can ask for them.
 func (spec *Spec) reap() (stop func()) {
 	if spec.Subreaper {
 		// It cannot fail since Linux 3.4.
 		_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 	}
-	if !spec.Subreaper && os.Getpid() != 1 {
-		return func() {}
-	}
 	return ReapOrphans()
 }
 
-// ReapOrphans reaps every orphan that this process inherits until stop is
-// called. A Supervisor does it by itself where it is needed; this is for a
-// helper that is PID 1 and has no process.
+// ReapOrphans reaps the orphans that this process inherits until stop is called,
+// if it is the first process (PID 1) or a subreaper. A Supervisor does it by
+// itself while it runs; this is for a helper that has no process.
 func ReapOrphans() (stop func()) {
+	if !inheritsOrphans() {
+		return func() {}
+	}
 	children := make(chan os.Signal, 1)
 	signal.Notify(children, syscall.SIGCHLD)
 	closing, closed := make(chan struct{}), make(chan struct{})
@@ -46,6 +46,12 @@ func ReapOrphans() (stop func()) {
 		close(closing)
 		<-closed
 	}
+}
+
+func inheritsOrphans() bool {
+	var subreaper int32
+	_ = unix.Prctl(unix.PR_GET_CHILD_SUBREAPER, uintptr(unsafe.Pointer(&subreaper)), 0, 0, 0)
+	return subreaper != 0 || os.Getpid() == 1
 }
 
 // reapAll reaps the orphans that have ended. It looks at each before it takes

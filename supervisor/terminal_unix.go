@@ -167,7 +167,7 @@ func (t *terminal) suspend(pid int, sig syscall.Signal) {
 	defer t.mu.Unlock()
 	switch {
 	case pid == 0:
-	case t.fd < 0:
+	case t.fd < 0, sig == syscall.SIGSTOP && t.given == 0:
 		return // no shell watches; who stopped the process continues it
 	case (sig == syscall.SIGTTIN || sig == syscall.SIGTTOU) && t.inForeground():
 		t.hand(pid)
