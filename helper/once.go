@@ -48,25 +48,29 @@ func fetch(ctx context.Context, c *config.Config, log *slog.Logger) (*snapshot.S
 	if timeout == 0 {
 		timeout = DefaultTimeout
 	}
-	deadline, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
 	src, err := source.New(sourceConfig(c), log)
 	if err != nil {
 		return nil, err
 	}
+	// The time is not kept by the context: gRPC would tell the server of that
+	// deadline, and what it says of it could come first.
+	late := time.NewTimer(timeout)
+	defer late.Stop()
+	ctx, stop := context.WithCancel(ctx)
 	ended := make(chan error, 1)
-	go func() { ended <- src.Run(deadline) }()
+	go func() { ended <- src.Run(ctx); close(ended) }()
+	defer func() { stop(); <-ended }()
 	var unusable error
 	for {
 		select {
 		case <-src.Updates():
-		case err := <-ended: // before the deadline, only for good
-			switch {
-			case ctx.Err() != nil:
+		case err := <-ended:
+			if ctx.Err() != nil {
 				return nil, errors.New("stopped before everything was there; nothing was written")
-			case deadline.Err() == nil:
-				return nil, err
-			case unusable != nil:
+			}
+			return nil, err
+		case <-late.C:
+			if unusable != nil {
 				return nil, fmt.Errorf("nothing was written: what came within %v cannot be used: %w", timeout, unusable)
 			}
 			return nil, fmt.Errorf("nothing was written: not everything came within %v: %s", timeout, source.Explain(src.Status(), c.AgentAddress))
@@ -74,8 +78,6 @@ func fetch(ctx context.Context, c *config.Config, log *slog.Logger) (*snapshot.S
 		s := src.Snapshot()
 		var whole bool
 		if whole, unusable = suffices(s, c.Outputs); whole {
-			cancel()
-			<-ended
 			return s, nil
 		}
 	}
