@@ -25,13 +25,6 @@ func asRoot(t testing.TB) {
 	}
 }
 
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 func TestNamesThatLeadOut(t *testing.T) {
 	for _, name := range []string{
 		"../x", "/x", "..data", "a/../../b", "", strings.Repeat("x", 4096), "a//b", "a/", "./a", "a/.", "a/..data/b",
@@ -211,7 +204,7 @@ func TestTwoHelpersAtOnce(t *testing.T) {
 		said  string
 		lines *bufio.Reader
 	}
-	for range 10 {
+	for range 5 {
 		var both [2]*process
 		for i := range both {
 			p := &process{cmd: childCommand(t, task{Kind: "open", Output: *trio(dir)})}

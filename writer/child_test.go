@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"syscall"
 	"testing"
@@ -38,7 +39,6 @@ type task struct {
 	Output Output
 	Old    []File
 	New    []File
-	At     int // the system call after which to die
 	Umask  int // for tasks that set one
 }
 
@@ -103,8 +103,14 @@ func childBinary(t testing.TB) string {
 	return childPath
 }
 
+// atVariable is the number of the system call after which to die.
+const atVariable = "SVIDHELPER_WRITER_AT"
+
 // childCommand returns the command that does a task.
-func childCommand(t testing.TB, job task) *exec.Cmd {
+func childCommand(t testing.TB, job task) *exec.Cmd { return childCommands(t, job)() }
+
+// childCommands returns what makes commands that do a task.
+func childCommands(t testing.TB, job task) func(env ...string) *exec.Cmd {
 	t.Helper()
 	data, err := json.Marshal(job)
 	if err != nil {
@@ -114,10 +120,13 @@ func childCommand(t testing.TB, job task) *exec.Cmd {
 	if err := os.WriteFile(file, data, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(childBinary(t))
-	// The race detector would wait a second at each exit.
-	cmd.Env = append(os.Environ(), taskVariable+"="+file, "GORACE=atexit_sleep_ms=0")
-	return cmd
+	binary := childBinary(t)
+	return func(env ...string) *exec.Cmd {
+		cmd := exec.Command(binary)
+		// The race detector would wait a second at each exit.
+		cmd.Env = append(append(os.Environ(), taskVariable+"="+file, "GORACE=atexit_sleep_ms=0"), env...)
+		return cmd
+	}
 }
 
 // killed reports whether a process was ended by SIGKILL.
@@ -131,7 +140,7 @@ func dieNow() {
 	select {}
 }
 
-// dieAt publishes one set, then another one, and is killed within the latter.
+// dieAt publishes a set, and is killed within.
 func dieAt(job task) error {
 	h := &hook{}
 	newFsys = func(r *os.Root) fsys { return hooked{root{r}, h} }
@@ -139,14 +148,15 @@ func dieAt(job task) error {
 	if err != nil {
 		return err
 	}
-	if _, err := d.Publish(Set{Files: job.Old}); err != nil {
-		return err
-	}
 	syncers = 1
 	d.fsync = true // in memory, it would be left out
+	at, err := strconv.Atoi(os.Getenv(atVariable))
+	if err != nil {
+		return err
+	}
 	n := 0
 	h.set(nil, func(string) {
-		if n++; n == job.At {
+		if n++; n == at {
 			dieNow()
 		}
 	})

@@ -36,14 +36,14 @@ const (
 // steps 1, 2, 3, 6 and 7, and a crash between two of them is not mended before
 // the next publish.
 func (t *transaction) publishFiles() error {
-	journal := t.mode == ModeRename || canWrite(t.path) == nil
-	if journal {
+	t.journal = t.mode == ModeRename || canWrite(t.path) == nil
+	if t.journal {
 		if err := t.prepare(); err != nil { // (1) to (3)
 			return err
 		}
 	}
 	for _, it := range t.write { // (4)
-		if err := t.replace(it, journal); err != nil {
+		if err := t.replace(it); err != nil {
 			return err
 		}
 	}
@@ -55,7 +55,7 @@ func (t *transaction) publishFiles() error {
 	if err := t.removeDirs(); err != nil {
 		return err
 	}
-	if !journal {
+	if !t.journal {
 		t.record = t.have.record
 		return nil
 	}
@@ -147,13 +147,13 @@ func (t *transaction) backUp(stage, name string) error {
 }
 
 // replace is step 4 for one file.
-func (t *transaction) replace(it item, journal bool) error {
+func (t *transaction) replace(it item) error {
 	if t.mode == ModeInPlace {
 		if done, err := t.overwrite(it); done || err != nil {
 			return err
 		}
 	}
-	if !journal {
+	if !t.journal {
 		return fmt.Errorf("create %s: it does not exist yet, and nothing can be created in the directory", it.Name)
 	}
 	if err := t.makeParents(it.Name); err != nil {
@@ -291,13 +291,14 @@ func (d *Dir) recoverRecord() error {
 		return err
 	}
 	kept := recorded(now)
-	for _, name := range recorded(before) {
-		if slices.Contains(kept, name) {
-			continue
-		}
+	gone := slices.DeleteFunc(recorded(before), func(name string) bool { return slices.Contains(kept, name) })
+	for _, name := range gone {
 		if err := d.fs.Remove(name); err != nil && !absent(err) {
 			return failed("remove", name, err)
 		}
+	}
+	for _, dir := range slices.Backward(dirsOf(gone)) {
+		d.fs.Remove(dir) // which fails, rightly, while there is something in it
 	}
 	return failed("rename to", recordName, d.fs.Rename(path.Join(commitName, recordName), recordName))
 }

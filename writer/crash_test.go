@@ -4,9 +4,12 @@ package writer
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -23,53 +26,105 @@ func TestKillAtEverySystemCall(t *testing.T) {
 	var total atomic.Int64
 	t.Run("all", func(t *testing.T) {
 		for _, mode := range modes {
-			t.Run(string(mode), func(t *testing.T) {
-				t.Parallel()
-				w := newWorld(t, mode)
-				base := memoryDir(t)
-				for at := 1; ; at++ {
-					o := w.output
-					o.Dir = filepath.Join(base, "tls")
-					unwatched(t, o.Dir)
-					old, new := encode(t, w.old, &o), encode(t, w.new, &o)
-					cmd := childCommand(t, task{Kind: "die at", Output: o, Old: old.Files, New: new.Files, At: at})
-					out, err := cmd.Output()
-					if err == nil {
-						calls, err := strconv.Atoi(strings.TrimSpace(string(out)))
-						if err != nil || calls != at-1 || calls < 20 {
-							t.Errorf("%q at call %d", out, at)
-						}
-						t.Logf("killed after each of %d system calls", calls)
-						return
-					}
-					if !killed(err) {
-						t.Fatal(err)
-					}
-					if mode == ModeSymlink && whole(o.Dir, old) != nil && whole(o.Dir, new) != nil {
-						t.Fatalf("call %d: %v", at, errors.Join(whole(o.Dir, old), whole(o.Dir, new)))
-					}
-					d := open(t, &o)
-					if errs := []error{holds(t, o.Dir, old), holds(t, o.Dir, new)}; errs[0] != nil && errs[1] != nil {
-						t.Fatalf("call %d: after the next start: %v\n%s", at, errors.Join(errs...), tree(t, o.Dir))
-					}
-					if left := litter(t, o.Dir); len(left) > 0 {
-						t.Fatalf("call %d: the next start left %q", at, left)
-					}
-					if err := verifiesIn(o.Dir); err != nil {
-						t.Fatalf("call %d: %v", at, err)
-					}
-					publish(t, d, new)
-					if err := holds(t, o.Dir, new); err != nil {
-						t.Fatalf("call %d: after the next publish: %v", at, err)
-					}
-					d.Close()
-					os.RemoveAll(o.Dir)
-					total.Add(1)
+			for _, s := range situations {
+				if mode != ModeSymlink && s.name != "rotation" {
+					continue // which promise nothing more for it
 				}
-			})
+				t.Run(string(mode)+"/"+s.name, func(t *testing.T) {
+					t.Parallel()
+					w := newWorld(t, mode)
+					w.output.Dir = filepath.Join(memoryDir(t), "tls")
+					unwatched(t, w.output.Dir)
+					set := encode(t, w.new, &w.output)
+					publishing := childCommands(t, task{Kind: "die at", Output: w.output, New: set.Files})
+					at := 1
+					for killAt(t, w, s, publishing, at) {
+						total.Add(1)
+						at++
+					}
+					t.Logf("killed after each of %d system calls", at-1)
+				})
+			}
 		}
 	})
 	t.Logf("%d kills", total.Load())
+}
+
+// killAt kills a publish after one of its system calls, and reports whether it
+// has that many.
+func killAt(t *testing.T, w *world, s situation, publishing func(env ...string) *exec.Cmd, at int) bool {
+	o := &w.output
+	defer os.RemoveAll(o.Dir)
+	must(t, os.MkdirAll(o.Dir, 0o755))
+	s.prepare(t, o, w)
+	old, new := encode(t, w.old, o), encode(t, w.new, o)
+	out, err := publishing(fmt.Sprintf("%s=%d", atVariable, at)).Output()
+	if err == nil {
+		if calls, err := strconv.Atoi(strings.TrimSpace(string(out))); err != nil || calls != at-1 || calls < 20 {
+			t.Errorf("%q at call %d", out, at)
+		}
+		return false
+	}
+	if !killed(err) {
+		t.Fatal(err)
+	}
+	// either is what a reader may find.
+	either := func(check func(Set) error) error {
+		if s.name == "first" && len(readable(t, o.Dir)) == 0 {
+			return nil
+		}
+		was, is := check(old), check(new)
+		if was == nil || is == nil {
+			return nil
+		}
+		return errors.Join(was, is)
+	}
+	if mode := o.Publish; mode == ModeSymlink {
+		if err := either(func(set Set) error { return wholeBut(o.Dir, set, s) }); err != nil {
+			t.Fatalf("call %d: %v", at, err)
+		}
+	}
+	d := open(t, o)
+	defer d.Close()
+	if err := either(func(set Set) error { return wholeBut(o.Dir, set, s) }); err != nil {
+		t.Fatalf("call %d: after the next start: %v\n%s", at, err, tree(t, o.Dir))
+	}
+	if left := litter(t, o.Dir); len(left) > 0 {
+		t.Fatalf("call %d: the next start left %q", at, left)
+	}
+	publish(t, d, new)
+	if err := errors.Join(s.holds(t, o.Dir, new), verifiesIn(o.Dir)); err != nil {
+		t.Fatalf("call %d: after the next publish: %v", at, err)
+	}
+	return true
+}
+
+// readable lists the visible names that lead somewhere.
+func readable(t testing.TB, dir string) (names []string) {
+	t.Helper()
+	for _, name := range visible(t, dir) {
+		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// wholeBut is whole, but does not mind the modes that another helper had chosen.
+func wholeBut(dir string, set Set, s situation) error {
+	if s.name != "takeover" {
+		return whole(dir, set)
+	}
+	for _, f := range set.Files {
+		data, err := os.ReadFile(filepath.Join(dir, f.Name))
+		if err != nil {
+			return err
+		}
+		if !bytes.Equal(data, f.Data) {
+			return fmt.Errorf("%s is not as published", f.Name)
+		}
+	}
+	return nil
 }
 
 // TestCrash kills a process that publishes in a loop at random instants. The
@@ -103,10 +158,10 @@ func crash(t *testing.T, mode Mode, dir string, kills int) {
 	o.Dir = dir
 	unwatched(t, dir)
 	old, new := encode(t, w.old, &o), encode(t, w.new, &o)
-	job := task{Kind: "publish", Output: o, Old: old.Files, New: new.Files}
+	publishing := childCommands(t, task{Kind: "publish", Output: o, Old: old.Files, New: new.Files})
 	olds, news := 0, 0
 	for range kills {
-		cmd := childCommand(t, job)
+		cmd := publishing()
 		cmd.Stderr = os.Stderr
 		out, err := cmd.StdoutPipe()
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 	"path"
 	"strings"
 	"sync"
+	"syscall"
 )
 
 // A Dir is the directory of an output, opened for publishing. Its methods can
@@ -136,9 +137,17 @@ func (d *Dir) Publish(set Set) (Change, error) {
 	change, err := d.publish(set)
 	if err != nil {
 		d.have = nil // whatever it was, look again
-		return Change{}, fmt.Errorf("publish to %s: %w", d.output.Dir, err)
+		return Change{}, fmt.Errorf("publish to %s: %w%s", d.output.Dir, err, d.advice(err))
 	}
 	return change, nil
+}
+
+// advice says what to do about an error that does not say so itself.
+func (d *Dir) advice(err error) string {
+	if errors.Is(err, syscall.EBUSY) && d.mode != ModeInPlace {
+		return fmt.Sprintf(": if it is a mount point of its own, mount the whole directory or set publish = %q", ModeInPlace)
+	}
+	return ""
 }
 
 // Remove takes everything published out of the directory, previous generations

@@ -43,16 +43,16 @@ func (d *Dir) setRights(name string, want rights) error {
 	if err != nil {
 		return failed("look at", name, err)
 	}
-	uid, gid, known := ownerOf(info)
-	if known && (want.uid >= 0 && want.uid != uid || want.gid >= 0 && want.gid != gid) {
-		if err := d.fs.Lchown(name, want.uid, want.gid); err != nil {
-			return failed("change the owner of", name, err)
-		}
-	}
 	if !modeEqual(info.Mode(), want.mode) {
 		mode := want.mode.Perm() | info.Mode()&fs.ModeSetgid
 		if err := d.fs.Chmod(name, mode); err != nil {
 			return failed("chmod", name, err)
+		}
+	}
+	uid, gid, known := ownerOf(info)
+	if known && (want.uid >= 0 && want.uid != uid || want.gid >= 0 && want.gid != gid) {
+		if err := d.fs.Lchown(name, want.uid, want.gid); err != nil {
+			return failed("change the owner of", name, err)
 		}
 	}
 	return nil

@@ -198,7 +198,7 @@ func (d *Dir) dropSpare() {
 // cleared logs that something that is not needed any more could not be removed;
 // the next Open tries again.
 func (d *Dir) cleared(err error) {
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, os.ErrClosed) {
 		d.log.Warn("cannot clear what is not needed any more", "output", d.output.Dir, "error", err)
 	}
 }

@@ -159,7 +159,7 @@ func (t *transaction) removeInPlace(name string) error {
 		})
 		return nil
 	}
-	if !errors.Is(err, syscall.EBUSY) && !errors.Is(err, syscall.EROFS) && !errors.Is(err, fs.ErrPermission) {
+	if !errors.Is(err, syscall.EBUSY) && t.journal {
 		return failed("remove", name, err)
 	}
 	t.onFailure(func() error { return restore(f, name, old, info) })

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -34,6 +35,7 @@ type keeper struct {
 	wake     chan struct{} // capacity 1
 	done     chan struct{}
 	running  sync.WaitGroup
+	blind    atomic.Bool // something cannot be watched, and that has been said
 
 	mu       sync.Mutex
 	path     string          // of the directory
@@ -87,9 +89,8 @@ func (k *keeper) watch(dirs ...string) {
 	}
 	for _, dir := range dirs {
 		err := k.watcher.Add(filepath.Join(k.base(), dir))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			k.dir.log.Warn("cannot watch the output: damage by others may go unnoticed until the next rotation", "output", k.dir.output.Dir, "error", err)
-			return
+		if err != nil && !errors.Is(err, fs.ErrNotExist) && !k.blind.Swap(true) {
+			k.dir.log.Warn("cannot watch all of the output: damage by others may go unnoticed until the next rotation", "output", k.dir.output.Dir, "error", err)
 		}
 	}
 }

@@ -59,16 +59,9 @@ func (l *dirLock) take(r *os.Root) error {
 	if l.name == lockName && (!opened.Mode().IsRegular() || !os.SameFile(opened, named) || uid != ownUID) {
 		return fmt.Errorf("%s is not a lock file of this user's: find out who put it there, and remove it", lockName)
 	}
-	for {
-		err = syscall.Flock(int(l.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if err != syscall.EINTR {
-			break
-		}
-	}
-	if errors.Is(err, syscall.EWOULDBLOCK) {
+	if err := l.flock(); errors.Is(err, syscall.EWOULDBLOCK) {
 		return fmt.Errorf("another helper%s publishes here: stop it, or give this one a directory of its own", l.holder())
-	}
-	if err != nil {
+	} else if err != nil {
 		return failed("lock", l.name, err)
 	}
 	if l.name != lockName {
@@ -86,20 +79,34 @@ func (l *dirLock) take(r *os.Root) error {
 	return nil
 }
 
-// holder says in words who has the lock. One that has just taken it gets the
-// time to write who it is.
-func (l *dirLock) holder() string {
-	const tries, pause = 20, 5 * time.Millisecond
+// flock takes the lock. It is patient for a moment: a helper that has just ended
+// can leave it to a process that it had begun to start, until that one is
+// running. And one that has just begun can so write who it is.
+func (l *dirLock) flock() (err error) {
+	const tries, pause = 25, 10 * time.Millisecond
 	for range tries {
-		buf := make([]byte, 32)
-		n, err := l.ReadAt(buf, 0)
-		if err != nil && err != io.EOF {
-			return ""
+		err = syscall.Flock(int(l.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		switch err {
+		case syscall.EINTR:
+		case syscall.EWOULDBLOCK:
+			time.Sleep(pause)
+		default:
+			return err
 		}
-		if pid, err := strconv.Atoi(strings.TrimSpace(string(buf[:n]))); err == nil && pid > 0 {
-			return fmt.Sprintf(" (pid %d)", pid)
-		}
-		time.Sleep(pause)
 	}
-	return ""
+	return err
+}
+
+// holder says in words who has the lock.
+func (l *dirLock) holder() string {
+	buf := make([]byte, 32)
+	n, err := l.ReadAt(buf, 0)
+	if err != nil && err != io.EOF {
+		return ""
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(buf[:n])))
+	if err != nil || pid <= 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (pid %d)", pid)
 }

@@ -20,15 +20,22 @@ func (r rights) equal(info fs.FileInfo) bool {
 		(!known || (r.uid < 0 || r.uid == uid) && (r.gid < 0 || r.gid == gid))
 }
 
-// give gives a new file its rights, the owner first: the mode that lets a group
-// read must not be there before the group is the right one.
+// give gives a new file its rights. The group comes first: the mode that lets it
+// read must not be there while it is another one. The owner comes last: without
+// a capability of its own, nobody can set the mode of another user's file.
 func (r rights) give(f file) error {
-	if r.uid >= 0 && r.uid != ownUID || r.gid >= 0 {
-		if err := f.Chown(r.uid, r.gid); err != nil {
+	if r.gid >= 0 {
+		if err := f.Chown(-1, r.gid); err != nil {
 			return err
 		}
 	}
-	return f.Chmod(r.mode)
+	if err := f.Chmod(r.mode); err != nil {
+		return err
+	}
+	if r.uid >= 0 && r.uid != ownUID {
+		return f.Chown(r.uid, -1)
+	}
+	return nil
 }
 
 // lookupOwner returns the ids of an owner and a group, by name or number; an

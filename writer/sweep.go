@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -56,7 +57,8 @@ func (d *Dir) checkLinks() error {
 }
 
 // sweep clears what earlier runs left: generations that are not current,
-// temporary names, and visible names that lead nowhere.
+// temporary names, visible names that lead nowhere, and the directories that were
+// made for a generation that never became visible.
 func (d *Dir) sweep() error {
 	gen, err := d.generation()
 	if err != nil {
@@ -66,11 +68,18 @@ func (d *Dir) sweep() error {
 	if err != nil {
 		return failed("read directory", ".", err)
 	}
+	if gen != "" {
+		if names, err := d.walk(gen); err == nil && len(names) == 0 {
+			gen = "" // with nothing in it, it is none
+		}
+	}
+	var dirs []string
 	for _, e := range entries {
 		name := e.Name()
 		if !strings.HasPrefix(name, "..") || name == lockName || name == recordName || gen != "" && (name == gen || name == dataName) {
 			continue
 		}
+		dirs = append(dirs, d.dirsIn(name)...)
 		if err := d.fs.RemoveAll(name); err != nil {
 			d.log.Warn("cannot clear what an earlier run left", "output", d.output.Dir, "error", failed("remove", name, err))
 		}
@@ -78,11 +87,30 @@ func (d *Dir) sweep() error {
 	if n, err := strconv.Atoi(strings.TrimPrefix(gen, genPrefix)); err == nil && n >= 0 {
 		d.number = n + 1
 	}
-	return d.sweepBelow(".")
+	if err := d.sweepBelow("."); err != nil {
+		return err
+	}
+	for _, dir := range slices.Backward(dirs) {
+		d.fs.Remove(dir) // which fails, rightly, while there is something in it
+	}
+	return nil
+}
+
+// dirsIn returns the directories in a generation of ours, parents first.
+func (d *Dir) dirsIn(gen string) []string {
+	info, err := d.fs.Lstat(gen)
+	if err != nil || !info.IsDir() || !d.ours(info) {
+		return nil
+	}
+	names, err := d.walk(gen)
+	if err != nil {
+		return nil
+	}
+	return slices.DeleteFunc(dirsOf(names), func(dir string) bool { return CheckName(dir) != nil })
 }
 
 // sweepBelow removes links of ours that lead nowhere and, in directories below,
-// temporary names and what is empty then.
+// temporary names.
 func (d *Dir) sweepBelow(dir string) error {
 	entries, err := d.fs.ReadDir(dir)
 	if err != nil {
@@ -99,18 +127,22 @@ func (d *Dir) sweepBelow(dir string) error {
 			if err := d.sweepBelow(name); err != nil {
 				return err
 			}
-			d.fs.Remove(name) // which it is not while there is something in it
 		case e.Type()&fs.ModeSymlink != 0:
-			target, err := d.fs.Readlink(name)
-			if err != nil || target != linkTarget(name) {
-				continue
-			}
-			if _, err := d.fs.Lstat(path.Join(dataName, name)); errors.Is(err, fs.ErrNotExist) {
-				if err := d.fs.Remove(name); err != nil {
-					return failed("remove", name, err)
-				}
+			if err := d.sweepLink(name); err != nil {
+				return err
 			}
 		}
 	}
 	return nil
+}
+
+// sweepLink removes a link of ours that leads nowhere.
+func (d *Dir) sweepLink(name string) error {
+	if !d.linked(name) {
+		return nil
+	}
+	if _, err := d.fs.Lstat(path.Join(dataName, name)); !errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return failed("remove", name, d.fs.Remove(name))
 }

@@ -171,9 +171,15 @@ func (t *transaction) adopt(name string) (bool, error) {
 		}
 	}
 	inside := path.Join(t.have.gen, name)
-	if err := t.fs.Link(name, inside); cannotLink(err) {
+	err := t.fs.Link(name, inside)
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		if !t.sameFile(name, inside) {
+			return false, nil
+		} // else a crash came right after the link
+	case cannotLink(err):
 		return false, nil
-	} else if err != nil {
+	case err != nil:
 		return false, failed("link", inside, err)
 	}
 	t.onFailure(func() error { return failed("remove", inside, ignoreMissing(t.fs.Remove(inside))) })
@@ -182,6 +188,16 @@ func (t *transaction) adopt(name string) (bool, error) {
 	}
 	t.onFailure(func() error { return failed("rename to", name, t.fs.Rename(inside, name)) })
 	return true, nil
+}
+
+// sameFile reports whether two names are those of one file.
+func (d *Dir) sameFile(a, b string) bool {
+	one, err := d.fs.Lstat(a)
+	if err != nil {
+		return false
+	}
+	other, err := d.fs.Lstat(b)
+	return err == nil && os.SameFile(one, other)
 }
 
 // makeParents makes the directories that a visible name lies in. A link that

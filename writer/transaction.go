@@ -16,6 +16,8 @@ type transaction struct {
 	*plan
 	undo  []func() error
 	files []file // overwritten, open until the end
+	// journal says that the directory can hold what a crash is mended with.
+	journal bool
 }
 
 // run publishes, or leaves everything as it was.
