@@ -106,3 +106,38 @@ func TestCommandThatCannotBeExecuted(t *testing.T) {
 		})
 	}
 }
+
+// A command is looked for where the process looks.
+func TestCommandInDirAndPath(t *testing.T) {
+	base := t.TempDir()
+	for name, code := range map[string]string{"d/tool": "1", "d/bin/tool": "2", "bin/tool": "3", "bin/first": "4", "d/bin/first": "x"} {
+		path := filepath.Join(base, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		mode := os.FileMode(0o755)
+		if code == "x" {
+			mode = 0o644
+		}
+		if err := os.WriteFile(path, []byte("#!/bin/sh\nexit "+code+"\n"), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Chdir(base)
+	t.Setenv("PATH", "bin:/usr/bin:/bin")
+	for _, c := range []struct {
+		spec Spec
+		want int
+	}{
+		{Spec{Command: []string{"./tool"}, Dir: "d"}, 1},
+		{Spec{Command: []string{"tool"}, Dir: "d"}, 2},
+		{Spec{Command: []string{"tool"}}, 3},
+		{Spec{Command: []string{"tool"}, Env: []string{"PATH=" + base + "/d"}}, 1},
+		{Spec{Command: []string{"bin/tool"}}, 3},
+		// One that cannot be executed does not hide one that can.
+		{Spec{Command: []string{"first"}, Env: []string{"PATH=d/bin:bin:/bin"}}, 4},
+		{Spec{Command: []string{"first"}, Dir: "d"}, 126},
+	} {
+		wantStatus(t, run(t, c.spec), c.want)
+	}
+}

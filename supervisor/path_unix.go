@@ -12,8 +12,8 @@ import (
 	"syscall"
 )
 
-// lookPath returns the file to execute, found as a shell finds it in Dir: a
-// name without a separator through PATH, anything else as it is.
+// lookPath returns the file to execute, found as a shell in Dir finds it: a name
+// without a separator through the process's PATH, anything else as it is.
 func (spec *Spec) lookPath() (string, error) {
 	name := spec.Command[0]
 	if strings.ContainsRune(name, filepath.Separator) {
@@ -24,16 +24,18 @@ func (spec *Spec) lookPath() (string, error) {
 		return name, executable(path)
 	}
 	var denied error
-	for _, dir := range filepath.SplitList(os.Getenv("PATH")) {
+	for _, dir := range filepath.SplitList(spec.variable("PATH")) {
 		path := filepath.Join(cmp.Or(dir, "."), name)
 		if !filepath.IsAbs(path) && spec.Dir != "" {
 			path = filepath.Join(spec.Dir, path)
 		}
-		switch err := executable(path); {
-		case err == nil:
+		if _, err := os.Stat(path); err != nil {
+			continue // not there, or where we cannot look
+		}
+		if err := executable(path); err == nil {
 			return path, nil
-		case !errors.Is(err, fs.ErrNotExist):
-			denied = cmp.Or(denied, err)
+		} else if denied == nil {
+			denied = err
 		}
 	}
 	return "", cmp.Or[error](denied, &fs.PathError{Op: "find in PATH", Path: name, Err: fs.ErrNotExist})

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -77,7 +78,9 @@ func (spec *Spec) checkDir() error {
 	if !info.IsDir() {
 		return fmt.Errorf("process directory %s is not a directory", spec.Dir)
 	}
-	return nil
+	// What is relative to it is so in the process, too, which is there already.
+	spec.Dir, err = filepath.Abs(spec.Dir)
+	return err
 }
 
 func (spec *Spec) checkCommand() error {
@@ -120,6 +123,16 @@ func (spec *Spec) environ() []string {
 		}
 	}
 	return env
+}
+
+// variable returns a variable of the process's environment.
+func (spec *Spec) variable(name string) string {
+	for _, kv := range slices.Backward(spec.environ()) {
+		if n, value, _ := strings.Cut(kv, "="); sameVariable(n, name) {
+			return value
+		}
+	}
+	return ""
 }
 
 // stopSignal is what asks the process to end.
