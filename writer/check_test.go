@@ -105,6 +105,7 @@ func TestCheckAccepts(t *testing.T) {
 	// A directory on the way that may be entered and not read.
 	must(t, os.MkdirAll(filepath.Join(base, "closed", "tls"), 0o755))
 	must(t, os.Chmod(filepath.Join(base, "closed"), 0o111))
+	t.Cleanup(func() { os.Chmod(filepath.Join(base, "closed"), 0o755) })
 	must(t, Check(trio(filepath.Join(base, "closed", "tls"))))
 	must(t, openError(trio(filepath.Join(base, "closed", "tls"))))
 

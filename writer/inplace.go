@@ -33,7 +33,7 @@ func (t *transaction) overwrite(it item) (done bool, err error) {
 		return false, failed("read", it.Name, err)
 	}
 	t.onFailure(func() error { return restore(f, it.Name, old, info) })
-	if err := t.takeRights(f, it, info); err != nil {
+	if err := takeRights(f, it.rights); err != nil {
 		return false, failed("set the rights of", it.Name, err)
 	}
 	return true, rewrite(f, it.Name, it.Data, len(old), t.fsync)
@@ -67,14 +67,15 @@ func (t *transaction) openToWrite(name string, info fs.FileInfo) (file, error) {
 
 // takeRights gives an existing file its rights before it gets its bytes. What
 // its old mode allows to others ends before its owner changes.
-func (t *transaction) takeRights(f file, it item, info fs.FileInfo) error {
-	if it.rights.equal(info) {
-		return nil
-	}
-	if err := f.Chmod(info.Mode().Perm() & it.rights.mode & 0o700); err != nil {
+func takeRights(f file, r rights) error {
+	info, err := f.Stat() // anew: it may have been made writable
+	if err != nil || r.equal(info) {
 		return err
 	}
-	return it.rights.give(f)
+	if err := f.Chmod(info.Mode().Perm() & r.mode & 0o700); err != nil {
+		return err
+	}
+	return r.give(f)
 }
 
 // rewrite replaces the bytes of an open file that has size bytes.
