@@ -34,7 +34,8 @@ type keeper struct {
 	watcher  *fsnotify.Watcher
 	wake     chan struct{} // capacity 1
 	done     chan struct{}
-	running  sync.WaitGroup
+	tending  sync.WaitGroup
+	hearing  sync.WaitGroup
 	blind    atomic.Bool // something cannot be watched, and that has been said
 
 	mu       sync.Mutex
@@ -66,9 +67,9 @@ func startKeeper(d *Dir) *keeper {
 		k.watcher = nil
 		d.log.Warn("cannot watch the output: damage by others is repaired at the next rotation only", "output", d.output.Dir, "error", err)
 	} else {
-		k.running.Go(k.listen)
+		k.hearing.Go(k.listen)
 	}
-	k.running.Go(k.tend)
+	k.tending.Go(k.tend)
 	k.watch("")
 	return k
 }
@@ -76,10 +77,11 @@ func startKeeper(d *Dir) *keeper {
 // stop ends both goroutines. The directory must not be locked by the caller.
 func (k *keeper) stop() {
 	close(k.done)
+	k.tending.Wait() // on Windows, a watch that is ended while its watcher closes never returns
 	if k.watcher != nil {
 		k.watcher.Close()
 	}
-	k.running.Wait()
+	k.hearing.Wait()
 }
 
 // watch begins to watch a directory below the output's, or the output's own.
