@@ -32,17 +32,17 @@ func TestMain(m *testing.M) {
 }
 
 // child is the process that the tests supervise: it appends a line to a file
-// at its start, with its pid, and at each signal.
+// at its start, with its pid, and at each signal, with the time.
 func child(record string) {
 	signals := make(chan os.Signal, 64)
-	signal.Notify(signals, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGTERM)
+	signal.Notify(signals, recorded...)
 	f, err := os.OpenFile(record, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		os.Exit(9)
 	}
 	fmt.Fprintln(f, "started", os.Getpid())
 	for s := range signals {
-		fmt.Fprintln(f, s)
+		fmt.Fprintln(f, s, time.Now().Format(time.RFC3339Nano))
 		if s == syscall.SIGTERM {
 			return
 		}

@@ -1,0 +1,11 @@
+//go:build unix
+
+package helper
+
+import (
+	"os"
+	"syscall"
+)
+
+// recorded are the signals that child records.
+var recorded = []os.Signal{syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGTERM}
