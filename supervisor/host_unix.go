@@ -15,9 +15,7 @@ type unixHost struct {
 	term *terminal
 }
 
-func newHost(spec *Spec) (host, error) {
-	return &unixHost{spec: spec, term: &terminal{}}, nil
-}
+func newHost(spec *Spec) host { return &unixHost{spec: spec, term: &terminal{}} }
 
 func (h *unixHost) open() (changes, jobs <-chan os.Signal, shut func()) {
 	children := make(chan os.Signal, 1)
@@ -54,10 +52,9 @@ func (h *unixHost) start() (process, error) {
 		return syscall.ForkExec(path, argv, attr)
 	})
 	if foreground {
-		h.term.took(pid)
+		h.term.taken(pid, err)
 	}
 	if err != nil {
-		h.term.back()
 		return nil, err
 	}
 	return &unixProcess{pid: pid, group: h.spec.SignalGroup, term: h.term, masks: openMasks(pid)}, nil

@@ -17,8 +17,8 @@ type windowsHost struct {
 	changes chan os.Signal // any value: look at the process
 }
 
-func newHost(spec *Spec) (host, error) {
-	return &windowsHost{spec: spec, changes: make(chan os.Signal, 1)}, nil
+func newHost(spec *Spec) host {
+	return &windowsHost{spec: spec, changes: make(chan os.Signal, 1)}
 }
 
 func (h *windowsHost) open() (changes, jobs <-chan os.Signal, shut func()) {

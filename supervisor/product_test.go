@@ -53,7 +53,7 @@ func newProduct() (p *product, err error) {
 	}
 	p.binary = filepath.Join(p.dir, "svidhelper")
 	p.socket = filepath.Join(p.dir, "api.sock")
-	build := exec.Command("go", "build", "-ldflags=-s -w", "-o", p.binary, "github.com/svidhelper/svidhelper/cmd/svidhelper")
+	build := exec.Command("go", "build", "-buildvcs=false", "-ldflags=-s -w", "-o", p.binary, "github.com/svidhelper/svidhelper/cmd/svidhelper")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		return p, fmt.Errorf("build svidhelper: %w\n%s", err, out)

@@ -13,15 +13,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// jobControl are the signals by which a terminal stops a process. Run takes
-// them itself: whether they stop the helper too depends on the process.
-var jobControl = []os.Signal{syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU}
-
 // Signals returns the signals to subscribe to and to hand to Signal: every one
 // that can be caught, except those that are the helper's own affair (SIGCHLD,
-// SIGURG, SIGPIPE), that Run takes itself (SIGTSTP, SIGTTIN, SIGTTOU), and that
-// were ignored when the helper was started, as by nohup: they stay ignored, for
-// the process too.
+// SIGURG, SIGPIPE), that Run takes itself since they may stop the helper, too
+// (SIGTSTP, SIGTTIN, SIGTTOU), and that were ignored when the helper was
+// started, as by nohup: they stay ignored, for the process too.
 func Signals() []os.Signal {
 	var all []os.Signal
 	for n := syscall.Signal(1); n <= lastSignal; n++ {

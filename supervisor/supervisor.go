@@ -69,11 +69,7 @@ func New(spec Spec, log *slog.Logger) (*Supervisor, error) {
 	if err := spec.prepare(); err != nil {
 		return nil, err
 	}
-	h, err := newHost(&spec)
-	if err != nil {
-		return nil, err
-	}
-	return newSupervisor(spec, h, log), nil
+	return newSupervisor(spec, newHost(&spec), log), nil
 }
 
 func newSupervisor(spec Spec, h host, log *slog.Logger) *Supervisor {
@@ -112,7 +108,8 @@ func (s *Supervisor) Stop() { s.stop() }
 
 // Signal says that the helper received sig. SIGTERM, SIGINT and the Spec's stop
 // signal mean that the process is not to be started again when it ends; with
-// no process they end Run. Every signal is passed on as the Spec says.
+// no process they end Run. Every signal is passed on as the Spec says, in order.
+// It waits only if Run is many signals behind.
 func (s *Supervisor) Signal(sig syscall.Signal) {
 	select {
 	case s.signals <- sig:

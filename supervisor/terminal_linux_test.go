@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -30,9 +31,9 @@ type terminalSession struct {
 
 const prompt = "READY> "
 
-// openTerminal starts the shell. In it, $H is the helper and $C its
+// newTerminal starts the shell. In it, $H is the helper and $C its
 // configuration.
-func openTerminal(t *testing.T, env ...string) *terminalSession {
+func newTerminal(t *testing.T, env ...string) *terminalSession {
 	t.Helper()
 	cmd := exec.Command("bash", "--norc", "--noprofile", "--noediting", "-i")
 	cmd.Env = append(os.Environ(), append(env, "PS1="+prompt, "H="+useProduct(t).binary, "C="+configFile(t, Spec{}, false), "HISTFILE=", "LC_ALL=C")...)
@@ -128,7 +129,7 @@ func asHelper(command string) string { return "$H run -config $C -- " + command 
 // cat, Ctrl-Z, fg, Ctrl-C, and the exit status.
 func TestTerminalSession(t *testing.T) {
 	t.Parallel()
-	s := openTerminal(t)
+	s := newTerminal(t)
 	s.command(asHelper("cat"))
 	s.expect("process started")
 	s.types("hello\n")
@@ -169,7 +170,7 @@ func TestTerminalSession(t *testing.T) {
 // so; fg gives it the terminal.
 func TestTerminalBackground(t *testing.T) {
 	t.Parallel()
-	s := openTerminal(t)
+	s := newTerminal(t)
 	s.command(asHelper("cat") + " &")
 	s.expect("process started")
 	for s.stoppedJobs() == 0 {
@@ -202,7 +203,7 @@ func (s *terminalSession) stoppedJobs() (n int) {
 // when it asks.
 func TestTerminalPipeline(t *testing.T) {
 	t.Parallel()
-	s := openTerminal(t)
+	s := newTerminal(t)
 	s.command(asHelper("cat") + " | sed -u 's/^/out: /'")
 	s.expect("process started")
 	s.types("hello\n")
@@ -222,7 +223,7 @@ func TestTerminalPipeline(t *testing.T) {
 // the terminal.
 func TestTerminalInterruptsTheGroup(t *testing.T) {
 	t.Parallel()
-	s := openTerminal(t, `SCRIPT=sh -c "echo up; exec sleep 1000"; echo not reached`)
+	s := newTerminal(t, `SCRIPT=sh -c "echo up; exec sleep 1000"; echo not reached`)
 	for _, pipe := range []string{"", " | cat"} {
 		s.command(asHelper(`sh -c "$SCRIPT"`) + pipe)
 		s.expect("up\r\n")
@@ -236,7 +237,7 @@ func TestTerminalInterruptsTheGroup(t *testing.T) {
 
 func TestTerminalWindowSize(t *testing.T) {
 	t.Parallel()
-	s := openTerminal(t, `SCRIPT=trap 'stty size' WINCH; echo up; while sleep 0.05; do :; done`)
+	s := newTerminal(t, `SCRIPT=trap 'stty size' WINCH; echo up; while sleep 0.05; do :; done`)
 	s.command(asHelper(`sh -c "$SCRIPT"`))
 	s.expect("up\r\n")
 	if err := pty.Setsize(s.tty, &pty.Winsize{Rows: 33, Cols: 111}); err != nil {
@@ -250,7 +251,7 @@ func TestTerminalWindowSize(t *testing.T) {
 // An interactive shell is a process that handles job control itself.
 func TestTerminalShellInShell(t *testing.T) {
 	t.Parallel()
-	s := openTerminal(t)
+	s := newTerminal(t)
 	s.command("PS1='OUTER> '")
 	s.expect("OUTER> ")
 	s.command(asHelper("bash --norc --noprofile --noediting -i"))
@@ -274,6 +275,29 @@ func TestTerminalShellInShell(t *testing.T) {
 	s.expect("OUTER> ")
 	s.command("echo status=$?")
 	s.expect("status=5")
+}
+
+// What a script runs after the helper has the terminal again, whatever became of
+// the process.
+func TestTerminalComesBack(t *testing.T) {
+	t.Parallel()
+	noInterpreter := filepath.Join(t.TempDir(), "script")
+	if err := os.WriteFile(noInterpreter, []byte("#!/no/such/interpreter\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for command, status := range map[string]string{
+		"true":                                  "0",
+		noInterpreter:                           "127",
+		"sh -c 'kill -9 $$'":                    "137",
+		"bash -c 'set -m; sleep 0.01; kill $$'": "143",
+	} {
+		s := newTerminal(t, "SCRIPT="+asHelper(command)+"; echo status=$?; read line; echo read=$line")
+		s.command(`sh -c "$SCRIPT"`)
+		s.expect("status=" + status)
+		s.types("hello\n")
+		s.expect("read=hello")
+		s.expect(prompt)
+	}
 }
 
 // The first process of a session, as in a container with a terminal: nobody

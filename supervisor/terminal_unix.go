@@ -35,15 +35,29 @@ type terminal struct {
 func (t *terminal) open(jobs chan<- os.Signal) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	var err error
-	t.fd, err = unix.Open("/dev/tty", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		t.fd = -1
-		signal.Notify(jobs, jobControl...)
+	if t.fd = openTerminal(); t.fd < 0 {
+		signal.Notify(jobs, syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU)
 		return
 	}
 	signal.Notify(jobs, syscall.SIGTSTP, syscall.SIGTTIN)
 	ignoreTTOU(true)
+}
+
+// openTerminal returns a descriptor of the controlling terminal, or -1.
+func openTerminal() int {
+	fd, err := unix.Open("/dev/tty", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	if err == nil {
+		return fd
+	}
+	for std := range 3 { // a container may have no /dev/tty
+		if _, err := unix.IoctlGetInt(std, unix.TIOCGPGRP); err != nil {
+			continue
+		}
+		if fd, err := unix.FcntlInt(uintptr(std), unix.F_DUPFD_CLOEXEC, 3); err == nil {
+			return fd
+		}
+	}
+	return -1
 }
 
 func (t *terminal) close(jobs chan<- os.Signal) {
@@ -100,10 +114,15 @@ func (t *terminal) offer(sys *syscall.SysProcAttr) bool {
 	return true
 }
 
-// took notes that the process was started into the foreground.
-func (t *terminal) took(pid int) {
+// taken follows a start into the foreground: the terminal is the process's, or,
+// if that died before it was one, nobody's.
+func (t *terminal) taken(pid int, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if err != nil {
+		t.giveTo(unix.Getpgrp())
+		return
+	}
 	t.given = pid
 }
 
