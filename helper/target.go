@@ -105,7 +105,19 @@ func newProcess(spec *config.Process, j *journal, log *slog.Logger) (*process, e
 			return progress{st.Rotated, st.Delivered, st.Failure}
 		},
 	}
-	return p, p.equip(s.Run, spec.Proof, p.escalate, log.With("target", p.name))
+	return p, p.equip(p.supervise, spec.Proof, p.escalate, log.With("target", p.name))
+}
+
+// supervise is the process's part. One that comes and goes with the rotations,
+// as cmd of a spiffe-helper file does, has its exit status to itself: that it
+// was stopped with the helper is no failure of the helper's.
+func (p *process) supervise(ctx context.Context) error {
+	err := p.Run(ctx)
+	var ended *supervisor.ExitError
+	if p.spec.Restart == supervisor.RestartOnRotation && errors.As(err, &ended) && ended.Err == nil {
+		return nil
+	}
+	return err
 }
 
 func (p *process) escalate(e proof.Escalation) error {
