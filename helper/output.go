@@ -227,6 +227,7 @@ func (o *output) privateFiles() []string {
 type outputStatus struct {
 	spec       writer.Output
 	identities []writer.Identity
+	files      []string // that are on disk
 	complete   bool
 	awaited    []string
 	err        error
@@ -239,6 +240,7 @@ func (o *output) status() outputStatus {
 	return outputStatus{
 		spec:       o.spec,
 		identities: o.set.Identities,
+		files:      fileNames(o.set.Files),
 		complete:   o.complete,
 		awaited:    o.set.Awaited,
 		err:        o.err,
@@ -246,6 +248,14 @@ func (o *output) status() outputStatus {
 		rotations:  o.rotations,
 		failures:   maps.Clone(o.failures),
 	}
+}
+
+func fileNames(files []writer.File) []string {
+	names := make([]string, 0, len(files))
+	for _, f := range files {
+		names = append(names, f.Name)
+	}
+	return names
 }
 
 // describeAwaited says in words what outputs are waiting for.

@@ -2,6 +2,7 @@ package helper
 
 import (
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -143,32 +144,35 @@ func appendProof(all []health.Proof, t *target) []health.Proof {
 	return append(all, h)
 }
 
-// writes says of each file of the drop-in dialect what has become of it.
+// writes says of each file of the drop-in dialect what has become of it. JWT
+// bundles are among the JWT files, as in spiffe-helper.
 func writes(outputs []outputStatus) health.Writes {
 	w := health.Writes{JWT: map[string]health.WriteStatus{}}
 	for _, o := range outputs {
 		if len(o.spec.X509SVIDs) > 0 {
-			w.X509 = o.writeStatus(func(id writer.Identity) bool { return id.Kind.Has(snapshot.KindX509) })
+			w.X509 = o.writeStatus(slices.ContainsFunc(o.identities, func(id writer.Identity) bool {
+				return id.Kind.Has(snapshot.KindX509)
+			}))
 		}
 		for _, j := range o.spec.JWTSVIDs {
-			w.JWT[filepath.Join(o.spec.Dir, j.File.Name)] = o.writeStatus(func(id writer.Identity) bool {
-				return id.Kind.Has(snapshot.KindJWT) && len(id.Files) > 0 && id.Files[0] == j.File.Name
-			})
+			w.JWT[filepath.Join(o.spec.Dir, j.File.Name)] = o.writeStatus(slices.Contains(o.files, j.File.Name))
+		}
+		for _, b := range o.spec.JWTBundles {
+			w.JWT[filepath.Join(o.spec.Dir, b.File.Name)] = o.writeStatus(slices.Contains(o.files, b.File.Name))
 		}
 	}
 	return w
 }
 
-// writeStatus is the status of the files of an identity: what was last tried
-// failed, or it is on disk, or it has not come yet.
-func (o outputStatus) writeStatus(is func(writer.Identity) bool) health.WriteStatus {
-	if o.err != nil {
+// writeStatus is the status of a file: what was last tried failed, or it is on
+// disk, or it has not come yet.
+func (o outputStatus) writeStatus(onDisk bool) health.WriteStatus {
+	switch {
+	case o.err != nil:
 		return health.Failed
+	case onDisk:
+		return health.Written
+	default:
+		return health.Unwritten
 	}
-	for _, id := range o.identities {
-		if is(id) {
-			return health.Written
-		}
-	}
-	return health.Unwritten
 }
