@@ -29,7 +29,9 @@ func (d *daemon) watchFile(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
 	}
-	watcher, err := fsnotify.NewWatcher()
+	// A buffer, since on Windows to add a watch is to wait for the goroutine
+	// that hands over the events, and who adds them here also receives them.
+	watcher, err := fsnotify.NewBufferedWatcher(1024)
 	if err != nil {
 		d.log.Warn("the configuration file is not watched; SIGHUP has it read again where there is no process", "error", err)
 		watcher = &fsnotify.Watcher{}
