@@ -50,12 +50,7 @@ func benchmarkRotation(b *testing.B, o *Output, federated int) {
 	o.X509SVIDs[0].Federated = FederatedSeparate
 	o.X509SVIDs[0].FederatedFile.Name = "fed-{trust_domain}.pem"
 	a := newAuthority(b, "example.org")
-	var bundles []*x509bundle.Bundle
-	for i := range federated {
-		foreign := *a
-		foreign.td = td(fmt.Sprintf("td%04d.example", i))
-		bundles = append(bundles, foreign.bundle())
-	}
+	bundles := foreignBundles(a, federated)
 	retirement = time.Millisecond
 	b.Cleanup(func() { retirement = time.Second })
 	d := open(b, o)
@@ -105,4 +100,88 @@ func awaitRetirement(d *Dir) {
 		}
 		runtime.Gosched()
 	}
+}
+
+// BenchmarkFloor is the least that a rotation of three files in one rename can
+// be: a directory, the files, a link, a rename, and syncs on a disk.
+func BenchmarkFloor(b *testing.B) {
+	for _, where := range []string{"memory", "disk"} {
+		b.Run(where, func(b *testing.B) {
+			dir := b.TempDir()
+			if where == "memory" {
+				dir = memoryDir(b)
+			}
+			o := trio(dir)
+			files := encode(b, newAuthority(b, "example.org").answer(b), o).Files
+			sync := func(name string) {
+				if where == "memory" {
+					return
+				}
+				f, err := os.Open(name)
+				must(b, err)
+				must(b, f.Sync())
+				must(b, f.Close())
+			}
+			old := ""
+			for i := 0; b.Loop(); i++ {
+				gen := filepath.Join(dir, fmt.Sprint("gen", i))
+				must(b, os.Mkdir(gen, 0o755))
+				for _, file := range files {
+					f, err := os.OpenFile(filepath.Join(gen, file.Name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, file.Mode)
+					must(b, err)
+					_, err = f.Write(file.Data)
+					must(b, err)
+					if where == "disk" {
+						must(b, f.Sync())
+					}
+					must(b, f.Close())
+				}
+				sync(gen)
+				must(b, os.Symlink(filepath.Base(gen), filepath.Join(dir, "tmp")))
+				must(b, os.Rename(filepath.Join(dir, "tmp"), filepath.Join(dir, "data")))
+				sync(dir)
+				b.StopTimer()
+				if old != "" {
+					must(b, os.RemoveAll(old))
+				}
+				old = gen
+				b.StartTimer()
+			}
+		})
+	}
+}
+
+// BenchmarkEncode is the encoding of one new SVID, alone and beside unchanged
+// bundles of other trust domains in every form.
+func BenchmarkEncode(b *testing.B) {
+	for _, federated := range []int{0, 1000} {
+		for _, form := range []Federated{FederatedSeparate, FederatedMerge} {
+			b.Run(fmt.Sprintf("%s/federated=%d", form, federated), func(b *testing.B) {
+				o := trio("")
+				o.X509SVIDs[0].Federated = form
+				o.X509SVIDs[0].FederatedFile.Name = "fed-{trust_domain}.pem"
+				a := newAuthority(b, "example.org")
+				bundles := foreignBundles(a, federated)
+				two := []*snapshotT{a.answer(b, bundles...), a.answer(b, bundles...)}
+				two[1].X509.SVIDs[0].Bundle = two[0].X509.SVIDs[0].Bundle
+				e := NewEncoder(o)
+				for i := 0; b.Loop(); i++ {
+					if _, err := e.Encode(two[i%2]); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}
+
+// foreignBundles are bundles of trust domains that share one authority, which
+// is enough for a bench.
+func foreignBundles(a *authority, n int) (bundles []*x509bundle.Bundle) {
+	for i := range n {
+		foreign := *a
+		foreign.td = td(fmt.Sprintf("td%04d.example", i))
+		bundles = append(bundles, foreign.bundle())
+	}
+	return bundles
 }

@@ -3,12 +3,9 @@ package writer
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"path"
 	"slices"
-	"strings"
 )
 
 const (
@@ -21,7 +18,8 @@ const (
 // publishFiles publishes file by file, in the modes rename and in-place:
 //
 //  1. Make a directory and write every changed file into it, with its rights,
-//     and the list of all names. Sync them, several at a time.
+//     and the list of all names if there are others. Sync them, several at a
+//     time.
 //  2. Link what these files replace into the same directory, to undo with.
 //  3. Rename the directory to "..commit", and sync. From here on, a publish
 //     that a crash cuts short is finished by the next Open.
@@ -87,10 +85,7 @@ func (t *transaction) prepare() error {
 		}
 		return failed("remove", stage, t.fs.RemoveAll(stage))
 	})
-	var names []string
-	for _, it := range t.write {
-		names = append(names, it.Name)
-	}
+	names := itemNames(t.write)
 	dirs := below(stage, dirsOf(names))
 	dirs = append(dirs, below(path.Join(stage, oldName), dirsOf(slices.Concat(names, t.gone)))...)
 	for _, dir := range dirs[1:] {
@@ -98,11 +93,14 @@ func (t *transaction) prepare() error {
 			return err
 		}
 	}
-	write := append(t.write[:len(t.write):len(t.write)], t.recordItem())
+	write, replaced := slices.Clone(t.write), slices.Concat(names, t.gone)
+	if t.record != t.have.record {
+		write, replaced = append(write, t.recordItem()), append(replaced, recordName)
+	}
 	if err := t.writeAll(stage, write, append(dirs[:len(dirs):len(dirs)], ".")); err != nil {
 		return err
 	}
-	for _, name := range slices.Concat(names, t.gone, []string{recordName}) { // (2)
+	for _, name := range replaced { // (2)
 		if err := t.backUp(stage, name); err != nil {
 			return err
 		}
@@ -244,98 +242,4 @@ func (t *transaction) leaveLinks() {
 	}
 	t.keeper.retire(retired{gen: t.have.gen}, retirement)
 	t.have.gen = ""
-}
-
-// recover finishes a publish that a crash cut short after it was decided.
-func (d *Dir) recover() error {
-	info, err := d.fs.Lstat(commitName)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return failed("look at", commitName, err)
-	}
-	if !info.IsDir() || !d.ours(info) {
-		return nil // not ours: sweep clears it
-	}
-	d.log.Info("finishing a publish that was cut short", "output", d.output.Dir)
-	names, err := d.walk(commitName)
-	if err != nil {
-		return err
-	}
-	for _, name := range names {
-		if name == recordName || strings.HasPrefix(name, oldName+"/") || CheckName(name) != nil {
-			continue
-		}
-		if err := d.recoverFile(name); err != nil {
-			return err
-		}
-	}
-	if err := d.recoverRecord(); err != nil {
-		return err
-	}
-	if err := d.syncDir("."); err != nil {
-		return err
-	}
-	return failed("remove", commitName, d.fs.RemoveAll(commitName))
-}
-
-// recoverRecord is steps 5 and 6 of a publish that was cut short.
-func (d *Dir) recoverRecord() error {
-	now, err := d.readRecord(path.Join(commitName, recordName))
-	if err != nil || now == "" {
-		return err
-	}
-	before, err := d.readRecord(recordName)
-	if err != nil {
-		return err
-	}
-	kept := recorded(now)
-	gone := slices.DeleteFunc(recorded(before), func(name string) bool { return slices.Contains(kept, name) })
-	for _, name := range gone {
-		if err := d.fs.Remove(name); err != nil && !absent(err) {
-			return failed("remove", name, err)
-		}
-	}
-	for _, dir := range slices.Backward(dirsOf(gone)) {
-		d.fs.Remove(dir) // which fails, rightly, while there is something in it
-	}
-	return failed("rename to", recordName, d.fs.Rename(path.Join(commitName, recordName), recordName))
-}
-
-// recoverFile is step 4 for a file of a publish that was cut short.
-func (d *Dir) recoverFile(name string) error {
-	t := &transaction{Dir: d, plan: &plan{}}
-	if d.mode == ModeInPlace {
-		it, err := d.readStaged(name)
-		if err != nil {
-			return err
-		}
-		if done, err := t.overwrite(it); done || err != nil {
-			return err
-		}
-	}
-	if err := t.makeParents(name); err != nil {
-		return err
-	}
-	return failed("rename to", name, d.fs.Rename(path.Join(commitName, name), name))
-}
-
-// readStaged reads a file of a publish that was cut short.
-func (d *Dir) readStaged(name string) (item, error) {
-	from := path.Join(commitName, name)
-	f, err := d.fs.OpenFile(from, os.O_RDONLY|openNonblock, 0)
-	if err != nil {
-		return item{}, failed("open", from, err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return item{}, failed("look at", from, err)
-	}
-	data, err := io.ReadAll(f)
-	if err != nil {
-		return item{}, failed("read", from, err)
-	}
-	return item{File{Name: name, Data: data}, rightsOf(info)}, nil
 }
