@@ -4,7 +4,6 @@ package examples_test
 
 import (
 	"context"
-	"crypto/tls"
 	"math/big"
 	"sync"
 	"testing"
@@ -109,12 +108,6 @@ func (c *client) until(t *testing.T, within time.Duration, what string, is func(
 			t.Fatalf("%s: no %s within %v", c.name, what, within)
 		}
 	}
-}
-
-// tlsDial returns a dial function that completes a handshake, the peer's chain
-// verified as config says, and returns the leaf's serial.
-func tlsDial(address string, config *tls.Config) func(context.Context) (*big.Int, error) {
-	return talkDial(address, config, nil, func(*tls.Conn) error { return nil })
 }
 
 // awaitListener waits until somebody answers at the address.

@@ -43,6 +43,7 @@ func TestHAProxy(t *testing.T) {
 func (s *service) startHAProxy(example string, oldnew ...string) {
 	s.t.Helper()
 	conf := s.adapt("haproxy/haproxy.cfg", append(forRoot("  user  haproxy\n", "  group haproxy\n"),
+		"timeout client  30s", "timeout client  10m", // the request that lasts
 		"127.0.0.1:8443", s.address,
 		"/run/haproxy/admin.sock", filepath.Join(s.dir, "admin.sock"),
 		"/run/haproxy/tls", s.tls)...)
@@ -58,8 +59,7 @@ func (s *service) rotateHAProxy() {
 	s.rotate(rotations,
 		holdTLS(s.address, tls, halves[0], halves[1]),
 		newClient("TLS connections", talkDial(s.address, tls, nil, get)))
-	// Its certificate may be there before its authorities.
-	awaitListener(s.t, talkDial(s.address, s.newAuthority(), nil, get), s.helper)
+	s.trustsNewAuthority(nil, get)
 
 	// What happens to SIGUSR2 at the end of a reload happens to SIGUSR1 too.
 	// stop_timeout would end it; we ask again.

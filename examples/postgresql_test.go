@@ -34,9 +34,7 @@ func TestPostgreSQL(t *testing.T) {
 		newClient("TLS connections", talkDial(s.address, tls, sslRequest, pgLogin)),
 		s.ownClient("psql", "t|t", append(query, "-c", ssl)...))
 
-	if _, err := talkDial(s.address, s.newAuthority(), sslRequest, pgLogin)(deadline(t, 10*time.Second)); err != nil {
-		t.Errorf("a client with an SVID of a new authority: %v", err)
-	}
+	s.trustsNewAuthority(sslRequest, pgLogin)
 	s.stop(0)
 }
 

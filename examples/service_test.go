@@ -4,9 +4,6 @@ package examples_test
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
 	"io"
 	"math/big"
@@ -20,8 +17,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
 
 	"github.com/svidhelper/svidhelper/helper/devapi"
 )
@@ -147,70 +142,6 @@ func (s *service) launch(conf string) {
 	s.helper = start(s.t, cmd)
 }
 
-// clientTLS is a client of the same trust domain: it verifies the server, and
-// has an X.509-SVID of its own to show, from the newest authority.
-func (s *service) clientTLS() *tls.Config {
-	s.t.Helper()
-	td := devapi.DefaultID.TrustDomain()
-	now := time.Now()
-	raw, err := s.api.Authority(td).IssueX509SVID(identity("client"), now.Add(-time.Minute), now.Add(time.Hour))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	svid, err := x509svid.ParseRaw(raw.X509Svid, raw.X509SvidKey)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	shown := tls.Certificate{PrivateKey: svid.PrivateKey, Leaf: svid.Certificates[0]}
-	for _, c := range svid.Certificates {
-		shown.Certificate = append(shown.Certificate, c.Raw)
-	}
-	return &tls.Config{RootCAs: roots(s.t, s.api), ServerName: "localhost", Certificates: []tls.Certificate{shown}}
-}
-
-// ownClient is a client that is a program of the server's.
-func (s *service) ownClient(name, says string, argv ...string) *client {
-	c := newClient(name, programDial(says, argv...))
-	c.blind = true
-	return c
-}
-
-// clientFiles writes what clientTLS has to files, for programs. Each call makes
-// new ones.
-func (s *service) clientFiles() (cert, key, bundle string) {
-	s.t.Helper()
-	own := s.clientTLS().Certificates[0]
-	der, err := x509.MarshalPKCS8PrivateKey(own.PrivateKey)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	dir, err := os.MkdirTemp(s.dir, "client-")
-	if err == nil {
-		err = os.Chmod(dir, 0o755)
-	}
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	write := func(name, kind string, der ...[]byte) string {
-		var text []byte
-		for _, b := range der {
-			text = append(text, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: b})...)
-		}
-		path := adaptText(s.t, string(text), dir, name)
-		if err := os.Chmod(path, 0o600); err != nil { // clients insist, of a key
-			s.t.Fatal(err)
-		}
-		return path
-	}
-	authority := s.api.Authority(devapi.DefaultID.TrustDomain()).X509Authority()
-	return write("tls.crt", "CERTIFICATE", own.Certificate...),
-		write("tls.key", "PRIVATE KEY", der),
-		write("ca.crt", "CERTIFICATE", authority.Raw)
-}
-
-// A hold opens a connection that is to outlive rotations; use uses it again.
-type hold func(ctx context.Context) (use func() error, err error)
-
 // rotate rotates while the clients make new connections without pause, each
 // rotation as soon as the one before is proven. No connection may fail, the one
 // that was opened before must still work afterwards, and the server must be the
@@ -307,17 +238,19 @@ func (s *service) get(path string) (status int, body string) {
 	return answer.StatusCode, string(b)
 }
 
-// newAuthority replaces the trust domain's authority, as happens every few
-// months, and returns what a client then has that knows both, with an SVID from
-// the new one.
-func (s *service) newAuthority() *tls.Config {
+// trustsNewAuthority replaces the trust domain's authority, as happens every few
+// hours to months, and waits until the server lets in a client that has an SVID
+// from the new one. Not every reload takes up authorities, and no proof sees
+// them. The new certificate may be there before: from an old worker, or from a
+// server that is told of the two in different ways.
+func (s *service) trustsNewAuthority(open opening, t talk) {
 	s.t.Helper()
 	if err := s.api.AddAuthority(devapi.DefaultID.TrustDomain()); err != nil {
 		s.t.Fatal(err)
 	}
 	serial := rotate(s.t, s.api)
 	s.events.await(s.t, s.helper, "proof of the new authority's "+serial.Text(16), proven(serial))
-	return s.clientTLS()
+	awaitListener(s.t, talkDial(s.address, s.clientTLS(), open, t), s.helper)
 }
 
 // stop ends svidhelper, and so the server.

@@ -93,6 +93,9 @@ func talkDial(address string, config *tls.Config, open opening, t talk) func(con
 	}
 }
 
+// A hold opens a connection that is to outlive rotations; use uses it again.
+type hold func(ctx context.Context) (use func() error, err error)
+
 // holdTLS keeps a connection open that begins with one talk and ends with
 // another.
 func holdTLS(address string, config *tls.Config, before, after talk) hold {
