@@ -40,10 +40,10 @@ func supervise(args []string, ignoreArguments bool, stdout, stderr io.Writer) in
 	if !ok {
 		return exitFailure
 	}
+	log.Info(versionLine())
 	if c.OneShot {
 		return exit(once(c, log), stderr)
 	}
-	log.Info(versionLine())
 	return exit(helper.Run(context.Background(), c, log, helper.Options{
 		Version: version,
 		File:    o.path(),
