@@ -147,7 +147,12 @@ func (s *swapped) path(names ...string) string {
 
 func (s *swapped) configure(conf string) {
 	s.t.Helper()
-	if err := os.WriteFile(s.path("helper.conf"), []byte(conf), 0o644); err != nil {
+	s.write("helper.conf", conf)
+}
+
+func (s *swapped) write(name, text string) {
+	s.t.Helper()
+	if err := os.WriteFile(s.path(name), []byte(text), 0o644); err != nil {
 		s.t.Fatal(err)
 	}
 }

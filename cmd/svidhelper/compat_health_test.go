@@ -1,0 +1,198 @@
+//go:build unix
+
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/svidhelper/svidhelper/helper/devapi"
+)
+
+// health_checks, as probes see them.
+
+var healthFacts = []fact{
+	{name: "health_checks answer with the statuses of the files, the JWT files by their path", conf: `cert_dir = "certs"` + jwtNames, test: func(t *testing.T, s *swapped) {
+		p := s.probed("")
+		s.faults.Deny()
+		s.start()
+		s.log.await(t, "health is served")
+		p.await(t, "/ready", 503)
+		unwritten := `{"status":"Service Unavailable","health":{"file_write_statuses":{"x509_write_status":"unwritten",` +
+			`"jwt_write_status":{"certs/a.jwt":"unwritten","certs/jwks.json":"unwritten"}}}}`
+		if _, body := p.get(t, "/ready"); withoutReasons(t, body) != unwritten {
+			t.Errorf("before the first write it says %s", body)
+		}
+		if code, body := p.get(t, "/live"); code != 200 {
+			t.Errorf("live before the first write: %d %s", code, body)
+		}
+		s.faults.Heal()
+		p.await(t, "/ready", 200)
+		written := `{"status":"OK","health":{"file_write_statuses":{"x509_write_status":"written",` +
+			`"jwt_write_status":{"certs/a.jwt":"written","certs/jwks.json":"written"}}}}` + "\n"
+		for _, path := range []string{"/ready", "/live"} {
+			if code, body := p.get(t, path); code != 200 || body != written {
+				t.Errorf("%s: %d\n%s", path, code, cmp.Diff(written, body))
+			}
+		}
+	}},
+	{name: "health_checks without X.509: no x509_write_status", bare: true, conf: jwtNames, test: func(t *testing.T, s *swapped) {
+		p := s.probed("")
+		s.start()
+		p.await(t, "/ready", 200)
+		want := `{"status":"OK","health":{"file_write_statuses":{"jwt_write_status":{"a.jwt":"written","jwks.json":"written"}}}}` + "\n"
+		if _, body := p.get(t, "/ready"); body != want {
+			t.Error(cmp.Diff(want, body))
+		}
+	}},
+	{name: "health_checks: a write that fails", api: hinted, conf: "hint = \"second\"\n", test: func(t *testing.T, s *swapped) {
+		p := s.probed("")
+		s.start()
+		p.await(t, "/ready", 200)
+		faultlessly(t, s.api.SetIdentities(hinted.Identities[0])) // the hint is gone
+		p.await(t, "/ready", 503)
+		want := `{"status":"Service Unavailable","health":{"file_write_statuses":{"x509_write_status":"failed","jwt_write_status":{}}}}`
+		if _, body := p.get(t, "/ready"); withoutReasons(t, body) != want {
+			t.Errorf("it says %s", body)
+		}
+		faultlessly(t, s.api.SetIdentities(hinted.Identities...))
+		p.await(t, "/ready", 200)
+	}},
+	{name: "health_checks: paths", test: func(t *testing.T, s *swapped) {
+		p := s.probed("liveness_path = \"/l\"\nreadiness_path = \"/deep/r\"")
+		s.start()
+		p.await(t, "/deep/r", 200)
+		for path, want := range map[string]int{"/l": 200, "/live": 404, "/ready": 404} {
+			if code, _ := p.get(t, path); code != want {
+				t.Errorf("%s: %d, want %d", path, code, want)
+			}
+		}
+	}},
+	{name: "health_checks: equal paths are an error of the configuration", test: func(t *testing.T, s *swapped) {
+		s.probed("liveness_path = \"/ready\"")
+		s.run(1)
+		s.log.await(t, "liveness_path and readiness_path are both")
+	}},
+	{name: "health_checks: a port that is taken is fatal at the start", conf: staying, test: func(t *testing.T, s *swapped) {
+		l, err := net.Listen("tcp", ":0")
+		faultlessly(t, err)
+		defer l.Close()
+		s.configure(s.read("helper.conf") + checks(l.Addr().(*net.TCPAddr).Port, ""))
+		s.run(1)
+		s.log.await(t, "health: listen tcp", "address already in use", "set another")
+		if got := s.record.String(); got != "" {
+			t.Errorf("cmd was started: %s", got)
+		}
+	}},
+	{name: "health_checks: ready ends within a second of the SVID, and comes back within a second of it", api: devapi.Config{TTL: 3 * time.Second}, test: func(t *testing.T, s *swapped) {
+		p := s.probed("")
+		s.start()
+		p.await(t, "/ready", 200)
+		expires := s.api.SVIDs()[0].Certificates[0].NotAfter
+		s.api.Down()
+		late := p.await(t, "/ready", 503).Sub(expires)
+		t.Logf("ready ended %v after the SVID expired", late)
+		if late < -50*time.Millisecond || late > time.Second {
+			t.Errorf("ready ended %v after the SVID expired", late)
+		}
+		if code, body := p.get(t, "/live"); code != 200 {
+			t.Errorf("live: %d %s", code, body)
+		}
+		s.api.Rotate()
+		faultlessly(t, s.api.Up())
+		back := time.Now()
+		late = p.await(t, "/ready", 200).Sub(back)
+		t.Logf("ready came back %v after the Workload API", late)
+		if late > time.Second {
+			t.Errorf("ready came back %v after the Workload API", late)
+		}
+	}},
+	{name: "health_checks are served by a daemon only", conf: oneShot, test: func(t *testing.T, s *swapped) {
+		l, err := net.Listen("tcp", ":0") // it would be fatal to a daemon
+		faultlessly(t, err)
+		defer l.Close()
+		s.configure(s.read("helper.conf") + checks(l.Addr().(*net.TCPAddr).Port, ""))
+		s.run(0)
+	}},
+	{name: "health_checks are off unless listener_enabled", test: func(t *testing.T, s *swapped) {
+		port := freePort(t)
+		s.configure(s.read("helper.conf") + fmt.Sprintf("health_checks { bind_port = %d }\n", port))
+		s.start()
+		s.log.await(t, "published")
+		if c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			c.Close()
+			t.Error("somebody listens")
+		}
+	}},
+}
+
+// checks is a health_checks block.
+func checks(port int, more string) string {
+	return fmt.Sprintf("health_checks {\nlistener_enabled = true\nbind_port = %d\n%s\n}\n", port, more)
+}
+
+// A probe asks the program how it is.
+type probe struct{ base string }
+
+// probed adds health_checks to the configuration.
+func (s *swapped) probed(more string) probe {
+	s.t.Helper()
+	port := freePort(s.t)
+	s.configure(s.read("helper.conf") + "\n" + checks(port, more))
+	return probe{fmt.Sprintf("http://127.0.0.1:%d", port)}
+}
+
+var noKeepAlive = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+
+func (p probe) ask(path string) (code int, body string, err error) {
+	resp, err := noKeepAlive.Get(p.base + path)
+	if err != nil {
+		return 0, "", err
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	return resp.StatusCode, string(b), err
+}
+
+func (p probe) get(t *testing.T, path string) (code int, body string) {
+	t.Helper()
+	code, body, err := p.ask(path)
+	faultlessly(t, err)
+	return code, body
+}
+
+// await waits for that answer, and returns when it first came.
+func (p probe) await(t *testing.T, path string, want int) time.Time {
+	t.Helper()
+	eventually(t, func() error {
+		if code, body, err := p.ask(path); code != want {
+			return fmt.Errorf("%s: %d %s %v", path, code, body, err)
+		}
+		return nil
+	})
+	return time.Now()
+}
+
+// withoutReasons takes out what is ours: spiffe-helper gives none.
+func withoutReasons(t *testing.T, body string) string {
+	t.Helper()
+	var answer struct {
+		Status  string          `json:"status"`
+		Health  json.RawMessage `json:"health"`
+		Reasons []string        `json:"reasons"`
+	}
+	faultlessly(t, json.Unmarshal([]byte(body), &answer))
+	if len(answer.Reasons) == 0 {
+		t.Errorf("no reason is given in %s", body)
+	}
+	return fmt.Sprintf(`{"status":%q,"health":%s}`, answer.Status, answer.Health)
+}
+
+func TestCompatHealth(t *testing.T) { testFacts(t, healthFacts) }
