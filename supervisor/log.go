@@ -29,6 +29,10 @@ func (l *loop) report(before state, e event) {
 	if now.phase == backoff && before.phase != backoff {
 		log.Info("process is started again after a while", "in", now.startAt.Sub(e.at).Round(time.Millisecond))
 	}
+	if now.phase == done && now.failure != before.failure {
+		log.Error("process is not started again", "error", now.failure)
+		return
+	}
 	// Once for each failure, and again for each rotation that meets it.
 	if now.failure != "" && e.kind != evFailed && (now.failure != before.failure || e.kind == evRotated) {
 		log.Error("process is not up to date", "error", now.failure,
