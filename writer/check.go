@@ -17,12 +17,8 @@ func Check(o *Output) error {
 }
 
 func check(o *Output) error {
-	mode := o.Publish
-	if mode == "" {
-		mode = DefaultMode()
-	}
-	switch mode {
-	case ModeSymlink, ModeRename, ModeInPlace:
+	switch o.Publish {
+	case "", ModeSymlink, ModeRename, ModeInPlace:
 	default:
 		return fmt.Errorf("publish = %q is not one of %q, %q and %q", o.Publish, ModeSymlink, ModeRename, ModeInPlace)
 	}
@@ -32,7 +28,7 @@ func check(o *Output) error {
 	if err := checkRights(o); err != nil {
 		return err
 	}
-	return checkPlace(o, mode)
+	return checkPlace(o)
 }
 
 // checkFiles checks names and modes. Names that only an answer makes equal are
@@ -78,28 +74,52 @@ func checkRights(o *Output) error {
 	return nil
 }
 
+// mode is the way to publish in a directory.
+func (o *Output) mode(dir string) Mode {
+	switch {
+	case o.Publish != "":
+		return o.Publish
+	case withoutSymlinks(dir) != "":
+		return ModeRename
+	}
+	return DefaultMode()
+}
+
 // checkPlace checks the directory and the file system that it is on.
-func checkPlace(o *Output, mode Mode) error {
+func checkPlace(o *Output) error {
 	p, err := findDir(o.Dir)
 	if err != nil {
 		return err
 	}
+	mode := o.mode(p.path)
 	if err := canWrite(p.path); err != nil {
 		switch {
 		case mode == ModeInPlace && !p.missing:
-			return nil // the files themselves may be writable
+			return checkInPlace(o, p.path)
 		case p.missing:
 			return fmt.Errorf("the directory does not exist, and cannot be created in %s: %w", p.path, err)
 		}
 		return fmt.Errorf("no right to write in it: %w", err)
 	}
-	if mode == ModeSymlink {
-		if kind := withoutSymlinks(p.path); kind != "" {
-			return fmt.Errorf("its file system (%s) has no symbolic links: set publish = %q", kind, ModeRename)
-		}
+	if kind := withoutSymlinks(p.path); kind != "" && mode == ModeSymlink {
+		return fmt.Errorf("its file system (%s) has no symbolic links: set publish = %q", kind, ModeRename)
 	}
 	if mode != ModeInPlace && !p.missing {
 		return checkMounts(o, p.path)
+	}
+	return nil
+}
+
+// checkInPlace checks that every file is there and can be written, since none
+// can be made.
+func checkInPlace(o *Output, dir string) error {
+	for f := range o.uses() {
+		if HasPlaceholder(f.Name) {
+			continue
+		}
+		if err := canWriteFile(filepath.Join(dir, f.Name)); err != nil {
+			return fmt.Errorf("nothing can be made in it, and %s cannot be written: %w", f.Name, err)
+		}
 	}
 	return nil
 }

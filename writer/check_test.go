@@ -56,6 +56,11 @@ func TestCheck(t *testing.T) {
 			must(t, os.Mkdir(o.Dir, 0o755))
 			bindMount(t, base, filepath.Join(o.Dir, "tls.key"))
 		}, `tls.key is a mount point of its own, and cannot be replaced: mount the whole directory, or set publish = "in-place"`},
+		{"in place, closed, with a file missing", true, func(t *testing.T, base string, o *Output) {
+			must(t, os.Mkdir(o.Dir, 0o755))
+			mount(t, "tmpfs", o.Dir, unix.MS_RDONLY, "size=64k")
+			o.Publish = ModeInPlace
+		}, "nothing can be made in it, and tls.crt cannot be written"},
 		{"a read-only file system", true, func(t *testing.T, base string, o *Output) {
 			must(t, os.Mkdir(o.Dir, 0o755))
 			mount(t, "tmpfs", o.Dir, unix.MS_RDONLY, "size=64k")
@@ -125,6 +130,7 @@ func TestNoSymbolicLinks(t *testing.T) {
 	fileSystem = func(string) (int64, error) { return unix.MSDOS_SUPER_MAGIC, nil }
 	dir := t.TempDir()
 	o := trio(dir)
+	o.Publish = ModeSymlink
 	if err := Check(o); err == nil || !strings.Contains(err.Error(), `set publish = "rename"`) {
 		t.Error(err)
 	}
@@ -142,6 +148,20 @@ func TestNoSymbolicLinks(t *testing.T) {
 	}, nil)
 	if err := openError(o); err == nil || !strings.Contains(err.Error(), `set publish = "rename"`) {
 		t.Error(err)
+	}
+
+	// Who has not asked for symbolic links does without them.
+	for _, known := range []bool{false, true} {
+		o.Publish = ""
+		if known {
+			fileSystem = func(string) (int64, error) { return unix.EXFAT_SUPER_MAGIC, nil }
+		}
+		must(t, Check(o))
+		d := open(t, o)
+		set := encode(t, newAuthority(t, "example.org").answer(t), o)
+		publish(t, d, set)
+		must(t, holds(t, dir, set))
+		must(t, d.Close())
 	}
 }
 

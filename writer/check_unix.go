@@ -21,6 +21,11 @@ func canWrite(dir string) error {
 	return unix.Faccessat(unix.AT_FDCWD, dir, unix.W_OK|unix.X_OK, unix.AT_EACCESS)
 }
 
+// canWriteFile reports why this process cannot write to a file.
+func canWriteFile(name string) error {
+	return unix.Faccessat(unix.AT_FDCWD, name, unix.W_OK, unix.AT_EACCESS)
+}
+
 // canGive reports why this process cannot give files to an owner and a group.
 func canGive(uid, gid int) error {
 	if canChown() {

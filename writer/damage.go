@@ -36,19 +36,27 @@ func (d *Dir) damaged(suspects map[string]bool) bool {
 // intact reports whether what is below a name is as it was published.
 func (d *Dir) intact(name string) bool {
 	switch name {
+	case lostName:
+		return d.intact(".") && d.intactBelow("")
 	case ".":
 		same, err := d.attached()
-		return (same || err != nil) && d.locked() && d.intact(dataName) && d.intactBelow("")
+		return (same || err != nil) && d.locked() && d.intact(dataName) && d.rightDir(".", d.output.DirMode)
 	case lockName:
 		return d.locked()
 	case dataName:
 		gen, err := d.generation()
-		return d.mode != ModeSymlink || err != nil || d.have.gen == gen
+		return d.mode != ModeSymlink || err != nil || d.have.gen == gen && d.rightDir(gen, d.dirRights.mode)
 	}
 	if h, ok := d.have.files[name]; ok {
 		return d.intactFile(name, h)
 	}
 	return d.intactBelow(name + "/")
+}
+
+// rightDir reports whether a directory has a mode, if there is one to have.
+func (d *Dir) rightDir(name string, mode fs.FileMode) bool {
+	info, err := d.fs.Lstat(name)
+	return name == "" || mode == 0 || err == nil && modeEqual(info.Mode(), mode)
 }
 
 func (d *Dir) intactBelow(prefix string) bool {

@@ -40,10 +40,7 @@ func Open(o *Output, log *slog.Logger) (*Dir, error) {
 	if err := Check(o); err != nil {
 		return nil, err
 	}
-	d := &Dir{output: *o, mode: o.Publish, log: log, owners: map[[2]string][2]int{}}
-	if d.mode == "" {
-		d.mode = DefaultMode()
-	}
+	d := &Dir{output: *o, log: log, owners: map[[2]string][2]int{}}
 	if err := d.attach(); err != nil {
 		return nil, fmt.Errorf("output %s: %w", o.Dir, err)
 	}
@@ -73,9 +70,13 @@ func (d *Dir) attach() (err error) {
 			d.detach()
 		}
 	}()
+	d.mode = d.output.mode(d.path)
 	d.fsync = !d.output.NoFsync && !inMemory(d.path)
 	if d.lock, err = lockDir(r); err != nil {
 		return err
+	}
+	if d.lock.unsupported {
+		d.log.Warn("the file system has no locks: nothing keeps a second helper away", "output", d.output.Dir)
 	}
 	if err := d.setDirRights(created); err != nil {
 		return err
@@ -185,12 +186,8 @@ func (d *Dir) publish(set Set) (Change, error) {
 	}
 	if d.have == nil {
 		d.dropSpare() // it shares files with what is in doubt
-		if d.have, err = d.inspect(want); err != nil {
+		if err := d.look(want); err != nil {
 			return Change{}, err
-		}
-		d.keeper.watch(d.have.dirs...)
-		if d.have.gen != "" {
-			d.keeper.watch(below(d.have.gen, d.have.dirs)...)
 		}
 	}
 	p := d.plan(want, set.Keep)
@@ -201,6 +198,30 @@ func (d *Dir) publish(set Set) (Change, error) {
 	}
 	p.done(d.have)
 	return p.change, nil
+}
+
+// look finds out what is on disk, gives directories their rights again, and
+// begins to watch.
+func (d *Dir) look(want []item) (err error) {
+	if err := d.setDirRights(false); err != nil {
+		return err
+	}
+	have, err := d.inspect(want)
+	if err != nil {
+		return err
+	}
+	d.keeper.watch(have.dirs...)
+	if have.gen != "" {
+		dirs := below(have.gen, have.dirs)
+		for _, dir := range dirs {
+			if err := d.setRights(dir, d.dirRights); err != nil {
+				return err
+			}
+		}
+		d.keeper.watch(dirs...)
+	}
+	d.have = have
+	return nil
 }
 
 // reattach opens the directory anew when its path leads elsewhere by now, or

@@ -154,11 +154,15 @@ func (k *keeper) listen() {
 				errs = nil
 			} else {
 				k.dir.log.Debug("watching the output", "output", k.dir.output.Dir, "error", err)
-				k.suspect(k.base()) // events were lost: anything may have happened
+				k.suspect(filepath.Join(k.base(), lostName))
 			}
 		}
 	}
 }
+
+// lostName stands for every name: events were lost, and anything may have
+// happened.
+const lostName = "..lost"
 
 // suspect notes a path that something happened to, unless it is of no interest:
 // most are the helper's own doing.
@@ -169,12 +173,11 @@ func (k *keeper) suspect(p string) {
 	}
 	name := filepath.ToSlash(rel)
 	if first, rest, below := strings.Cut(name, "/"); strings.HasPrefix(first, genPrefix) {
-		if !below {
-			return // a generation as a whole: "..data" tells
+		if name = rest; !below {
+			name = dataName // which tells whether it is the current one
 		}
-		name = rest
 	}
-	if strings.HasPrefix(path.Base(name), "..") && name != dataName && name != lockName {
+	if strings.HasPrefix(path.Base(name), "..") && name != dataName && name != lockName && name != lostName {
 		return
 	}
 	k.mu.Lock()

@@ -21,7 +21,8 @@ const lockName = "..lock"
 // A dirLock is the lock of a directory.
 type dirLock struct {
 	*os.File
-	name string // of the file that is locked
+	name        string // of the file that is locked
+	unsupported bool   // the file system cannot lock
 }
 
 // lockDir takes the lock of a directory, or says who has it. The lock file is
@@ -38,7 +39,7 @@ func lockDir(r *os.Root) (*dirLock, error) {
 	if err != nil {
 		return nil, failed("open", name, err)
 	}
-	lock := &dirLock{f, name}
+	lock := &dirLock{File: f, name: name}
 	if err := lock.take(r); err != nil {
 		f.Close()
 		return nil, err
@@ -61,6 +62,8 @@ func (l *dirLock) take(r *os.Root) error {
 	}
 	if err := l.flock(); errors.Is(err, syscall.EWOULDBLOCK) {
 		return fmt.Errorf("another helper%s publishes here: stop it, or give this one a directory of its own", l.holder())
+	} else if errors.Is(err, syscall.ENOSYS) || errors.Is(err, syscall.ENOTSUP) || errors.Is(err, syscall.ENOLCK) {
+		l.unsupported = true
 	} else if err != nil {
 		return failed("lock", l.name, err)
 	}

@@ -14,7 +14,8 @@ const lockName = "..lock"
 // A dirLock is the lock of a directory.
 type dirLock struct {
 	*os.File
-	name string // of the file that is locked
+	name        string // of the file that is locked
+	unsupported bool   // the file system cannot lock
 }
 
 // lockDir takes the lock of a directory. A locked file cannot be read, so that
@@ -27,7 +28,7 @@ func lockDir(r *os.Root) (*dirLock, error) {
 	const flags = windows.LOCKFILE_EXCLUSIVE_LOCK | windows.LOCKFILE_FAIL_IMMEDIATELY
 	err = windows.LockFileEx(windows.Handle(f.Fd()), flags, 0, 1, 0, &windows.Overlapped{})
 	if err == nil {
-		return &dirLock{f, lockName}, nil
+		return &dirLock{File: f, name: lockName}, nil
 	}
 	f.Close()
 	if errors.Is(err, windows.ERROR_LOCK_VIOLATION) {

@@ -27,7 +27,8 @@ const (
 type Output struct {
 	// Dir is the directory. It is created when it is missing.
 	Dir string
-	// Publish is the way to publish; empty means the platform's default.
+	// Publish is the way to publish; empty means the default of the platform and
+	// the file system.
 	Publish Mode
 	// Rights are those of the files that say nothing themselves.
 	Rights Rights
@@ -167,8 +168,8 @@ type WITBundle struct {
 	Format       BundleFormat
 }
 
-// BundleFormat is the form of a bundle file. Which ones a block accepts stands
-// with ParseBundleFormat.
+// BundleFormat is the form of a bundle file. X.509 bundles are written in
+// FormatPEM and FormatSPIFFE, JWT and WIT bundles in all but FormatPEM.
 type BundleFormat string
 
 const (

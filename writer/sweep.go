@@ -50,10 +50,15 @@ func (d *Dir) checkLinks() error {
 		return err
 	}
 	name, err := makeNew(tempPrefix, 0, func(name string) error { return d.fs.Symlink("..", name) })
-	if err != nil {
-		return fmt.Errorf("cannot make symbolic links here, set publish = %q: %w", ModeRename, failed("link", name, err))
+	if err == nil {
+		return failed("remove", name, d.fs.Remove(name))
 	}
-	return failed("remove", name, d.fs.Remove(name))
+	if d.output.Publish == "" && cannotLink(err) {
+		d.log.Info("cannot make symbolic links here; publishing file by file", "output", d.output.Dir, "error", err)
+		d.mode = ModeRename
+		return nil
+	}
+	return fmt.Errorf("cannot make symbolic links here, set publish = %q: %w", ModeRename, failed("link", name, err))
 }
 
 // sweep clears what earlier runs left: generations that are not current,

@@ -51,7 +51,7 @@ func (t *transaction) publishSymlink() error {
 		return err
 	}
 	for _, name := range late {
-		if err := t.relinkName(name); err != nil {
+		if err := t.replaceName(name); err != nil {
 			return err
 		}
 	}
@@ -149,6 +149,19 @@ func (t *transaction) relinkName(name string) error {
 		return err
 	}
 	return t.placeLink(linkTarget(name), name)
+}
+
+// replaceName is relinkName for what can be put back, if it is a link.
+func (t *transaction) replaceName(name string) error {
+	target, err := t.fs.Readlink(name)
+	if err != nil {
+		return t.relinkName(name)
+	}
+	if err := t.relinkName(name); err != nil {
+		return err
+	}
+	t.onFailure(func() error { return t.placeLink(target, name) })
+	return nil
 }
 
 // adopt takes a regular file that stands under a visible name into the current

@@ -51,6 +51,15 @@ func TestTampering(t *testing.T) {
 				return os.Rename(dir+"/mine", dir+"/tls.key")
 			}},
 			{"chmodded", 0, func(dir string) error { return os.Chmod(dir+"/tls.key", 0o666) }},
+			{"directory chmodded", 0, func(dir string) error { return os.Chmod(dir, 0o777) }},
+			{"generation chmodded", 0, func(dir string) error {
+				if mode := filepath.Join(dir, dataName); mode != "" {
+					if gen, err := filepath.EvalSymlinks(mode); err == nil {
+						return os.Chmod(gen, 0o777)
+					}
+				}
+				return os.Chmod(dir+"/ca.crt", 0o666) // no generation in this mode
+			}},
 			{"linked elsewhere", snapshot.KindX509, func(dir string) error {
 				os.Remove(dir + "/tls.key")
 				return os.Symlink("/dev/null", dir+"/tls.key")
@@ -63,7 +72,7 @@ func TestTampering(t *testing.T) {
 				t.Parallel()
 				dir := filepath.Join(memoryDir(t), "tls")
 				w := newWorld(t, mode)
-				w.output.Dir = dir
+				w.output.Dir, w.output.DirMode = dir, 0o711
 				set := encode(t, w.new, &w.output)
 				d := open(t, &w.output)
 				publish(t, d, set)
@@ -72,8 +81,9 @@ func TestTampering(t *testing.T) {
 				if took > time.Second {
 					t.Errorf("noticed after %v", took)
 				}
-				// What is deleted in several steps may be seen, and told, in two.
-				if c.what != "all deleted" && c.what != "removed" && change.Kinds != c.kinds {
+				// What is deleted in several steps may be seen, and told, in two;
+				// and nothing in a generation that anyone can write is believed.
+				if c.what != "all deleted" && c.what != "removed" && c.what != "generation chmodded" && change.Kinds != c.kinds {
 					t.Errorf("the repair changed %v", change)
 				}
 				for range 3 {
@@ -83,6 +93,11 @@ func TestTampering(t *testing.T) {
 					repaired(t, d, set)
 				}
 				must(t, holds(t, dir, set))
+				for _, p := range []string{dir, filepath.Join(dir, dataName)} {
+					if info, err := os.Stat(p); err == nil && info.Mode().Perm() != 0o711 {
+						t.Errorf("%s has mode %v", p, info.Mode())
+					}
+				}
 			})
 		}
 	}
