@@ -182,17 +182,25 @@ func (o *output) failed(reason string, err error) {
 	o.failures[reason]++
 }
 
-// announce logs a publish: a line for each identity in what changed.
+// announce logs a publish: a line for each identity with a file that changed.
+// There may be a thousand tokens, each of them renewed alone.
 func (o *output) announce(change writer.Change) {
+	changed := make(map[string]bool, len(change.Files))
+	for _, name := range change.Files {
+		changed[name] = true
+	}
 	said := false
 	for _, id := range o.set.Identities {
-		if !change.Kinds.Has(id.Kind) {
+		if !change.Kinds.Has(id.Kind) || !slices.ContainsFunc(id.Files, func(name string) bool { return changed[name] }) {
 			continue
 		}
 		said = true
 		attrs := []any{"changed", change.Kinds.String(), "spiffe_id", id.ID.String()}
 		if id.Serial != "" {
 			attrs = append(attrs, "serial", id.Serial)
+		}
+		if len(id.Audience) > 0 {
+			attrs = append(attrs, "audience", strings.Join(id.Audience, ","))
 		}
 		o.log.Info("published", append(attrs, "expires", id.NotAfter.UTC())...)
 	}
