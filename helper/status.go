@@ -43,6 +43,13 @@ func (d *daemon) status() health.Status {
 	return s
 }
 
+// profileHealth says how a stream is doing. An answer that was refused is no
+// problem, as an outage is none: the last good set is on disk, and it is good
+// until it expires, which turns ready false by itself. To be not ready at once
+// would make an outage of every service out of a fault in the agent. What there
+// is to see before is the state, the counter by reason and the last error. A
+// lasting refusal of the identity is one, since that is meant for us; so is an
+// SVID that is good and not allowed: that is up to the output, and said there.
 func profileHealth(p source.ProfileStatus) health.Profile {
 	h := health.Profile{
 		Name:        p.Name(),
