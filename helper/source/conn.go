@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"syscall"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -245,7 +244,7 @@ func causeOf(err error) string {
 		return "missing"
 	case errors.Is(err, fs.ErrPermission):
 		return "permission"
-	case errors.Is(err, syscall.ECONNREFUSED):
+	case errors.Is(err, errRefused):
 		return "refused"
 	default:
 		return err.Error()

@@ -5,7 +5,11 @@ package source
 import (
 	"context"
 	"net"
+	"syscall"
 )
+
+// errRefused says that nobody listens.
+const errRefused = syscall.ECONNREFUSED
 
 // dialNet connects to a Unix socket or a TCP port.
 func dialNet(ctx context.Context, a address) (net.Conn, error) {

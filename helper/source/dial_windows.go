@@ -11,6 +11,10 @@ import (
 	"golang.org/x/sys/windows"
 )
 
+// errRefused says that nobody listens; syscall.ECONNREFUSED is not an error of
+// Windows, but one that Go made up.
+const errRefused = windows.WSAECONNREFUSED
+
 // dialNet connects to a TCP port or a named pipe.
 func dialNet(ctx context.Context, a address) (net.Conn, error) {
 	if a.network != "npipe" {

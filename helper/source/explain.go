@@ -40,11 +40,13 @@ func explainConnection(c Connection, address string) string {
 		return "connecting takes long: whoever listens there hangs, or does not speak gRPC"
 	case err == nil:
 		return "not contacted yet"
+	case errors.Is(err, fs.ErrNotExist) && strings.HasPrefix(address, "npipe:"):
+		return "no such named pipe: start the agent that provides it, or correct the name"
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Sprintf("no socket at %s%s: start the agent that provides it, mount its directory here, or correct the address", path, missingPart(path))
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Sprintf("permission denied on %s for %s: check the rights of the socket and of the directories above it", path, whoami())
-	case errors.Is(err, syscall.ECONNREFUSED):
+	case errors.Is(err, errRefused):
 		return fmt.Sprintf("connection refused at %s: nobody listens there, the agent is down or has left its socket behind", path)
 	case errors.Is(err, syscall.EINVAL) && len(path) > maxSocketPath:
 		return fmt.Sprintf("the path is %d bytes long, a socket's is at most %d: use a shorter one", len(path), maxSocketPath)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -37,7 +36,7 @@ func (f *fakeServer) dial(context.Context) (*link, error) {
 	defer f.mu.Unlock()
 	f.dials = append(f.dials, time.Now())
 	if f.down {
-		return nil, fmt.Errorf("dial fake: %w", syscall.ECONNREFUSED)
+		return nil, fmt.Errorf("dial fake: %w", errRefused)
 	}
 	gone := make(chan struct{})
 	cut := sync.OnceFunc(func() { close(gone) })
