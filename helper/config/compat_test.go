@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -224,9 +225,9 @@ var rules = []fact{
 	{name: "jwt_extra_audiences may be empty", src: `jwt_svids = [{jwt_audience="a", jwt_extra_audiences=[], jwt_svid_file_name="f"}]`, check: jwts("a")},
 	{name: "pid_file_name needs renew_signal", src: pidFile, err: []string{"pid_file_name needs renew_signal"}},
 	{name: "pid_file_name needs a renew_signal that is not empty", src: pidFile + `renew_signal = ""`, err: []string{"pid_file_name needs renew_signal"}},
-	{name: "pid_file_name with renew_signal", src: pidFile + `renew_signal = "SIGUSR1"`, check: func(t *testing.T, c *Config) {
-		usr1, _ := ParseSignal("SIGUSR1")
-		want := []Hook{{supervisor.HookSpec{Name: "pid_file_name", PIDFile: "/run/x.pid", Signal: usr1}, Target{On: snapshot.KindX509 | snapshot.KindBundle}}}
+	{name: "pid_file_name with renew_signal", src: pidFile + `renew_signal = "SIGQUIT"`, check: func(t *testing.T, c *Config) {
+		quit, _ := ParseSignal("SIGQUIT")
+		want := []Hook{{supervisor.HookSpec{Name: "pid_file_name", PIDFile: "/run/x.pid", Signal: quit}, Target{On: snapshot.KindX509 | snapshot.KindBundle}}}
 		if d := diff(want, c.Hooks); d != "" {
 			t.Error(d)
 		}
@@ -365,7 +366,7 @@ func signalled(name string) func(*testing.T, *Config) {
 
 func directory(want string) func(*testing.T, *Config) {
 	return func(t *testing.T, c *Config) {
-		if got := c.Outputs[0].Dir; got != want {
+		if got := filepath.ToSlash(c.Outputs[0].Dir); got != want {
 			t.Errorf("directory is %q, want %q", got, want)
 		}
 	}

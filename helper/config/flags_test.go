@@ -3,6 +3,7 @@ package config
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -11,14 +12,18 @@ import (
 )
 
 func TestFlagsAloneAreEnough(t *testing.T) {
-	c, ds := FromFlags("/run/tls", "USR1", []string{"nginx", "-g", "daemon off;"})
+	on, rotation := "QUIT", supervisor.Rotation{Signal: mustSignal("QUIT")}
+	if runtime.GOOS == "windows" {
+		on, rotation = "restart", supervisor.Rotation{Action: supervisor.RotationRestart}
+	}
+	c, ds := FromFlags("/run/tls", on, []string{"nginx", "-g", "daemon off;"})
 	if len(ds) > 0 {
 		t.Fatal(ds)
 	}
 	want := &Config{
 		Outputs: []writer.Output{{Dir: "/run/tls", X509SVIDs: []writer.X509SVID{{
 			Cert: writer.FileSpec{Name: "svid.pem"}, Key: writer.FileSpec{Name: "svid_key.pem"}, Bundle: writer.FileSpec{Name: "svid_bundle.pem"}}}}},
-		Process: &Process{supervisor.Spec{Command: []string{"nginx", "-g", "daemon off;"}, OnRotation: supervisor.Rotation{Signal: mustSignal("USR1")}}, Target{On: defaultKinds}, 0},
+		Process: &Process{supervisor.Spec{Command: []string{"nginx", "-g", "daemon off;"}, OnRotation: rotation}, Target{On: defaultKinds}, 0},
 	}
 	if d := diff(want, c); d != "" {
 		t.Errorf("(-want +got):\n%s", d)

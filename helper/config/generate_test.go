@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"reflect"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -48,7 +49,11 @@ func (g *generator) text() string {
 
 func (g *generator) name() string {
 	g.count++
-	return fmt.Sprintf("n%d%s", g.count, pick(g, "", ".pem", " with space", "/sub/file", "é", `"quoted"`, "${x}", "{trust_domain}"))
+	quoted := `"quoted"`
+	if runtime.GOOS == "windows" {
+		quoted = "'quoted'" // a name there holds no double quote
+	}
+	return fmt.Sprintf("n%d%s", g.count, pick(g, "", ".pem", " with space", "/sub/file", "é", quoted, "${x}", "{trust_domain}"))
 }
 
 func (g *generator) mode() fs.FileMode {
@@ -291,7 +296,7 @@ func (g *generator) flatFile() (plain, liberal string) {
 		key   string
 		value func() string
 	}{
-		{"cmd", str}, {"cmd_args", func() string { return quote(pick(g, "a b", `-c "x y" z`, "")) }}, {"renew_signal", func() string { return pick(g, `"SIGHUP"`, `"USR1"`, "15") }},
+		{"cmd", str}, {"cmd_args", func() string { return quote(pick(g, "a b", `-c "x y" z`, "")) }}, {"renew_signal", func() string { return pick(g, `"SIGHUP"`, `"QUIT"`, "15") }},
 		{"pid_file_name", str}, {"cert_dir", func() string { return quote(pick(g, "/run/tls", "rel", "", "/x//y/")) }}, {"hint", str},
 		{"svid_file_name", func() string { return quote(g.name()) }}, {"svid_key_file_name", func() string { return quote("/" + g.name()) }}, {"svid_bundle_file_name", func() string { return quote(g.name()) }},
 		{"jwt_bundle_file_name", func() string { return quote(g.name()) }},

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -19,14 +20,21 @@ import (
 func TestProveOverEachKindOfAddress(t *testing.T) {
 	cert := issue(t, 7)
 	socket := filepath.Join(t.TempDir(), "s")
-	for _, c := range []struct{ network, listen, dial, serverName, sni string }{
+	kinds := []struct{ network, listen, dial, serverName, sni string }{
 		{"tcp", "127.0.0.1:0", "127.0.0.1:", "", ""},
 		{"tcp", "127.0.0.1:0", "127.0.0.1:", "db.example", "db.example"},
 		{"tcp", "127.0.0.1:0", "localhost:", "", "localhost"},
 		{"tcp6", "[::1]:0", "[::1]:", "", ""},
 		{"unix", socket, "unix://" + socket, "", ""},
 		{"unix", socket + "2", "unix:" + socket + "2", "db.example", "db.example"},
-	} {
+	}
+	for _, c := range kinds {
+		if c.network == "unix" && runtime.GOOS == "windows" {
+			if _, err := New(Config{TLS: c.dial}, quiet); err == nil {
+				t.Errorf("%s: accepted where services have no sockets", c.dial)
+			}
+			continue
+		}
 		s := serve(t, c.network, c.listen, cert, nil)
 		if strings.HasSuffix(c.dial, ":") {
 			_, port, _ := net.SplitHostPort(s.address())
@@ -73,8 +81,13 @@ func TestProveWaitsForTheReload(t *testing.T) {
 
 func TestProveWaitsForTheService(t *testing.T) {
 	cert := issue(t, 1)
-	socket := filepath.Join(t.TempDir(), "s")
-	p := prover(t, Config{TLS: "unix://" + socket})
+	network, at := "unix", filepath.Join(t.TempDir(), "s")
+	dial := "unix://" + at
+	if runtime.GOOS == "windows" {
+		network, at = "tcp", deserted(t)
+		dial = at
+	}
+	p := prover(t, Config{TLS: dial})
 	type outcome struct {
 		Result
 		error
@@ -84,7 +97,7 @@ func TestProveWaitsForTheService(t *testing.T) {
 		r, err := p.Prove(t.Context(), wanted(cert))
 		done <- outcome{r, err}
 	}()
-	serve(t, "unix", socket, cert, nil)
+	serve(t, network, at, cert, nil)
 	if o := <-done; o.error != nil || !o.Proven {
 		t.Errorf("%+v", o)
 	}
@@ -218,14 +231,24 @@ func TestProveIsNotFooledByALeafWithoutItsKey(t *testing.T) {
 	}
 }
 
-func TestProveNobodyThere(t *testing.T) {
+// deserted returns an address where nobody listens.
+func deserted(t *testing.T) string {
+	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	ln.Close()
-	_, err = prover(t, Config{TLS: ln.Addr().String(), Timeout: 100 * time.Millisecond}).Prove(t.Context(), wanted(issue(t, 1)))
-	if e := failure(t, err); !errors.Is(e, syscall.ECONNREFUSED) || e.Served != "" {
+	return ln.Addr().String()
+}
+
+func TestProveNobodyThere(t *testing.T) {
+	refused := syscall.ECONNREFUSED
+	if runtime.GOOS == "windows" {
+		refused = 10061 // WSAECONNREFUSED
+	}
+	_, err := prover(t, Config{TLS: deserted(t), Timeout: 100 * time.Millisecond}).Prove(t.Context(), wanted(issue(t, 1)))
+	if e := failure(t, err); !errors.Is(e, refused) || e.Served != "" {
 		t.Errorf("%v", e)
 	}
 }

@@ -5,6 +5,7 @@ package devapitest
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 
 	"github.com/svidhelper/svidhelper/helper/devapi"
 )
@@ -36,11 +37,16 @@ func New(t TB, c devapi.Config) (*devapi.Server, *devapi.Faults) {
 	return s, c.Faults
 }
 
-// Start is New, and serves on a Socket.
+// Start is New, and serves on a Socket, or on a port where clients of the
+// Workload API know no sockets.
 func Start(t TB, c devapi.Config) (*devapi.Server, *devapi.Faults) {
 	t.Helper()
 	s, f := New(t, c)
-	if err := s.Start("unix://" + Socket(t)); err != nil {
+	address := "tcp://127.0.0.1:0"
+	if runtime.GOOS != "windows" {
+		address = "unix://" + Socket(t)
+	}
+	if err := s.Start(address); err != nil {
 		t.Fatal(err)
 	}
 	return s, f
