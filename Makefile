@@ -18,7 +18,7 @@ export CGO_ENABLED ?= 0
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## build bin/svidhelper
@@ -35,6 +35,10 @@ test: lint test-deps ## run every check and every test (STRICT=1: nothing may be
 .PHONY: test-deps
 test-deps:
 	@sh .ci/deps.sh
+
+.PHONY: test-windows
+test-windows: ## run on Wine what of the Windows build needs no process of its own
+	@STRICT=$(STRICT) GO="$(GO)" TAGS=$(TAGS) sh .ci/wine.sh
 
 .PHONY: lint
 lint: ## gofmt, go vet, staticcheck, and builds for the other platforms
