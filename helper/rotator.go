@@ -12,6 +12,7 @@ import (
 
 	"github.com/svidhelper/svidhelper/helper/snapshot"
 	"github.com/svidhelper/svidhelper/helper/source"
+	"github.com/svidhelper/svidhelper/supervisor"
 	"github.com/svidhelper/svidhelper/writer"
 )
 
@@ -166,10 +167,21 @@ func (r *rotator) tell(c change, whole bool) error {
 	}
 	for _, h := range r.current.hooks {
 		if h.on.Has(c.kinds) {
-			h.rotated(c, first)
+			r.afterProcess(func() { h.rotated(c, first) })
 		}
 	}
 	return nil
+}
+
+// afterProcess runs f behind a process that comes and goes with the rotations,
+// as cmd of a spiffe-helper file does: what it prepares, a pid file say, may be
+// for the hooks. Nobody waits for another kind of process.
+func (r *rotator) afterProcess(f func()) {
+	if p := r.current.process; p != nil && p.spec.Restart == supervisor.RestartOnRotation {
+		p.then(f)
+		return
+	}
+	f()
 }
 
 // mayStart reports whether all that is missing is what the process can do

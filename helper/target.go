@@ -25,6 +25,9 @@ type target struct {
 	witness  *witness        // nil: no proof
 	journal  *journal
 	run      part
+
+	turns   turns
+	arrived chan struct{} // capacity 1: there is a new turn
 }
 
 // progress is how far a target's notifications have come: how many were asked
@@ -52,11 +55,16 @@ func (t *target) equip(run part, cfg *proof.Config, escalate func(proof.Escalati
 // why one has not, until ctx ends.
 func (t *target) follow(ctx context.Context) error {
 	var last progress
+	late := time.NewTimer(0)
+	defer late.Stop()
 	for {
 		select {
 		case <-ctx.Done():
+			t.turns.take(progress{stuck: "ended"}, time.Now())
 			return nil
 		case <-t.updates:
+		case <-t.arrived:
+		case <-late.C:
 		}
 		now := t.progress()
 		if now.delivered > last.delivered {
@@ -69,6 +77,19 @@ func (t *target) follow(ctx context.Context) error {
 		if t.witness != nil {
 			t.witness.progressed()
 		}
+		if next := t.turns.take(now, time.Now()); !next.IsZero() {
+			late.Reset(time.Until(next))
+		}
+	}
+}
+
+// then has f run when the target has been told of all that it was asked to be
+// told of so far, or cannot be, or takes too long. It never blocks.
+func (t *target) then(f func()) {
+	t.turns.add(turn{asked: t.progress().asked, until: time.Now().Add(turnPatience), run: f})
+	select {
+	case t.arrived <- struct{}{}:
+	default:
 	}
 }
 
@@ -100,6 +121,7 @@ func newProcess(spec *config.Process, j *journal, log *slog.Logger) (*process, e
 		tell:    func(change, bool) { s.Rotated() },
 		updates: s.Updates(),
 		journal: j,
+		arrived: make(chan struct{}, 1),
 		progress: func() progress {
 			st := s.Status()
 			return progress{st.Rotated, st.Delivered, st.Failure}
@@ -149,6 +171,7 @@ func newHook(spec *config.Hook, j *journal, log *slog.Logger) (*hook, error) {
 		tell:    func(c change, first bool) { h.Rotated(c.notice(first)) },
 		updates: h.Updates(),
 		journal: j,
+		arrived: make(chan struct{}, 1),
 		progress: func() progress {
 			st := h.Status()
 			if st.LastError != nil {

@@ -61,11 +61,17 @@ func (w *witness) expect(onDisk []snapshot.X509SVID, published time.Time) {
 	for _, svid := range onDisk {
 		c.leaves = append(c.leaves, svid.Certificates[0])
 	}
-	select {
-	case <-w.claims: // superseded
-	default:
+	for {
+		select {
+		case w.claims <- c:
+			return
+		default:
+		}
+		select {
+		case <-w.claims: // superseded
+		default:
+		}
 	}
-	w.claims <- c // only the rotator sends, so there is room
 }
 
 // progressed says that the target's progress has changed. It never blocks.

@@ -3,10 +3,12 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -141,13 +143,21 @@ renew_signal = "SIGHUP"
 			t.Errorf("the first process was signalled %d times", n)
 		}
 	}},
-	{name: "cmd and the process in pid_file_name", conf: staying + `pid_file_name = "the.pid"`, test: func(t *testing.T, s *swapped) {
+	{name: "cmd first, then the process in pid_file_name", conf: staying + "pid_file_name = \"the.pid\"\nevents = \"events\"\n", test: func(t *testing.T, s *swapped) {
 		s.standIn("other", "stays")
 		s.writePID("the.pid", s.background("other"))
 		s.start()
-		eventually(t, func() error { return said(s.record, "stays started", "other SIGHUP") })
-		s.api.Rotate()
-		eventually(t, func() error { return said(s.record, "stays SIGHUP", "other SIGHUP", "other SIGHUP") })
+		want := []string{"process", "pid_file_name"}
+		s.tells(want)
+		for range 3 {
+			s.api.Rotate()
+			want = append(want, "process", "pid_file_name")
+			s.tells(want)
+		}
+		s.stop(syscall.SIGTERM, 0)
+		if n := s.record.count("stays SIGHUP"); n != 3 {
+			t.Errorf("cmd was signalled %d times", n)
+		}
 	}},
 	{name: "a pid file that is missing is in the log, and cmd runs", conf: staying + `pid_file_name = "the.pid"`, test: func(t *testing.T, s *swapped) {
 		s.start()
@@ -234,18 +244,26 @@ func stops(sig syscall.Signal) func(*testing.T, *swapped) {
 	}
 }
 
-// said returns an error unless the record holds all of those lines, in any
-// order.
-func said(record *lines, want ...string) error {
-	left := record.String()
-	for _, w := range want {
-		before, after, ok := strings.Cut(left, w)
-		if !ok {
-			return fmt.Errorf("no %q in %q", w, record.String())
+// tells waits until as many targets have been told as are wanted, in that order.
+func (s *swapped) tells(want []string) {
+	s.t.Helper()
+	eventually(s.t, func() error {
+		var told []string
+		b, err := os.ReadFile(s.path("events"))
+		for line := range strings.Lines(string(b)) {
+			var e struct{ Event, Target string }
+			if json.Unmarshal([]byte(line), &e) == nil && e.Event == "notified" {
+				told = append(told, e.Target)
+			}
 		}
-		left = before + after
-	}
-	return nil
+		if len(told) >= len(want) && !slices.Equal(told, want) {
+			s.t.Fatalf("told were %q, want %q", told, want)
+		}
+		if len(told) < len(want) {
+			return fmt.Errorf("told were %q, want %q: %v", told, want, err)
+		}
+		return nil
+	})
 }
 
 func startedPID(t *testing.T, line string) (pid int) {
