@@ -3,6 +3,7 @@ package writer
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path"
@@ -214,7 +215,7 @@ func (d *Dir) look(want []item) (err error) {
 	if have.gen != "" {
 		dirs := below(have.gen, have.dirs)
 		for _, dir := range dirs {
-			if err := d.setRights(dir, d.dirRights); err != nil {
+			if err := d.setRights(dir, d.dirRights); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return err
 			}
 		}

@@ -67,7 +67,7 @@ func sampleModes(job task) error {
 			})
 		}
 	})
-	for i := range 100 {
+	for i := range 50 {
 		files := job.Old
 		if i%2 == 1 {
 			files = job.New
