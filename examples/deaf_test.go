@@ -109,7 +109,7 @@ process {
 		// proof begins when it was told.
 		s.events.await(t, s.helper, "signal", func(e event) bool { return e.Event == "notified" && e.Rotations == 2 })
 		began := time.Now()
-		e := s.events.await(t, s.helper, "failed proof", func(e event) bool { return e.Event == "failed" && e.Failed == "proof" })
+		e := s.events.await(t, s.helper, "failed proof", failedProof)
 		took := time.Since(began)
 		if took > 2*timeout {
 			t.Errorf("not ready %v after the signal; %v is configured", took, timeout)

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -130,18 +131,18 @@ func (p *running) children() []string {
 	return pids
 }
 
-// said waits until the program has written something, or has ended, and fails
-// the test if it never does.
-func (p *running) said(what string) {
+// said waits until the program has written a line with all of the words, or has
+// ended, and fails the test if it never does.
+func (p *running) said(words ...string) {
 	p.t.Helper()
 	timeout := time.After(10 * time.Second)
 	for ended := false; ; {
 		text, changed := p.out.look()
 		switch {
-		case strings.Contains(text, what):
+		case holdsLine(text, words):
 			return
 		case ended:
-			p.t.Errorf("it ended and never said %q", what)
+			p.t.Errorf("it ended and never said %q", words)
 			return
 		}
 		select {
@@ -149,10 +150,19 @@ func (p *running) said(what string) {
 		case <-p.done:
 			ended = true
 		case <-timeout:
-			p.t.Errorf("it does not say %q", what)
+			p.t.Errorf("it does not say %q", words)
 			return
 		}
 	}
+}
+
+func holdsLine(text string, words []string) bool {
+	for line := range strings.Lines(text) {
+		if !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(line, w) }) {
+			return true
+		}
+	}
+	return false
 }
 
 // An output keeps what a program writes, and can be waited on.

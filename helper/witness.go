@@ -4,10 +4,11 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"log/slog"
 	"sync/atomic"
 	"time"
+
+	"github.com/cenkalti/backoff/v5"
 
 	"github.com/svidhelper/svidhelper/helper/health"
 	"github.com/svidhelper/svidhelper/helper/proof"
@@ -16,8 +17,8 @@ import (
 
 // A witness proves that what a target was told of has arrived: after each
 // notification it looks at what the service serves, and escalates when that is
-// not what was published. It is one goroutine; a newer rotation takes the place
-// of the one that is being proven.
+// not what was published. It proves one rotation at a time; a newer one takes the
+// place of the one that is being proven.
 type witness struct {
 	log      *slog.Logger
 	prover   *proof.Prover
@@ -90,49 +91,65 @@ func clientCertificate(svid snapshot.X509SVID) *tls.Certificate {
 	return c
 }
 
-// run proves one claim after the other until ctx ends.
+// run proves the newest claim, until ctx ends.
 func (w *witness) run(ctx context.Context) error {
-	var c claim
+	stop, ended := launch(ctx, nil)
+	quit := func() {
+		stop()
+		if ended != nil {
+			<-ended
+		}
+	}
 	for {
 		select {
 		case <-ctx.Done():
+			quit()
 			return nil
-		case c = <-w.claims:
-		}
-		for again := true; again; {
-			c, again = w.prove(ctx, c)
+		case c := <-w.claims:
+			quit()
+			stop, ended = launch(ctx, func(ctx context.Context) error { return w.prove(ctx, c) })
 		}
 	}
 }
 
-// prove proves a claim. When a newer one arrives meanwhile it gives up and
-// returns that one.
-func (w *witness) prove(ctx context.Context, c claim) (newer claim, superseded bool) {
+// prove proves a claim. One that fails is looked at again, ever more seldom: a
+// restart may take longer than a proof waits, and a person may mend what no
+// escalation could. The error is ctx's.
+func (w *witness) prove(ctx context.Context, c claim) error {
 	w.begin(c)
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	type outcome struct {
-		proof.Result
-		err error
+	if err := w.arrived(ctx, c); err != nil {
+		return err
 	}
-	done := make(chan outcome, 1)
-	go func() {
-		var o outcome
-		if o.err = w.arrived(ctx, c); o.err == nil {
-			o.Result, o.err = w.prover.Run(ctx, c.want(), w.escalate)
+	r, err := w.prover.Run(ctx, c.want(), w.escalate)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	w.conclude(r, err)
+	for pauses := lateLooks(); err != nil; {
+		select {
+		case <-ctx.Done():
+		case <-w.updates:
+		case <-time.After(pauses.NextBackOff()):
 		}
-		done <- o
-	}()
-	select {
-	case newer = <-w.claims:
-		cancel()
-		<-done
-		return newer, true
-	case o := <-done:
-		if !errors.Is(o.err, context.Canceled) {
-			w.conclude(o.Result, o.err)
+		r, err = w.prover.Prove(ctx, c.want())
+		if ctx.Err() != nil {
+			return ctx.Err()
 		}
-		return claim{}, false
+		if err == nil {
+			w.conclude(r, nil)
+		} else {
+			w.tried(r)
+		}
+	}
+	return nil
+}
+
+// lateLooks are the pauses between proofs that come too late.
+func lateLooks() *backoff.ExponentialBackOff {
+	return &backoff.ExponentialBackOff{
+		InitialInterval: time.Second,
+		Multiplier:      2,
+		MaxInterval:     10 * time.Minute,
 	}
 }
 
@@ -158,6 +175,14 @@ func (w *witness) begin(c claim) {
 	st := *w.status.Load()
 	st.Proven = false
 	st.Want = c.want().Serials()
+	w.status.Store(&st)
+}
+
+// tried remembers a late look that has shown nothing new.
+func (w *witness) tried(r proof.Result) {
+	st := *w.status.Load()
+	st.Served = r.Serial
+	st.Attempts += uint64(r.Attempts)
 	w.status.Store(&st)
 }
 
