@@ -85,6 +85,10 @@ func TestAnyBytesAreBounded(t *testing.T) {
 		}
 		for _, n := range []int{fits / share, most / share} {
 			took, allocated := measure(t, of(n))
+			for tries := 1; took > maxTime*slack && tries < 5; tries++ {
+				again, _ := measure(t, of(n)) // somebody else may have had the processor
+				took = min(took, again)
+			}
 			if took > maxTime*slack || allocated > maxMemory {
 				t.Errorf("%s, %d times: %v and %d MB", h.name, n, took, allocated>>20)
 			}
