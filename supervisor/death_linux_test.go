@@ -18,7 +18,6 @@ import (
 // The contract: the process does not outlive the helper.
 
 func TestHelperIsKilled(t *testing.T) {
-	t.Parallel()
 	var worst time.Duration
 	for range 50 {
 		h := startHelper(t, helperCommand(t, child("record", "-")))
@@ -38,7 +37,6 @@ func TestHelperIsKilled(t *testing.T) {
 
 // A master that gets its stop signal takes its workers with it.
 func TestHelperOfNginxIsKilled(t *testing.T) {
-	t.Parallel()
 	nginx, err := exec.LookPath("nginx")
 	if err != nil {
 		if os.Geteuid() == 0 {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"os"
 	"runtime"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -15,26 +14,27 @@ func TestHundredCrashesLeaveNothing(t *testing.T) {
 	backoffFirst, backoffMax = time.Millisecond, time.Millisecond
 
 	path, out := pipe(t)
+	idle := takeInventory(t)
 	s := supervise(t, Spec{
 		Command: shell(`echo $$ >$1; kill -9 $$`, path),
 		Restart: RestartAlways,
 	})
 	s.Rotated()
-	var before inventory
+	var warm inventory // when the runtime has the threads that it needs
 	for i := range 101 {
 		out.next()
-		if i == 10 { // warm: the runtime has the threads that it needs
-			before = takeInventory(t)
+		if i == 10 {
+			warm = takeInventory(t)
 		}
 	}
 	s.await("crashed", func(st Status) bool { return st.Restarts >= 100 })
 	s.Stop()
 	wantStatus(t, ignoreDeath(s.result()), 0)
 	after := takeInventory(t)
-	t.Logf("before: %+v, after 100 crashes: %+v", before, after)
-	if after.goroutines > before.goroutines || after.descriptors > before.descriptors ||
-		after.children > 0 || after.threads > before.threads+8 {
-		t.Errorf("left behind: before %+v, after %+v", before, after)
+	t.Logf("idle: %+v, after 10 crashes: %+v, after 100: %+v", idle, warm, after)
+	if after.goroutines > warm.goroutines || after.descriptors > warm.descriptors ||
+		after.children > idle.children || after.threads > warm.threads+8 {
+		t.Errorf("left behind: %+v", after)
 	}
 }
 
@@ -61,10 +61,10 @@ func takeInventory(t *testing.T) inventory {
 		}
 		return len(all)
 	}
-	// Any child is one too many: there are no other tests beside this one.
-	children := 0
-	if _, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil); !errors.Is(err, syscall.ECHILD) {
-		children = 1
+	return inventory{
+		goroutines:  runtime.NumGoroutine(),
+		descriptors: entries("/proc/self/fd"),
+		threads:     entries("/proc/self/task"),
+		children:    len(descendants(t, os.Getpid())) - 1, // dead ones, too
 	}
-	return inventory{runtime.NumGoroutine(), entries("/proc/self/fd"), entries("/proc/self/task"), children}
 }

@@ -4,6 +4,7 @@ package supervisor
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"log/slog"
 	"os"
@@ -26,6 +27,9 @@ func TestMain(m *testing.M) {
 	if part := os.Getenv(childVar); part != "" {
 		os.Exit(childParts[part]())
 	}
+	// Most of them wait for processes, not for a processor.
+	flag.Parse()
+	_ = flag.Set("test.parallel", "4")
 	// Under the race detector every process would take a second to end.
 	os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE"))
 	goleak.VerifyTestMain(tests{m})

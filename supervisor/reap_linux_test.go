@@ -91,7 +91,6 @@ func TestPID1LeavesNothing(t *testing.T) {
 
 // A thousand orphans die at once.
 func TestThousandOrphans(t *testing.T) {
-	t.Parallel()
 	script := shell(`
 		trap 'exit 7' TERM
 		sh -c 'i=0; while [ $i -lt 1000 ]; do sleep 1000 & echo $!; i=$((i+1)); done' >"$1"
