@@ -133,6 +133,10 @@ func (d *Dir) Tampered() <-chan struct{} { return d.keeper.tampered }
 func (d *Dir) Publish(set Set) (Change, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	return d.tryPublish(set)
+}
+
+func (d *Dir) tryPublish(set Set) (Change, error) {
 	if d.closed {
 		return Change{}, fmt.Errorf("publish to %s: the directory has been closed", d.output.Dir)
 	}
@@ -155,13 +159,10 @@ func (d *Dir) advice(err error) string {
 // Remove takes everything published out of the directory, previous generations
 // included: what has been revoked is not left to slow readers.
 func (d *Dir) Remove() error {
-	if _, err := d.Publish(Set{}); err != nil {
-		return err
-	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.closed {
-		return nil
+	if _, err := d.tryPublish(Set{}); err != nil {
+		return err
 	}
 	entries, err := d.fs.ReadDir(".")
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // A situation is what a directory holds before a publish.
@@ -182,4 +183,68 @@ func (f *faulty) publish(fault error, at int) (calls []string) {
 		f.prepare()
 	}
 	return calls
+}
+
+// TestFaultsWithSpare is TestFaults for a publish that begins with a spare
+// generation. That one may be used up.
+func TestFaultsWithSpare(t *testing.T) {
+	retirement, worthSparing, syncers = time.Millisecond, 1, 1
+	t.Cleanup(func() { retirement, worthSparing, syncers = time.Second, 32, 8 })
+	dir := filepath.Join(memoryDir(t), "tls")
+	w := newWorld(t, ModeSymlink)
+	w.output.Dir = dir
+	unwatched(t, dir)
+	h := hookDir(t, dir)
+	a := newAuthority(t, "example.net")
+	other := a.answer(t, w.old.X509.Federated...)
+	sets := []Set{encode(t, w.old, &w.output), encode(t, other, &w.output), encode(t, w.new, &w.output)}
+	for at := 1; ; at++ {
+		d := open(t, &w.output)
+		for _, set := range sets[:2] {
+			publish(t, d, set)
+			awaitRetirement(d)
+		}
+		if d.spare == nil {
+			t.Fatal("there is no spare generation")
+		}
+		d.fsync = true
+		withoutSpare := func() string {
+			lines := strings.SplitAfter(tree(t, dir), "\n")
+			return strings.Join(slices.DeleteFunc(lines, func(l string) bool { return strings.Contains(l, d.spareName(t)) }), "")
+		}
+		before := withoutSpare()
+		n := 0
+		h.set(func(string) error {
+			if n++; n == at {
+				return syscall.EIO
+			}
+			return nil
+		}, nil)
+		_, err := d.Publish(sets[2])
+		h.set(nil, nil)
+		if err == nil && n < at {
+			t.Logf("a publish of %d system calls", n)
+			must(t, d.Close())
+			break
+		}
+		if after := withoutSpare(); err != nil && after != before {
+			t.Errorf("call %d: before\n%s\nafter\n%s\n%v", at, before, after, err)
+		}
+		publish(t, d, sets[2])
+		must(t, holds(t, dir, sets[2]))
+		must(t, d.Close())
+		must(t, os.RemoveAll(dir))
+	}
+}
+
+// spareName is the name of the generation that is neither the current one nor
+// any other that matters.
+func (d *Dir) spareName(t *testing.T) string {
+	t.Helper()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.spare == nil {
+		return "no such name"
+	}
+	return d.spare.gen
 }

@@ -18,12 +18,11 @@ type spare struct {
 }
 
 // worthSparing is how many files a spare generation must have.
-const worthSparing = 32
+var worthSparing = 32
 
 // makeGeneration is steps 1 to 4 of publishSymlink.
 func (t *transaction) makeGeneration() (string, error) {
 	spare := t.spare
-	t.spare = nil
 	gen, err := makeNew(genPrefix, t.number, func(name string) error { // (1)
 		if spare == nil {
 			return t.mkdir(name)
@@ -34,6 +33,7 @@ func (t *transaction) makeGeneration() (string, error) {
 		return "", err
 	}
 	t.number++
+	t.spare = nil
 	t.onFailure(func() error { return failed("remove", gen, t.fs.RemoveAll(gen)) })
 	for _, dir := range t.plan.dirs {
 		if spare != nil && slices.Contains(t.have.dirs, dir) {

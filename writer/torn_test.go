@@ -37,7 +37,7 @@ func TestTornReads(t *testing.T) {
 		publishes int
 	}{
 		{ModeSymlink, false, tornReads, tornPublishes},
-		{ModeRename, false, tornReads / 10, tornPublishes / 10},
+		{ModeRename, false, tornReads / 4, tornPublishes / 4},
 		{ModeSymlink, true, tornReads / 100, tornPublishes / 100},
 		{ModeRename, true, tornReads / 100, tornPublishes / 100},
 	} {
