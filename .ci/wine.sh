@@ -61,7 +61,7 @@ run() {
 	name=$(echo "$package" | tr / -)
 	GOOS=windows GOARCH=amd64 $GO test -tags "$TAGS" -c -o "$work/$name.exe" "./$package"
 	started=$(date +%s)
-	if (cd "$package" && timeout 60 $wine "$work/$name.exe" -test.v -test.timeout 50s "$@") >"$work/$name.log" 2>&1; then
+	if (cd "$package" && timeout 180 $wine "$work/$name.exe" -test.v -test.timeout 170s "$@") >"$work/$name.log" 2>&1; then
 		# Figures in the same form as go test's.
 		echo "ok   $package $(($(date +%s) - started))s, $(grep -c '^ *--- PASS' "$work/$name.log") passed, $(grep -c '^ *--- SKIP' "$work/$name.log" || true) skipped"
 	else
