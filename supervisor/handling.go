@@ -55,13 +55,12 @@ func (w handlerWatch) look(seen handling, started, at time.Time) (_ handlerWatch
 	switch seen {
 	case handlingCaught:
 		return w, verdictSend, at
-	case handlingUnseen, handlingRuntime:
-		// Who has run for a while, or has asked for some signals a while ago,
-		// has asked for this one if he ever will.
-		wait = blindPatience - same
-		if seen == handlingUnseen || age >= handlerPatience {
-			wait = blindPatience - age
-		}
+	case handlingUnseen:
+		wait = blindPatience - age
+	case handlingRuntime:
+		// Who has asked for some signals a while ago, or has run for long, has
+		// asked for this one if he ever will.
+		wait = min(blindPatience-same, handlerPatience-age)
 	case handlingBlocked, handlingUnclear:
 		// Once is not enough: some block all signals for a moment.
 		long := blockedLong

@@ -70,7 +70,7 @@ func recordMain() int {
 		signal.Notify(signals, syscall.SIGTERM, syscall.SIGHUP)
 	case arg("hup later"):
 		signal.Notify(signals, syscall.SIGTERM)
-		time.Sleep(300 * time.Millisecond)
+		time.Sleep(50 * time.Millisecond)
 		signal.Notify(signals, syscall.SIGHUP)
 	case arg("usr2"):
 		signal.Notify(signals, syscall.SIGTERM, syscall.SIGUSR2)
