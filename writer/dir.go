@@ -124,7 +124,16 @@ func (d *Dir) Close() error {
 
 // Tampered receives when somebody else has deleted, replaced or changed the
 // rights of what is published, at most once a second. Publish then repairs it.
-func (d *Dir) Tampered() <-chan struct{} { return d.keeper.tampered }
+// The directory is watched from the first call on; who publishes once and is done
+// need not wait for the kernel to end a watch.
+func (d *Dir) Tampered() <-chan struct{} {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.closed {
+		d.keeper.startWatch()
+	}
+	return d.keeper.tampered
+}
 
 // Publish makes the directory hold the set, and says what that changed for a
 // reader. A set that is published already costs a comparison with what the Dir
@@ -212,16 +221,12 @@ func (d *Dir) look(want []item) (err error) {
 	if err != nil {
 		return err
 	}
-	d.keeper.watch(have.dirs...)
-	if have.gen != "" {
-		dirs := below(have.gen, have.dirs)
-		for _, dir := range dirs {
-			if err := d.setRights(dir, d.dirRights); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return err
-			}
+	for _, dir := range have.genDirs() {
+		if err := d.setRights(dir, d.dirRights); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
 		}
-		d.keeper.watch(dirs...)
 	}
+	d.keeper.watch(have.watched()...)
 	d.have = have
 	return nil
 }

@@ -24,15 +24,16 @@ const (
 	patience = time.Second
 )
 
-// A keeper looks after a directory between publishes: it hears when somebody
-// else touches what is published, and removes previous generations when their
-// time has come. It has two goroutines: one only listens, so that the kernel's
-// queue is drained whatever the other waits for.
+// A keeper looks after a directory between publishes: it removes previous
+// generations when their time has come, and hears, if somebody has asked, when
+// others touch what is published. For that it has a second goroutine, which only
+// listens, so that the kernel's queue is drained whatever the first waits for.
 type keeper struct {
 	dir      *Dir
-	tampered chan struct{} // capacity 1
-	watcher  *fsnotify.Watcher
-	wake     chan struct{} // capacity 1
+	tampered chan struct{}                    // capacity 1
+	watcher  atomic.Pointer[fsnotify.Watcher] // nil: nobody has asked, or there is none
+	asked    bool                             // for a watch; guarded by the directory's lock
+	wake     chan struct{}                    // capacity 1
 	done     chan struct{}
 	tending  sync.WaitGroup
 	hearing  sync.WaitGroup
@@ -62,35 +63,49 @@ func startKeeper(d *Dir) *keeper {
 		dir: d, path: d.path, tampered: make(chan struct{}, 1), wake: make(chan struct{}, 1),
 		done: make(chan struct{}), suspects: map[string]bool{},
 	}
-	var err error
-	if k.watcher, err = newWatcher(d.path); err != nil {
-		k.watcher = nil
-		d.log.Warn("cannot watch the output: damage by others is repaired at the next rotation only", "output", d.output.Dir, "error", err)
-	} else {
-		k.hearing.Go(k.listen)
-	}
 	k.tending.Go(k.tend)
-	k.watch("")
 	return k
+}
+
+// startWatch begins to watch the directory, and has all of it looked at once,
+// since nobody has until now. The directory must be locked by the caller.
+func (k *keeper) startWatch() {
+	if k.asked {
+		return
+	}
+	k.asked = true
+	w, err := newWatcher(k.base())
+	if err != nil {
+		k.dir.log.Warn("cannot watch the output: damage by others is repaired at the next rotation only", "output", k.dir.output.Dir, "error", err)
+		return
+	}
+	k.watcher.Store(w)
+	k.hearing.Go(func() { k.listen(w) })
+	k.watch("")
+	if have := k.dir.have; have != nil {
+		k.watch(have.watched()...)
+	}
+	k.suspect(filepath.Join(k.base(), lostName))
 }
 
 // stop ends both goroutines. The directory must not be locked by the caller.
 func (k *keeper) stop() {
 	close(k.done)
 	k.tending.Wait() // on Windows, a watch that is ended while its watcher closes never returns
-	if k.watcher != nil {
-		k.watcher.Close()
+	if w := k.watcher.Load(); w != nil {
+		w.Close()
 	}
 	k.hearing.Wait()
 }
 
 // watch begins to watch a directory below the output's, or the output's own.
 func (k *keeper) watch(dirs ...string) {
-	if k.watcher == nil {
+	w := k.watcher.Load()
+	if w == nil {
 		return
 	}
 	for _, dir := range dirs {
-		err := k.watcher.Add(filepath.Join(k.base(), dir))
+		err := w.Add(filepath.Join(k.base(), dir))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) && !k.blind.Swap(true) {
 			k.dir.log.Warn("cannot watch all of the output: damage by others may go unnoticed until the next rotation", "output", k.dir.output.Dir, "error", err)
 		}
@@ -99,11 +114,12 @@ func (k *keeper) watch(dirs ...string) {
 
 // unwatch ends the watch on directories that are about to go.
 func (k *keeper) unwatch(dirs ...string) {
-	if k.watcher == nil {
+	w := k.watcher.Load()
+	if w == nil {
 		return
 	}
 	for _, dir := range dirs {
-		k.watcher.Remove(filepath.Join(k.base(), dir)) // not watched is as good
+		w.Remove(filepath.Join(k.base(), dir)) // not watched is as good
 	}
 }
 
@@ -139,8 +155,8 @@ func (k *keeper) rouse() {
 }
 
 // listen notes what happens in the directory.
-func (k *keeper) listen() {
-	events, errs := k.watcher.Events, k.watcher.Errors
+func (k *keeper) listen(w *fsnotify.Watcher) {
+	events, errs := w.Events, w.Errors
 	for events != nil || errs != nil {
 		select {
 		case e, ok := <-events:

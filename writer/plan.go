@@ -23,6 +23,18 @@ type published struct {
 	record string
 }
 
+// genDirs are the directories of the current generation.
+func (p *published) genDirs() []string {
+	if p.gen == "" {
+		return nil
+	}
+	return below(p.gen, p.dirs)
+}
+
+// watched are the directories in which published files lie, but for the output's
+// own.
+func (p *published) watched() []string { return slices.Concat(p.dirs, p.genDirs()) }
+
 // held is what a directory holds under one name.
 type held struct {
 	data   []byte // nil if it is none that was ever wanted

@@ -5,6 +5,7 @@ package writer
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -23,6 +24,37 @@ func repaired(t *testing.T, d *Dir, set Set) (time.Duration, Change) {
 		t.Fatal("nobody noticed")
 	}
 	return time.Since(start), publish(t, d, set)
+}
+
+// watch begins to watch a directory, and waits until it has been looked at.
+func watch(t *testing.T, d *Dir) {
+	t.Helper()
+	d.Tampered()
+	for {
+		d.keeper.mu.Lock()
+		looked := len(d.keeper.suspects) == 0
+		d.keeper.mu.Unlock()
+		if looked {
+			return
+		}
+		runtime.Gosched()
+	}
+}
+
+// TestDamageBeforeTheWatch has files damaged before anybody asks for damage.
+func TestDamageBeforeTheWatch(t *testing.T) {
+	for _, mode := range modes {
+		dir := filepath.Join(memoryDir(t), "tls")
+		o := trio(dir)
+		o.Publish = mode
+		set := encode(t, newAuthority(t, "example.org").answer(t), o)
+		d := open(t, o)
+		publish(t, d, set)
+		must(t, os.Chmod(filepath.Join(dir, "tls.key"), 0o644))
+		repaired(t, d, set)
+		must(t, holds(t, dir, set))
+		must(t, d.Close())
+	}
 }
 
 // TestTampering does to a published directory what others may do. Each is
@@ -76,6 +108,7 @@ func TestTampering(t *testing.T) {
 				set := encode(t, w.new, &w.output)
 				d := open(t, &w.output)
 				publish(t, d, set)
+				watch(t, d)
 				must(t, c.tamper(dir))
 				took, change := repaired(t, d, set)
 				if took > time.Second {
@@ -114,6 +147,7 @@ func TestNoLoop(t *testing.T) {
 			w.output.Dir = dir
 			sets := []Set{encode(t, w.old, &w.output), encode(t, w.new, &w.output)}
 			d := open(t, &w.output)
+			d.Tampered()
 			for i := range 20 {
 				publish(t, d, sets[i%2])
 			}
@@ -138,6 +172,7 @@ func TestAtMostOnceASecond(t *testing.T) {
 	set := encode(t, newAuthority(t, "example.org").answer(t), o)
 	d := open(t, o)
 	publish(t, d, set)
+	watch(t, d)
 	var stop atomic.Bool
 	done := make(chan struct{})
 	go func() {
@@ -176,6 +211,7 @@ func TestLockFileRemoved(t *testing.T) {
 	set := encode(t, newAuthority(t, "example.org").answer(t), o)
 	d := open(t, o)
 	publish(t, d, set)
+	watch(t, d)
 	must(t, os.Remove(filepath.Join(dir, lockName)))
 	_, change := repaired(t, d, set)
 	if !change.Empty() {
