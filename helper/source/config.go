@@ -1,6 +1,8 @@
 package source
 
 import (
+	"context"
+	"net"
 	"time"
 
 	"github.com/svidhelper/svidhelper/helper/snapshot"
@@ -12,6 +14,10 @@ type Config struct {
 	// unix:///path, tcp://IP:port, or npipe:name on Windows. Empty means
 	// DefaultAddress.
 	Address string
+	// Dial, unless nil, makes each connection in place of one to Address, which
+	// then is a name for logs: for a Workload API that is reached in another way,
+	// or is in the same process.
+	Dial func(context.Context) (net.Conn, error)
 	// Needs is what the outputs need; nothing else is asked for.
 	Needs Needs
 	// OnRevoked says what becomes of files whose identity is refused.

@@ -69,12 +69,15 @@ func (l *link) isGone() bool {
 // A grpcDialer makes each link from one network connection and a client on
 // top of it. grpc's own reconnecting, with a backoff of its own that nothing
 // cuts short reliably, never comes into play.
-type grpcDialer struct{ address address }
+type grpcDialer struct {
+	connect func(context.Context) (net.Conn, error)
+	ping    bool // the other side can die without a sign
+}
 
 func (d grpcDialer) dial(ctx context.Context) (*link, error) {
 	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
 	defer cancel()
-	conn, err := dialNet(ctx, d.address)
+	conn, err := d.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +108,7 @@ func (d grpcDialer) options(conn *trackedConn) []grpc.DialOption {
 		grpc.WithDisableServiceConfig(),
 		grpc.WithDisableHealthCheck(),
 	}
-	if d.address.network == "tcp" {
+	if d.ping {
 		options = append(options, grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: pingAfter, Timeout: pingTimeout}))
 	}
 	return options

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"sync"
 	"time"
 
@@ -49,6 +50,9 @@ func (e *FatalError) Unwrap() error { return e.Err }
 
 // New returns a source that does nothing yet. It fails if the address is none.
 func New(cfg Config, log *slog.Logger) (*Source, error) {
+	if cfg.Dial != nil {
+		return newSource(cfg, grpcDialer{connect: cfg.Dial}, nil, log), nil
+	}
 	if cfg.Address == "" {
 		cfg.Address = DefaultAddress()
 	}
@@ -60,7 +64,11 @@ func New(cfg Config, log *slog.Logger) (*Source, error) {
 	if a.network == "unix" {
 		w = newSocketWatch(a.target, log)
 	}
-	return newSource(cfg, grpcDialer{a}, w, log), nil
+	d := grpcDialer{
+		connect: func(ctx context.Context) (net.Conn, error) { return dialNet(ctx, a) },
+		ping:    a.network == "tcp",
+	}
+	return newSource(cfg, d, w, log), nil
 }
 
 func newSource(cfg Config, d dialer, w *socketWatch, log *slog.Logger) *Source {
