@@ -45,7 +45,7 @@ func Run(ctx context.Context, c *config.Config, log *slog.Logger, o Options) (er
 
 	var g run.Group
 	{ // signals, before there is anybody whom they could concern
-		signals := make(chan os.Signal, 64)
+		signals := make(chan os.Signal, 1024) // a flood must not crowd out a SIGTERM
 		signal.Notify(signals, supervisor.Signals()...)
 		defer signal.Stop(signals)
 		add(&g, ctx, func(ctx context.Context) error { return d.handleSignals(ctx, signals) })
@@ -71,6 +71,9 @@ func Run(ctx context.Context, c *config.Config, log *slog.Logger, o Options) (er
 	{ // the configuration file
 		add(&g, ctx, d.watchFile)
 	}
+	if c.Process == nil {
+		defer supervisor.ReapOrphans()() // as PID 1, a hook's descendants are ours
+	}
 	if err := supervisor.ProtectMemory(); err != nil {
 		log.Warn("private keys could end up in a core dump of svidhelper", "error", err)
 	}
@@ -85,7 +88,7 @@ func add(g *run.Group, ctx context.Context, execute part) {
 }
 
 // handleSignals hands signals to the process, whose supervisor knows which of
-// them mean the end. With no process, SIGTERM and SIGINT mean the end and SIGHUP
+// them mean the end. With no process, SIGTERM, SIGINT and SIGQUIT mean the end and SIGHUP
 // that the configuration is to be read again.
 func (d *daemon) handleSignals(ctx context.Context, signals <-chan os.Signal) error {
 	for {
@@ -98,7 +101,7 @@ func (d *daemon) handleSignals(ctx context.Context, signals <-chan os.Signal) er
 				continue
 			}
 			switch s {
-			case os.Interrupt, syscall.SIGTERM:
+			case os.Interrupt, syscall.SIGTERM, syscall.SIGQUIT:
 				return nil
 			case syscall.SIGHUP:
 				d.requestReload()

@@ -159,20 +159,11 @@ func (s *hookSignal) waitHandled(ctx context.Context, p hookProcess) error {
 	defer deadline.Stop()
 	poll := time.NewTicker(hookHandlerPoll)
 	defer poll.Stop()
-	var blocked time.Time // since when we see it blocked
+	var watch handlerWatch
 	for {
-		handling := seen.handling(s.sig)
-		switch {
-		case handling == handlingCaught:
+		var v verdict
+		if watch, v, _ = watch.look(seen.handling(s.sig), p.started, time.Now()); v == verdictSend {
 			return nil
-		case handling == handlingUnseen && time.Since(p.started) >= blindPatience:
-			return nil // the best that can be said
-		case handling != handlingBlocked:
-			blocked = time.Time{}
-		case blocked.IsZero():
-			blocked = time.Now()
-		case time.Since(blocked) >= blockedLong:
-			return nil // it takes signals from a queue
 		}
 		select {
 		case <-ctx.Done():
