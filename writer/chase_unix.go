@@ -84,10 +84,12 @@ func (c *chaser) step(name string) (made bool, err error) {
 	}
 	fd, err := c.open(name)
 	if errors.Is(err, unix.ENOENT) && c.create {
-		if err := c.mkdir(name); err != nil {
+		// Another helper that starts now may be faster.
+		if err := c.mkdir(name); err != nil && !errors.Is(err, unix.EEXIST) {
 			return false, fmt.Errorf("create directory %s: %w", c.join(name), err)
+		} else if err == nil {
+			made = true
 		}
-		made = true
 		fd, err = c.open(name)
 	}
 	if errors.Is(err, unix.ELOOP) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.EMLINK) {
