@@ -107,7 +107,7 @@ func TestNginxOtherwise(t *testing.T) {
 			ctx, stop := context.WithCancel(deadline(t, 2*time.Minute))
 			defer stop()
 			done := make(chan struct{})
-			go func() { served.run(ctx, 2); close(done) }()
+			go func() { served.run(ctx, 1); close(done) }()
 			for range 50 {
 				served.await(t, rotate(t, s.api), 10*time.Second)
 			}
