@@ -124,7 +124,10 @@ func TestNginxLoadsThePair(t *testing.T) {
 		cmd := exec.Command(nginx, "-p", base, "-c", conf)
 		cmd.Stderr = os.Stderr
 		must(t, cmd.Start())
-		t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+		t.Cleanup(func() { // a killed master would leave its workers behind
+			_ = cmd.Process.Signal(os.Interrupt)
+			_ = cmd.Wait()
+		})
 		first := true
 		return func(s *snapshot.Snapshot) {
 			if !first {
