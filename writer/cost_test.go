@@ -60,7 +60,9 @@ func TestRotationWritesWhatChanged(t *testing.T) {
 				t.Logf("rotation %d: %d system calls, of which %d write, %d link, %d remove", i+1, total, calls["write"], calls["link"], calls["remove"])
 				most := 2
 				if mode == ModeInPlace {
-					most = 4 // once aside, once in place
+					// Once aside and once in place, where a file that has become
+					// longer grows first; signatures differ by a byte or two.
+					most = 6
 				}
 				if calls["write"] > most || i > 0 && total > 100 {
 					t.Errorf("%v", calls)
