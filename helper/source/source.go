@@ -132,16 +132,22 @@ func (s *Source) fail(err error) {
 // it is told something that no retry will mend, and returns a *FatalError. All
 // that it started has ended when it returns. It is called once.
 func (s *Source) Run(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
 	defer s.board.close()
+	// The connection outlives its streams, which would take its end for a
+	// loss.
+	connCtx, disconnect := context.WithCancel(context.WithoutCancel(ctx))
+	var conn sync.WaitGroup
+	defer conn.Wait()
+	defer disconnect()
+	conn.Go(func() { s.conn.run(connCtx) })
+	if s.watch != nil {
+		conn.Go(func() { s.watch.run(connCtx) })
+	}
+	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel()
-	wg.Go(func() { s.conn.run(ctx) })
 	wg.Go(func() { s.tokens.run(ctx) })
-	if s.watch != nil {
-		wg.Go(func() { s.watch.run(ctx) })
-	}
 	running := make(map[Profile]func()) // how to stop it and wait
 	for {
 		select {

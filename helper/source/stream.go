@@ -153,9 +153,7 @@ func (s *stream[R, P]) pause(ctx context.Context, l *link, c class) {
 	select {
 	case <-expired:
 	case <-l.gone:
-		if ctx.Err() == nil { // the end takes the link along
-			s.board.lost(s.key)
-		}
+		s.board.lost(s.key)
 	case <-ctx.Done():
 	}
 }
