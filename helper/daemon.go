@@ -113,6 +113,7 @@ func (d *daemon) apply(ctx context.Context, c *config.Config) error {
 		return err
 	}
 	d.plan.Store(p)
+	d.journal.follow(c.Events)
 	if p.source == old.source {
 		p.source.Reconfigure(needs(c.Outputs))
 	}
@@ -121,6 +122,9 @@ func (d *daemon) apply(ctx context.Context, c *config.Config) error {
 		if err := d.exchangeHealth(ctx, c.Health); err != nil {
 			d.log.Error("health is not served as the new configuration says", "error", err)
 		}
+	}
+	if d.config.Log != c.Log {
+		d.log.Warn("the log block takes effect at the next start")
 	}
 	d.config = c
 	return nil

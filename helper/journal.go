@@ -5,13 +5,14 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"sync/atomic"
 )
 
 // A journal appends events to a file, in an actor of its own: nobody waits for
 // its disk. The file is opened for each batch, so that it can be rotated away
-// at any time. The zero journal, without a path, forgets everything.
+// at any time. A journal without a path forgets everything.
 type journal struct {
-	path   string
+	path   atomic.Value // string
 	log    *slog.Logger
 	events chan event
 }
@@ -21,18 +22,25 @@ type journal struct {
 const journalBacklog = 1024
 
 func newJournal(path string, log *slog.Logger) *journal {
-	return &journal{path: path, log: log, events: make(chan event, journalBacklog)}
+	j := &journal{log: log, events: make(chan event, journalBacklog)}
+	j.follow(path)
+	return j
 }
+
+// follow has events go to another file from now on; empty means nowhere.
+func (j *journal) follow(path string) { j.path.Store(path) }
+
+func (j *journal) file() string { return j.path.Load().(string) }
 
 // note adds an event. It never blocks.
 func (j *journal) note(e event) {
-	if j.path == "" {
+	if j.file() == "" {
 		return
 	}
 	select {
 	case j.events <- e:
 	default:
-		j.log.Warn("an event is lost: its file takes too long", "file", j.path, "event", e.Event)
+		j.log.Warn("an event is lost: its file takes too long", "file", j.file(), "event", e.Event)
 	}
 }
 
@@ -63,7 +71,11 @@ func (j *journal) run(ctx context.Context) error {
 }
 
 func (j *journal) append(batch []byte) error {
-	f, err := os.OpenFile(j.path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
+	path := j.file()
+	if path == "" {
+		return nil // a new configuration wants none
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
 	if err != nil {
 		return fmt.Errorf("opening the event stream: %w", err)
 	}

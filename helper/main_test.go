@@ -128,7 +128,9 @@ func (r *daemonRun) load() (*config.Config, error) {
 	if err := diagnostics.Err(); err != nil {
 		return nil, err
 	}
-	c.AgentAddress = r.api
+	if c.AgentAddress == "" {
+		c.AgentAddress = r.api
+	}
 	return c, nil
 }
 

@@ -13,6 +13,10 @@ import (
 // in several steps.
 const settle = 100 * time.Millisecond
 
+// unsettled is how long that is waited for, at most: other files may come and go
+// beside it all the time.
+const unsettled = time.Second
+
 // requestReload has the configuration read again. It does not block.
 func (d *daemon) requestReload() {
 	select {
@@ -42,16 +46,24 @@ func (d *daemon) watchFile(ctx context.Context) error {
 	quiet := time.NewTimer(0)
 	quiet.Stop()
 	defer quiet.Stop()
+	var since time.Time // of the first event that has not been followed; zero: none
+	stirred := func() {
+		if since.IsZero() {
+			since = time.Now()
+		}
+		quiet.Reset(min(settle, time.Until(since.Add(unsettled))))
+	}
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-watcher.Events:
-			quiet.Reset(settle)
+			stirred()
 		case err := <-watcher.Errors:
 			d.log.Warn("watching the configuration file", "error", err)
-			quiet.Reset(settle) // events may be lost
+			stirred() // events may be lost
 		case <-quiet.C:
+			since = time.Time{}
 			d.watchPath(watcher)
 			d.readAgain(ctx)
 		case <-d.reload:

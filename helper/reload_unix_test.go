@@ -1,0 +1,67 @@
+//go:build unix
+
+package helper
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/svidhelper/svidhelper/helper/devapi"
+	"github.com/svidhelper/svidhelper/helper/devapi/devapitest"
+)
+
+// TestReloadOnHangup: without a process, SIGHUP has a file read that changed
+// where no watch sees it. With one, SIGHUP is the process's.
+func TestReloadOnHangup(t *testing.T) {
+	api, _ := devapitest.Start(t, devapi.Config{ManualRotation: true})
+	dir := t.TempDir()
+	text := func(name string) []byte {
+		return fmt.Appendf(nil, "output %q {\n x509_svid {}\n}\n", filepath.Join(dir, name))
+	}
+	r := startDaemon(t, api, string(text("a")))
+	r.log.await(t, 1, "published", "/a")
+	elsewhere := filepath.Join(t.TempDir(), "the same file") // its directory is not watched
+	if err := os.Link(r.file, elsewhere); err != nil {
+		t.Fatal(err)
+	}
+	pass(3 * settle) // the link itself is seen
+	if err := os.WriteFile(elsewhere, text("b"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	pass(3 * settle)
+	if strings.Contains(r.log.String(), "in effect") {
+		t.Fatal("the change was seen; this test needs one that is not")
+	}
+	hangup := func() {
+		t.Helper()
+		if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hangup()
+	r.log.await(t, 1, "published", "/b")
+
+	record := filepath.Join(dir, "record")
+	r.write(string(text("b")) + childProcess(t, record, ""))
+	r.log.await(t, 2, "in effect")
+	eventually(t, func() error {
+		if !strings.Contains(read(record), "started") {
+			return notYet("no start in the record")
+		}
+		return nil
+	})
+	hangup()
+	eventually(t, func() error {
+		if !strings.Contains(read(record), "hangup") {
+			return notYet("SIGHUP has not reached the process")
+		}
+		return nil
+	})
+	if n := strings.Count(r.log.String(), "in effect"); n != 2 {
+		t.Errorf("the configuration was exchanged %d times, not twice", n)
+	}
+}
