@@ -162,12 +162,7 @@ output %q {
 health { address = %q }
 `, certs, address)+childProcess(t, record, `on = ["x509", "bundle", "jwt", "wit"]`))
 	awaitReady(t, address, http.StatusOK)
-	eventually(t, func() error {
-		if !strings.Contains(read(record), "started") {
-			return notYet("no start in the record")
-		}
-		return nil
-	})
+	awaitStarted(t, record)
 	awaitOneGeneration(t, certs)
 	before, told := snapshotDir(t, certs), read(record)
 

@@ -50,6 +50,7 @@ func followReady(t *testing.T, address string, expires time.Time) {
 // process does not run, and ready is false. When bad answers go on until what is
 // on disk has expired, ready is false too, and what is there stays.
 func TestBadAnswersOnly(t *testing.T) {
+	t.Parallel() // it waits, most of the time
 	api, faults := devapitest.Start(t, devapi.Config{ManualRotation: true, TTL: 3 * time.Second})
 	dir, address := t.TempDir(), freeAddress(t)
 	certs, record := filepath.Join(dir, "certs"), filepath.Join(dir, "record")
@@ -109,6 +110,7 @@ var reasonsJWT = map[string]source.Reason{
 // disk stays, ready is true until it expires, and the next good answer is taken
 // up without being asked for.
 func TestBadTokens(t *testing.T) {
+	t.Parallel() // it waits, most of the time
 	api, faults := devapitest.Start(t, devapi.Config{ManualRotation: true, JWTTTL: 4 * time.Second})
 	edits := map[string]devapi.Bad[*workload.JWTSVIDResponse]{} // by audience
 	certs, address := filepath.Join(t.TempDir(), "certs"), freeAddress(t)

@@ -32,7 +32,7 @@ func TestSeveralIdentities(t *testing.T) {
 	api, _ := devapitest.Start(t, devapi.Config{ManualRotation: true, Identities: []devapi.Identity{web, db}})
 	dir, address := t.TempDir(), freeAddress(t)
 	in := func(parts ...string) string { return filepath.Join(append([]string{dir}, parts...)...) }
-	r := startDaemon(t, api, fmt.Sprintf(`
+	startDaemon(t, api, fmt.Sprintf(`
 output %q {
   x509_svid { hint = "db-hint" }
 }
@@ -60,7 +60,7 @@ health { address = %q }
 			t.Errorf("%s is %s's", path, got)
 		}
 	}
-	r.log.await(t, 1, "process started")
+	awaitStarted(t, in("record"))
 
 	// The default identity becomes one that is not allowed, and the one with the
 	// hint goes.

@@ -65,6 +65,17 @@ process {
 `, self, record, more)
 }
 
+// awaitStarted waits until child has its handlers.
+func awaitStarted(t *testing.T, record string) {
+	t.Helper()
+	eventually(t, func() error {
+		if !strings.Contains(read(record), "started") {
+			return notYet("no start in the record")
+		}
+		return nil
+	})
+}
+
 // patience is how long a test waits for what takes milliseconds.
 const patience = 20 * time.Second
 

@@ -48,12 +48,7 @@ func newPatient(t *testing.T, dir string) *patient {
 	api, _ := devapitest.Start(t, devapi.Config{ManualRotation: true})
 	p := &patient{t: t, api: api, certs: filepath.Join(dir, "certs"), rec: filepath.Join(dir, "record")}
 	p.run = startDaemon(t, api, fmt.Sprintf("output %q {\n x509_svid {}\n}", p.certs)+childProcess(t, p.rec, ""))
-	eventually(t, func() error {
-		if !strings.Contains(read(p.rec), "started") {
-			return notYet("no start in the record")
-		}
-		return nil
-	})
+	awaitStarted(t, p.rec)
 	api.Rotate() // the first time, it is waited whether there is a handler
 	p.awaitTold(1)
 	p.flips = watchFlips(t, p.certs)

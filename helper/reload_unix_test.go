@@ -48,12 +48,7 @@ func TestReloadOnHangup(t *testing.T) {
 	record := filepath.Join(dir, "record")
 	r.write(string(text("b")) + childProcess(t, record, ""))
 	r.log.await(t, 2, "in effect")
-	eventually(t, func() error {
-		if !strings.Contains(read(record), "started") {
-			return notYet("no start in the record")
-		}
-		return nil
-	})
+	awaitStarted(t, record)
 	hangup()
 	eventually(t, func() error {
 		if !strings.Contains(read(record), "hangup") {

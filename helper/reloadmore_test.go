@@ -111,7 +111,7 @@ func TestReloadAnotherAgent(t *testing.T) {
 	certs, record := filepath.Join(dir, "certs"), filepath.Join(dir, "record")
 	text := fmt.Sprintf("output %q {\n x509_svid {}\n}\n", certs) + childProcess(t, record, "")
 	r := startDaemon(t, one, fmt.Sprintf("agent_address = %q\n", one.Addr())+text)
-	r.log.await(t, 1, "process started")
+	awaitStarted(t, record)
 	on := func(api *devapi.Server) {
 		t.Helper()
 		want := api.SVIDs()[0].Certificates[0].SerialNumber
@@ -170,6 +170,7 @@ func TestReloadHealthAndHooks(t *testing.T) {
 	}
 	r := startDaemon(t, api, text+health(here, "")+hook("stays", "old"))
 	awaitReady(t, here, http.StatusOK)
+	awaitStarted(t, filepath.Join(dir, "record"))
 	heard("stays", "old ")
 
 	r.write(text + health(there, "") + hook("stays", "old") + hook("comes", "new"))

@@ -70,7 +70,7 @@ func TestAuthorityRotatesOnDisk(t *testing.T) {
 	dir := t.TempDir()
 	certs, record := filepath.Join(dir, "certs"), filepath.Join(dir, "record")
 	r := startDaemon(t, api, fmt.Sprintf("output %q {\n x509_svid {}\n}\n", certs)+childProcess(t, record, ""))
-	r.log.await(t, 1, "process started")
+	awaitStarted(t, record)
 	reader := startReader(t, certs)
 	on := func(step string, authorities int, leaf string) {
 		t.Helper()
@@ -127,7 +127,7 @@ func TestFederatedBundleDisappears(t *testing.T) {
 	api, _ := devapitest.Start(t, devapi.Config{ManualRotation: true, Federated: []spiffeid.TrustDomain{near, far}})
 	dir := t.TempDir()
 	separate, merged, record := filepath.Join(dir, "separate"), filepath.Join(dir, "merged"), filepath.Join(dir, "record")
-	r := startDaemon(t, api, fmt.Sprintf(`
+	startDaemon(t, api, fmt.Sprintf(`
 output %q {
   x509_svid { federated_bundles = "separate" }
 }
@@ -135,7 +135,7 @@ output %q {
   x509_svid { federated_bundles = "merge" }
 }
 `, separate, merged)+childProcess(t, record, ""))
-	r.log.await(t, 1, "process started")
+	awaitStarted(t, record)
 	on := func(step string, tds ...spiffeid.TrustDomain) {
 		t.Helper()
 		var want []string
