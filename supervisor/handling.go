@@ -8,6 +8,7 @@ type handling uint8
 const (
 	handlingUnseen  handling = iota // it cannot be seen
 	handlingCaught                  // there is a handler
+	handlingPartial                 // there is one, perhaps the first of many that a runtime installs
 	handlingRuntime                 // its language runtime has one; it has asked for some signals
 	handlingBlocked                 // it is blocked in one who waits, perhaps for it
 	handlingUnclear                 // it is blocked in one who is busy
@@ -22,6 +23,7 @@ const (
 	blindPatience   = time.Second            // where handlers cannot be seen
 	blockedLong     = 100 * time.Millisecond // makes it a habit
 	unclearLong     = 2 * time.Second
+	partialLong     = 2 * time.Second // a runtime takes microseconds, if nobody takes the processor away
 	hopelessPoll    = time.Second
 )
 
@@ -32,6 +34,7 @@ type handlerWatch struct {
 	seen   handling
 	since  time.Time
 	queued bool // the process takes the signal from a queue
+	caught bool // it has a handler, and not only for the moment
 }
 
 // A verdict says what to do with the signal.
@@ -44,8 +47,8 @@ const (
 )
 
 // look judges by what is seen at this moment of a process that started at some
-// other. Unless the verdict is verdictSend, it is worth to look again at again.
-func (w handlerWatch) look(seen handling, started, at time.Time) (_ handlerWatch, v verdict, again time.Time) {
+// other. Unless the verdict is verdictSend, it is worth to look again at next.
+func (w handlerWatch) look(seen handling, started, at time.Time) (_ handlerWatch, v verdict, next time.Time) {
 	if w.since.IsZero() || seen != w.seen && !(seen.blocked() && w.seen.blocked()) {
 		w.since = at
 	}
@@ -54,7 +57,12 @@ func (w handlerWatch) look(seen handling, started, at time.Time) (_ handlerWatch
 	var wait time.Duration
 	switch seen {
 	case handlingCaught:
-		return w, verdictSend, at
+		w.caught = true
+	case handlingPartial:
+		w.caught = w.caught || same >= partialLong
+		if !w.caught {
+			wait = again(age)
+		}
 	case handlingUnseen:
 		wait = blindPatience - age
 	case handlingRuntime:
@@ -72,15 +80,21 @@ func (w handlerWatch) look(seen handling, started, at time.Time) (_ handlerWatch
 			wait = blockedLong / 4
 		}
 	default:
+		w.caught = false
 		if age >= handlerPatience {
 			return w, verdictNone, at.Add(hopelessPoll)
 		}
-		// Nothing tells us when the handler comes. Looking more rarely the
-		// longer it takes costs little and adds an eighth to the wait at most.
-		wait = min(max(age/8, time.Millisecond), 100*time.Millisecond)
+		wait = again(age)
 	}
 	if wait <= 0 {
 		return w, verdictSend, at
 	}
 	return w, verdictWait, at.Add(wait)
+}
+
+// again is how long to wait before another look at a process of that age.
+// Nothing tells us when a handler comes; looking more rarely the longer it takes
+// costs little and adds an eighth to the wait at most.
+func again(age time.Duration) time.Duration {
+	return min(max(age/8, time.Millisecond), 100*time.Millisecond)
 }

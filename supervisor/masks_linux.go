@@ -46,6 +46,8 @@ func (m *masks) handling(sig syscall.Signal) handling {
 	ignored, _ := readSigset(status, "\nSigIgn:\t")
 	blocked, _ := readSigset(status, "\nSigBlk:\t")
 	switch {
+	case caught.has(sig) && goStarts(caught) && !sleeps(status):
+		return handlingPartial
 	case caught.has(sig) && caught.all(goCatches) && !caught.has(goLeaves):
 		return m.goHandling(caught, sig)
 	case caught.has(sig) && caught.len() >= catchesAll:
@@ -65,14 +67,21 @@ func (m *masks) handling(sig syscall.Signal) handling {
 // take a while, but not in the state of one who sleeps: who forks waits for the
 // processor, who vforks is not even interruptible.
 func blockedIn(status []byte) handling {
-	_, state, _ := bytes.Cut(status, []byte("\nState:\t"))
 	switch {
-	case bytes.HasPrefix(state, []byte("S")):
+	case sleeps(status):
 		return handlingBlocked
-	case bytes.HasPrefix(state, []byte("R")):
+	case inState(status, 'R'):
 		return handlingUnclear
 	}
 	return handlingDefault
+}
+
+// sleeps reports whether a process waits for something that is not a disk.
+func sleeps(status []byte) bool { return inState(status, 'S') }
+
+func inState(status []byte, letter byte) bool {
+	_, state, _ := bytes.Cut(status, []byte("\nState:\t"))
+	return len(state) > 0 && state[0] == letter
 }
 
 // catchesAll is how many caught signals mean that somebody catches all of them,
@@ -87,6 +96,21 @@ const (
 	goCatches = sigset(1<<64 - 1<<34) // signals 35 to 64
 	goLeaves  = syscall.Signal(34)
 )
+
+// goInstalls are all the signals that the runtime catches at the start: those
+// that can be caught, except job control's and three that libc may need.
+const goInstalls = ^sigset(1<<(syscall.SIGKILL-1) | 1<<(syscall.SIGCONT-1) | 1<<(syscall.SIGSTOP-1) |
+	1<<(syscall.SIGTSTP-1) | 1<<(syscall.SIGTTIN-1) | 1<<(syscall.SIGTTOU-1) | 7<<(32-1))
+
+// goStarts reports whether those signals are caught that the runtime catches
+// first, in the order of their numbers, and not yet the rest. It takes no rest
+// before it is through, which tells it from a program that handles SIGHUP and
+// SIGINT and nothing else. A SIGHUP or SIGINT that is ignored stays ignored.
+func goStarts(caught sigset) bool {
+	const mayBeIgnored = 1<<(syscall.SIGHUP-1) | 1<<(syscall.SIGINT-1)
+	first := goInstalls & (1<<bits.Len64(uint64(caught)) - 1)
+	return caught|mayBeIgnored == first|mayBeIgnored && first != goInstalls
+}
 
 // What the program has asked for shows in two places. os/signal has a thread of
 // its own that blocks all that nobody has asked for, except those by which

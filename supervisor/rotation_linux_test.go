@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -82,6 +84,36 @@ func TestRotationRightAfterTheStartOfAGoProgram(t *testing.T) {
 			wantStatus(t, s.result(), 42)
 		})
 	}
+}
+
+// A rotation while a Go program's runtime installs its handlers, one after the
+// other: it died of one in forty.
+func TestRotationWhileAGoRuntimeStarts(t *testing.T) {
+	t.Parallel()
+	const times = 100
+	slots := make(chan struct{}, 8)
+	var wg sync.WaitGroup
+	for i := range times {
+		wg.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			t.Run(fmt.Sprint(i), func(t *testing.T) {
+				path, out := pipe(t)
+				s := supervise(t, child("record", path, "all"))
+				s.Rotated()
+				s.running()
+				s.Rotated()
+				out.ready()
+				out.want("SIGHUP")
+				if st := s.upToDate(); st.Starts != 1 || st.LastExit != nil {
+					t.Errorf("status %+v", st)
+				}
+				s.Stop()
+				wantStatus(t, s.result(), 42)
+			})
+		})
+	}
+	wg.Wait()
 }
 
 // A process that never handles SIGHUP lives through twenty rotations, and it is
@@ -269,6 +301,53 @@ func TestBlockedInTheMiddleOfSomething(t *testing.T) {
 	} {
 		if got := blockedIn([]byte("Name:\tS\nUmask:\t0022\nState:\t" + state + "\nTgid:\t1\n")); got != want {
 			t.Errorf("%s: handling %d, want %d", state, got, want)
+		}
+	}
+}
+
+// The first of many handlers that a runtime installs is not the program's.
+func TestHandlersOfARuntimeThatStarts(t *testing.T) {
+	// seen is what is seen of a process that catches those signals, in a state.
+	seen := func(caught sigset, state string) handling {
+		path := filepath.Join(t.TempDir(), "status")
+		text := fmt.Sprintf("Name:\tx\nState:\t%s\nSigBlk:\t%016x\nSigIgn:\t%016x\nSigCgt:\t%016x\n", state, 0, 0, uint64(caught))
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		f, err := os.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		return (&masks{file: f}).handling(syscall.SIGHUP)
+	}
+	// A Go program that the kernel lets run no further shows each of them.
+	var caught sigset
+	for sig := syscall.Signal(1); sig < 64; sig++ {
+		if !goInstalls.has(sig) {
+			continue
+		}
+		caught |= 1 << (sig - 1)
+		if got := seen(caught, "R (running)"); got != handlingPartial {
+			t.Errorf("up to %v: handling %d, want %d", sig, got, handlingPartial)
+		}
+		if got := seen(caught&^2, "R (running)"); got != handlingPartial { // under nohup, say
+			t.Errorf("up to %v without SIGINT: handling %d, want %d", sig, got, handlingPartial)
+		}
+	}
+	for name, c := range map[string]struct {
+		caught sigset
+		state  string
+		want   handling
+	}{
+		"a shell with a trap, which waits": {1<<0 | 1<<1, "S (sleeping)", handlingCaught},
+		"one that is busy":                 {1<<0 | 1<<1, "R (running)", handlingPartial},
+		"a server that is busy":            {1<<0 | 1<<1 | 1<<14, "R (running)", handlingCaught},
+		"no handler for it":                {1 << 1, "R (running)", handlingDefault},
+		"a runtime that has started":       {goInstalls, "R (running)", handlingDefault},
+	} {
+		if got := seen(c.caught, c.state); got != c.want {
+			t.Errorf("%s: handling %d, want %d", name, got, c.want)
 		}
 	}
 }
