@@ -1,6 +1,7 @@
 package helper
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -112,9 +113,9 @@ func (w *witness) run(ctx context.Context) error {
 	}
 }
 
-// prove proves a claim. One that fails is looked at again, ever more seldom: a
-// restart may take longer than a proof waits, and a person may mend what no
-// escalation could. The error is ctx's.
+// prove proves a claim. One that fails is looked at again, with a connection a
+// look, ever more seldom: a restart may take longer than a proof waits, and a
+// person may mend what no escalation could. The error is ctx's.
 func (w *witness) prove(ctx context.Context, c claim) error {
 	w.begin(c)
 	if err := w.arrived(ctx, c); err != nil {
@@ -131,7 +132,7 @@ func (w *witness) prove(ctx context.Context, c claim) error {
 		case <-w.updates:
 		case <-time.After(pauses.NextBackOff()):
 		}
-		r, err = w.prover.Prove(ctx, c.want())
+		r, err = w.prover.Look(ctx, c.want())
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -144,7 +145,7 @@ func (w *witness) prove(ctx context.Context, c claim) error {
 	return nil
 }
 
-// lateLooks are the pauses between proofs that come too late.
+// lateLooks are the pauses between looks that come too late.
 func lateLooks() *backoff.ExponentialBackOff {
 	return &backoff.ExponentialBackOff{
 		InitialInterval: time.Second,
@@ -178,10 +179,10 @@ func (w *witness) begin(c claim) {
 	w.status.Store(&st)
 }
 
-// tried remembers a late look that has shown nothing new.
+// tried remembers a late look that has not shown what is wanted.
 func (w *witness) tried(r proof.Result) {
 	st := *w.status.Load()
-	st.Served = r.Serial
+	st.Served = cmp.Or(r.Serial, st.Served)
 	st.Attempts += uint64(r.Attempts)
 	w.status.Store(&st)
 }
@@ -190,7 +191,7 @@ func (w *witness) tried(r proof.Result) {
 func (w *witness) conclude(r proof.Result, err error) {
 	st := *w.status.Load()
 	st.Proven = r.Proven
-	st.Served = r.Serial
+	st.Served = cmp.Or(r.Serial, st.Served)
 	st.Attempts += uint64(r.Attempts)
 	st.Problem = ""
 	said := event{Event: eventProven, Serial: r.Serial, Connections: r.Attempts}

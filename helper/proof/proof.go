@@ -70,8 +70,8 @@ type Result struct {
 	Proven bool
 	// Latency is from Published to the handshake that proved it.
 	Latency time.Duration
-	// Serial is the serial number that was presented last; empty if nothing
-	// was.
+	// Serial is the serial number that was presented last, before an escalation
+	// too; empty if nothing was.
 	Serial string
 	// Attempts counts the connections.
 	Attempts int
@@ -153,7 +153,7 @@ func (p *Prover) Run(ctx context.Context, want Want, escalate func(Escalation) e
 			continue
 		}
 		var r Result
-		r, err = p.Prove(ctx, want)
+		r, err = p.prove(ctx, want, sum.Serial)
 		r.Attempts += sum.Attempts
 		r.Escalated = sum.Escalated
 		sum = r
@@ -164,29 +164,29 @@ func (p *Prover) Run(ctx context.Context, want Want, escalate func(Escalation) e
 // Prove dials the service until it presents what is wanted, for at most
 // Timeout. The error is the context's if that ended, else an *Error.
 func (p *Prover) Prove(ctx context.Context, want Want) (Result, error) {
+	return p.prove(ctx, want, "")
+}
+
+// prove is Prove for a service that has served a serial number before.
+func (p *Prover) prove(ctx context.Context, want Want, served string) (Result, error) {
 	began := time.Now()
 	if want.Published.IsZero() {
 		want.Published = began
 	}
-	limited, cancel := context.WithTimeout(ctx, p.cfg.Timeout)
+	deadline := began.Add(p.cfg.Timeout)
+	limited, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
 	var (
-		r      Result
+		r      = Result{Serial: served}
 		last   error
 		pauses = p.pauses()
 	)
 	for {
-		r.Attempts++
-		seen, err := p.dial(limited, want)
-		if seen.leaf != nil {
-			r.Serial = Serial(seen.leaf)
-			if want.holds(seen.leaf) {
-				r.Proven, r.Latency = true, seen.at.Sub(want.Published)
-				return r, nil
-			}
-			err = nil // it does answer, and that is what there is to say
+		err := p.try(limited, want, &r)
+		if r.Proven {
+			return r, nil
 		}
-		if limited.Err() == nil || r.Attempts == 1 {
+		if time.Now().Before(deadline) || r.Attempts == 1 {
 			last = err // a try that our timeout cut short explains nothing
 		}
 		select {
@@ -197,14 +197,51 @@ func (p *Prover) Prove(ctx context.Context, want Want) (Result, error) {
 			return r, ctx.Err()
 		}
 		if limited.Err() != nil {
-			return r, &Error{
-				Address: p.cfg.TLS,
-				Want:    want.Serials(),
-				Served:  r.Serial,
-				Waited:  time.Since(began).Round(time.Millisecond),
-				Err:     last,
-			}
+			return r, p.unproven(want, r, began, last)
 		}
+	}
+}
+
+// Look dials the service once. The error is the context's if that ended, else an
+// *Error if the service does not present what is wanted.
+func (p *Prover) Look(ctx context.Context, want Want) (Result, error) {
+	began := time.Now()
+	if want.Published.IsZero() {
+		want.Published = began
+	}
+	var r Result
+	err := p.try(ctx, want, &r)
+	switch {
+	case r.Proven:
+		return r, nil
+	case ctx.Err() != nil:
+		return r, ctx.Err()
+	}
+	return r, p.unproven(want, r, began, err)
+}
+
+// try makes one connection and adds to a result what it has shown. The error is
+// why it has shown nothing.
+func (p *Prover) try(ctx context.Context, want Want, r *Result) error {
+	r.Attempts++
+	seen, err := p.dial(ctx, want)
+	if seen.leaf == nil {
+		return err
+	}
+	r.Serial = Serial(seen.leaf)
+	if want.holds(seen.leaf) {
+		r.Proven, r.Latency = true, seen.at.Sub(want.Published)
+	}
+	return nil // it does answer, and that is what there is to say
+}
+
+func (p *Prover) unproven(want Want, r Result, began time.Time, last error) *Error {
+	return &Error{
+		Address: p.cfg.TLS,
+		Want:    want.Serials(),
+		Served:  r.Serial,
+		Waited:  time.Since(began).Round(time.Millisecond),
+		Err:     last,
 	}
 }
 

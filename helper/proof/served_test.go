@@ -1,0 +1,76 @@
+package proof
+
+import (
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A look is one connection, whatever it shows.
+func TestLookIsOneConnection(t *testing.T) {
+	t.Parallel()
+	before, after := issue(t, 1), issue(t, 2)
+	s := serve(t, "tcp", "127.0.0.1:0", before, nil)
+	p := prover(t, Config{TLS: s.address()})
+	r, err := p.Look(t.Context(), wanted(after))
+	if e := failure(t, err); e.Served != "1" || e.Want != "2" || e.Err != nil || r.Proven || r.Attempts != 1 {
+		t.Errorf("%+v, %+v", r, e)
+	}
+	s.last(t, 1)
+	s.cert.Store(after)
+	if r, err := p.Look(t.Context(), wanted(after)); err != nil || !r.Proven || r.Serial != "2" || r.Latency <= 0 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if end := s.last(t, 1); !isGoodbye(end) || s.conns != 2 {
+		t.Errorf("%d connections, the last one ended with %v", s.conns, end)
+	}
+	nobody := prover(t, Config{TLS: deserted(t)})
+	if r, err := nobody.Look(t.Context(), wanted(after)); failure(t, err).Err == nil || r.Attempts != 1 {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+// The old certificate was seen, then the service hangs until the proof ends: its
+// error is about the certificate and not about the last connection.
+func TestProofCutShortSaysWhatIsStillServed(t *testing.T) {
+	t.Parallel()
+	s := serve(t, "tcp", "127.0.0.1:0", issue(t, 0xabc), func(s *service) {
+		s.before = func(conn net.Conn) error {
+			s.mu.Lock()
+			first := s.conns == 1
+			s.mu.Unlock()
+			if first {
+				return nil
+			}
+			io.Copy(io.Discard, conn)
+			return errors.New("hung")
+		}
+	})
+	stillServes(t, s)
+}
+
+// stillServes proves in vain, and wants to hear of the old certificate.
+func stillServes(t *testing.T, s *service) {
+	t.Helper()
+	_, err := prover(t, Config{TLS: s.address(), Timeout: 300 * time.Millisecond}).Prove(t.Context(), wanted(issue(t, 0xdef)))
+	e := failure(t, err)
+	if e.Served != "abc" || e.Err != nil || !strings.Contains(err.Error(), "still serves serial abc") {
+		t.Error(err)
+	}
+}
+
+// What was served before an escalation is still said when it took the service
+// down.
+func TestEscalationKeepsWhatWasServed(t *testing.T) {
+	t.Parallel()
+	s := serve(t, "tcp", "127.0.0.1:0", issue(t, 0xabc), nil)
+	p := prover(t, Config{TLS: s.address(), Timeout: 50 * time.Millisecond, OnFailure: []Escalation{EscalateRestart}})
+	r, err := p.Run(t.Context(), wanted(issue(t, 0xdef)), func(Escalation) error { return s.ln.Close() })
+	e := failure(t, err)
+	if r.Serial != "abc" || e.Served != "abc" || e.Err == nil || !strings.Contains(err.Error(), "serial abc, not the published def") {
+		t.Errorf("%+v: %v", r, err)
+	}
+}
