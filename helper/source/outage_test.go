@@ -239,6 +239,10 @@ func TestSocketAppearsLate(t *testing.T) {
 // something has arrived.
 func appearsAfter(t *testing.T, p *pulse, how string, d time.Duration) sample {
 	path, appear := appearances[how](t, filepath.Dir(devapitest.Socket(t)))
+	return appears(t, p, how, path, appear, d)
+}
+
+func appears(t *testing.T, p *pulse, how, path string, appear func(), d time.Duration) sample {
 	s, err := New(Config{Address: "unix://" + path, Needs: Needs{X509: true}}, (&logCounter{}).logger())
 	if err != nil {
 		t.Error(err)

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/fsnotify/fsnotify"
 )
@@ -17,8 +18,9 @@ import (
 // leads through is watched. While there is one, only those that hold the socket
 // or a link to it are, so that a busy /tmp or /run wakes nobody.
 //
-// Where no watch is possible (out of inotify instances, an unreadable
-// directory) the backoff alone remains.
+// Where no watch is possible (a user is out of inotify instances, a directory
+// may be entered and not read) it looks by itself, but only while there is no
+// connection.
 type socketWatch struct {
 	path string
 	log  *slog.Logger
@@ -30,6 +32,12 @@ type socketWatch struct {
 	// is no news.
 	seen socketID
 }
+
+// lookAgain is how often a path is looked at that cannot be watched.
+const lookAgain = 50 * time.Millisecond
+
+// newWatcher makes a watcher; a user has only so many.
+var newWatcher = fsnotify.NewWatcher
 
 func newSocketWatch(path string, log *slog.Logger) *socketWatch {
 	return &socketWatch{
@@ -69,26 +77,31 @@ func (w *socketWatch) socket() socketID {
 
 // run watches until ctx ends.
 func (w *socketWatch) run(ctx context.Context) {
-	fs, err := fsnotify.NewWatcher()
+	fs, err := newWatcher()
 	if err != nil {
-		w.log.Warn("cannot watch for the Workload API's socket; after an outage a reconnection can take seconds",
-			"path", w.path, "error", err)
-		return
+		w.log.Info("cannot watch for the Workload API's socket: looking for it while there is no connection",
+			"path", w.path, "every", lookAgain, "error", err)
+		fs = nil
+	} else {
+		defer fs.Close()
 	}
-	defer fs.Close()
 	a := armed{fs: fs, log: w.log, dirs: make(map[string]os.FileInfo), barred: make(map[string]bool)}
 	connected, touched := false, false
 	for {
 		r := a.arm(w.path, connected)
 		now := identify(w.path)
-		if now.exists() && (touched || !now.same(w.seen)) {
+		if now.exists() && (touched || !now.same(w.seen) || now.mode() != w.seen.mode()) {
 			select {
 			case w.events <- struct{}{}:
 			default:
 			}
 		}
 		w.seen = now
-		if connected, touched, err = w.wait(ctx, fs, r, connected); err != nil {
+		var blink <-chan time.Time
+		if a.blind && !connected {
+			blink = time.After(lookAgain)
+		}
+		if connected, touched, err = w.wait(ctx, fs, r, blink, connected); err != nil {
 			return
 		}
 	}
@@ -96,12 +109,17 @@ func (w *socketWatch) run(ctx context.Context) {
 
 // wait waits until it is worth looking again, and returns whether there is a
 // connection by then, and whether the socket itself was touched.
-func (w *socketWatch) wait(ctx context.Context, fs *fsnotify.Watcher, r route, connected bool) (bool, bool, error) {
+func (w *socketWatch) wait(ctx context.Context, fs *fsnotify.Watcher, r route, blink <-chan time.Time, connected bool) (bool, bool, error) {
+	if fs == nil {
+		fs = &fsnotify.Watcher{} // hears nothing
+	}
 	for {
 		select {
 		case <-ctx.Done():
 			return false, false, ctx.Err()
 		case connected = <-w.modes:
+			return connected, false, nil
+		case <-blink:
 			return connected, false, nil
 		case ev := <-fs.Events:
 			if socket, ok := r.names[ev.Name]; ok {
@@ -162,16 +180,20 @@ func split(path string) []string {
 
 // armed is the set of watched directories.
 type armed struct {
-	fs     *fsnotify.Watcher
+	fs     *fsnotify.Watcher // nil: there is none
 	log    *slog.Logger
 	dirs   map[string]os.FileInfo // as they were when the watch began
-	barred map[string]bool        // those that cannot be watched
+	barred map[string]bool        // those that could not be watched, once
+	blind  bool                   // something cannot be watched now
 }
 
 // arm watches the directories on path, or only those that hold the socket, and
 // returns the route. A directory can appear between the look and the watch, so
 // it looks again until there is nothing to add.
 func (a *armed) arm(path string, holders bool) route {
+	if a.blind = a.fs == nil; a.blind {
+		return trace(path)
+	}
 	for range maxLinks {
 		r := trace(path)
 		want := r.dirs
@@ -188,6 +210,7 @@ func (a *armed) arm(path string, holders bool) route {
 // adjust watches exactly dirs, each by what is now at that path, and reports
 // whether that added anything.
 func (a *armed) adjust(dirs []string) (added bool) {
+	a.blind = false
 	for dir := range a.dirs {
 		if !slices.Contains(dirs, dir) {
 			a.fs.Remove(dir)
@@ -218,10 +241,11 @@ func (a *armed) adjust(dirs []string) (added bool) {
 // bar notes, once, a directory that cannot be watched: to read it takes a right
 // that is not needed to connect to a socket in it.
 func (a *armed) bar(dir string, err error) {
+	a.blind = true
 	if !a.barred[dir] {
 		a.barred[dir] = true
-		a.log.Info("cannot watch a directory for the Workload API's socket; after an outage a reconnection can take seconds",
-			"dir", dir, "error", err)
+		a.log.Info("cannot watch a directory for the Workload API's socket: looking into it while there is no connection",
+			"dir", dir, "every", lookAgain, "error", err)
 	}
 }
 
@@ -239,6 +263,14 @@ func identify(path string) socketID {
 }
 
 func (s socketID) exists() bool { return s.info != nil }
+
+// mode returns the socket's rights; of none, none.
+func (s socketID) mode() os.FileMode {
+	if s.info == nil {
+		return 0
+	}
+	return s.info.Mode()
+}
 
 // same reports whether both are the same socket. The number of an inode is
 // given out again soon, so the time counts too.
