@@ -22,6 +22,8 @@ const (
 	settling = 20 * time.Millisecond
 	// patience is the shortest time between two reports of damage.
 	patience = time.Second
+	// lookAgain is how often a directory is looked at that cannot be watched.
+	lookAgain = patience / 2
 )
 
 // A keeper looks after a directory between publishes: it removes previous
@@ -37,7 +39,7 @@ type keeper struct {
 	done     chan struct{}
 	tending  sync.WaitGroup
 	hearing  sync.WaitGroup
-	blind    atomic.Bool // something cannot be watched, and that has been said
+	blind    atomic.Bool // something cannot be watched, and that has been said: look by itself
 
 	mu       sync.Mutex
 	path     string          // of the directory
@@ -76,7 +78,7 @@ func (k *keeper) startWatch() {
 	k.asked = true
 	w, err := newWatcher(k.base())
 	if err != nil {
-		k.dir.log.Warn("cannot watch the output: damage by others is repaired at the next rotation only", "output", k.dir.output.Dir, "error", err)
+		k.cannotWatch(err)
 		return
 	}
 	k.watcher.Store(w)
@@ -106,10 +108,19 @@ func (k *keeper) watch(dirs ...string) {
 	}
 	for _, dir := range dirs {
 		err := w.Add(filepath.Join(k.base(), dir))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) && !k.blind.Swap(true) {
-			k.dir.log.Warn("cannot watch all of the output: damage by others may go unnoticed until the next rotation", "output", k.dir.output.Dir, "error", err)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			k.cannotWatch(err)
 		}
 	}
+}
+
+// cannotWatch has the directory looked at from now on: the user is out of inotify
+// instances or watches.
+func (k *keeper) cannotWatch(err error) {
+	if !k.blind.Swap(true) {
+		k.dir.log.Info("cannot watch the output for damage by others: looking at it", "output", k.dir.output.Dir, "every", lookAgain, "error", err)
+	}
+	k.rouse()
 }
 
 // unwatch ends the watch on directories that are about to go.
@@ -210,6 +221,7 @@ func (k *keeper) tend() {
 		settled  time.Time // when to look at the suspects; zero: there are none
 		damaged  bool      // damage was found and not reported yet
 		reported time.Time
+		looked   time.Time // only if the directory cannot be watched
 	)
 	for {
 		next := k.nextRetirement()
@@ -218,6 +230,9 @@ func (k *keeper) tend() {
 		}
 		if damaged {
 			next = earlier(next, reported.Add(patience))
+		}
+		if k.blind.Load() {
+			next = earlier(next, looked.Add(lookAgain))
 		}
 		if next.IsZero() {
 			timer.Stop()
@@ -231,6 +246,10 @@ func (k *keeper) tend() {
 		case <-timer.C:
 		}
 		now := time.Now()
+		if k.blind.Load() && now.Sub(looked) >= lookAgain {
+			looked = now
+			k.suspect(filepath.Join(k.base(), lostName))
+		}
 		if settled.IsZero() && k.suspicious() {
 			settled = now.Add(settling)
 		}

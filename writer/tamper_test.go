@@ -100,9 +100,12 @@ func TestTampering(t *testing.T) {
 			{"moved away", both, func(dir string) error { return os.Rename(dir, dir+"-moved") }},
 			{"removed", both, func(dir string) error { return os.RemoveAll(dir) }},
 		} {
-			t.Run(string(mode)+"/"+c.what, func(t *testing.T) {
+			tampering := func(t *testing.T, watched bool) {
 				t.Parallel()
 				dir := filepath.Join(memoryDir(t), "tls")
+				if !watched {
+					unwatched(t, dir)
+				}
 				w := newWorld(t, mode)
 				w.output.Dir, w.output.DirMode = dir, 0o711
 				set := encode(t, w.new, &w.output)
@@ -131,7 +134,9 @@ func TestTampering(t *testing.T) {
 						t.Errorf("%s has mode %v", p, info.Mode())
 					}
 				}
-			})
+			}
+			t.Run(string(mode)+"/"+c.what, func(t *testing.T) { tampering(t, true) })
+			t.Run(string(mode)+"/"+c.what+"/without inotify", func(t *testing.T) { tampering(t, false) })
 		}
 	}
 }
