@@ -2,6 +2,8 @@ package helper
 
 import (
 	"context"
+	"errors"
+	"os"
 	"path/filepath"
 	"reflect"
 	"time"
@@ -17,6 +19,14 @@ const settle = 100 * time.Millisecond
 // beside it all the time.
 const unsettled = time.Second
 
+// lookAgain is how often a file is looked at that cannot be watched.
+const lookAgain = 2 * time.Second
+
+// newWatcher makes a watcher; a user has only so many. It has a buffer, since on
+// Windows to add a watch is to wait for the goroutine that hands over the
+// events, and who adds them here also receives them.
+var newWatcher = func() (*fsnotify.Watcher, error) { return fsnotify.NewBufferedWatcher(1024) }
+
 // requestReload has the configuration read again. It does not block.
 func (d *daemon) requestReload() {
 	select {
@@ -29,20 +39,25 @@ func (d *daemon) requestReload() {
 // somebody asks for it. It watches directories and not the file: editors rename
 // a new file over it, and Kubernetes a link in the middle of its path.
 func (d *daemon) watchFile(ctx context.Context) error {
-	if d.options.File == "" {
-		<-ctx.Done()
+	if info, err := os.Stat(d.options.File); d.options.File == "" || err == nil && !info.Mode().IsRegular() {
+		<-ctx.Done() // a pipe can be read once
 		return nil
 	}
-	// A buffer, since on Windows to add a watch is to wait for the goroutine
-	// that hands over the events, and who adds them here also receives them.
-	watcher, err := fsnotify.NewBufferedWatcher(1024)
+	watcher, err := newWatcher()
 	if err != nil {
-		d.log.Warn("the configuration file is not watched; SIGHUP has it read again where there is no process", "error", err)
-		watcher = &fsnotify.Watcher{}
+		watcher = &fsnotify.Watcher{} // hears nothing
 	} else {
 		defer watcher.Close()
-		d.watchPath(watcher)
+		err = d.watchPath(watcher)
 	}
+	var looks <-chan time.Time
+	if err != nil {
+		d.log.Info("cannot watch the configuration file: looking at it", "every", lookAgain, "error", err)
+		ticker := time.NewTicker(lookAgain)
+		defer ticker.Stop()
+		looks = ticker.C
+	}
+	var seen os.FileInfo // nil: it may have changed since it was read
 	quiet := time.NewTimer(0)
 	quiet.Stop()
 	defer quiet.Stop()
@@ -62,9 +77,19 @@ func (d *daemon) watchFile(ctx context.Context) error {
 		case err := <-watcher.Errors:
 			d.log.Warn("watching the configuration file", "error", err)
 			stirred() // events may be lost
+		case <-looks:
+			now, _ := os.Stat(d.options.File)
+			if !sameVersion(seen, now) {
+				seen = now
+				stirred()
+			}
 		case <-quiet.C:
 			since = time.Time{}
-			d.watchPath(watcher)
+			if looks == nil {
+				if err := d.watchPath(watcher); err != nil {
+					d.log.Warn("cannot watch the configuration file: another change may go unnoticed", "error", err)
+				}
+			}
 			d.readAgain(ctx)
 		case <-d.reload:
 			d.readAgain(ctx)
@@ -72,18 +97,23 @@ func (d *daemon) watchFile(ctx context.Context) error {
 	}
 }
 
+// sameVersion reports whether a file has not been changed or replaced. Nil is
+// none.
+func sameVersion(a, b os.FileInfo) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size()
+}
+
 // watchPath watches the directory that the file is named in, and the one that
 // it really is in.
-func (d *daemon) watchPath(watcher *fsnotify.Watcher) {
-	dirs := []string{filepath.Dir(d.options.File)}
-	if real, err := filepath.EvalSymlinks(d.options.File); err == nil {
-		dirs = append(dirs, filepath.Dir(real))
+func (d *daemon) watchPath(watcher *fsnotify.Watcher) error {
+	err := watcher.Add(filepath.Dir(d.options.File))
+	if real, e := filepath.EvalSymlinks(d.options.File); e == nil {
+		err = errors.Join(err, watcher.Add(filepath.Dir(real)))
 	}
-	for _, dir := range dirs {
-		if err := watcher.Add(dir); err != nil {
-			d.log.Warn("the configuration's directory is not watched", "directory", dir, "error", err)
-		}
-	}
+	return err
 }
 
 // readAgain reads the configuration and, when it is valid and different, has it
