@@ -2,10 +2,14 @@ package helper
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"sync/atomic"
+	"syscall"
+	"time"
 )
 
 // A journal appends events to a file, in an actor of its own: nobody waits for
@@ -44,47 +48,72 @@ func (j *journal) note(e event) {
 	}
 }
 
+// journalPatience bounds the wait for whoever reads a named pipe.
+const journalPatience = time.Second
+
 // run writes until ctx ends, and then what is left.
 func (j *journal) run(ctx context.Context) error {
-	failing := false
+	var (
+		lost int  // events in a row
+		torn bool // the last line may be a part of one
+	)
 	for ending := false; !ending; {
 		var batch []byte
+		count := 0
+		take := func(e event) { batch, count = append(batch, e.line()...), count+1 }
 		select {
 		case e := <-j.events:
-			batch = e.line()
+			take(e)
 		case <-ctx.Done():
 			ending = true
 		}
 		for len(j.events) > 0 {
-			batch = append(batch, (<-j.events).line()...)
+			take(<-j.events)
 		}
-		if len(batch) == 0 {
+		if count == 0 {
 			continue
 		}
-		err := j.append(batch)
-		if err != nil && !failing {
-			j.log.Error("events are lost", "error", err)
+		if torn {
+			batch = slices.Insert(batch, 0, '\n')
 		}
-		failing = err != nil
+		written, err := j.append(batch)
+		torn = err != nil && (torn || written > 0)
+		switch {
+		case err != nil && lost == 0:
+			j.log.Error("events are lost", "error", err)
+			fallthrough
+		case err != nil:
+			lost += count
+		case lost > 0:
+			j.log.Warn("events are written again", "file", j.file(), "lost", lost)
+			lost = 0
+		}
 	}
 	return nil
 }
 
-func (j *journal) append(batch []byte) error {
+// append appends to the file, and returns how many bytes. A named pipe gets them
+// while somebody reads it; nobody is waited for in an open that may never
+// return.
+func (j *journal) append(batch []byte) (written int, err error) {
 	path := j.file()
 	if path == "" {
-		return nil // a new configuration wants none
+		return 0, nil // a new configuration wants none
 	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY|syscall.O_NONBLOCK, 0o640)
+	if errors.Is(err, syscall.ENXIO) {
+		return 0, fmt.Errorf("opening the event stream: nobody reads the named pipe %s", path)
+	}
 	if err != nil {
-		return fmt.Errorf("opening the event stream: %w", err)
+		return 0, fmt.Errorf("opening the event stream: %w", err)
 	}
-	_, err = f.Write(batch)
+	_ = f.SetWriteDeadline(time.Now().Add(journalPatience)) // which files do not have
+	written, err = f.Write(batch)
 	if cerr := f.Close(); err == nil {
 		err = cerr
 	}
 	if err != nil {
-		return fmt.Errorf("writing the event stream: %w", err)
+		return written, fmt.Errorf("writing the event stream: %w", err)
 	}
-	return nil
+	return written, nil
 }
