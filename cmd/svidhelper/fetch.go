@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -23,6 +25,10 @@ func runFetch(args []string, _, stderr io.Writer) int {
 	if refuseArguments(fs, stderr) {
 		return exitUsage
 	}
+	if *timeout < 0 {
+		fmt.Fprintf(stderr, "svidhelper: -timeout %v: a duration cannot be negative\n", *timeout)
+		return exitUsage
+	}
 	command := o.flags.Command
 	o.flags.Command, o.flags.Fetch = nil, true // it takes our place, it is not supervised
 	c, log, ok := o.load(stderr)
@@ -32,15 +38,24 @@ func runFetch(args []string, _, stderr io.Writer) int {
 	if *timeout > 0 {
 		c.Timeout = *timeout
 	}
-	if err := once(c, log); err != nil || len(command) == 0 {
-		return exit(err, stderr)
+	stopped, err := once(c, log)
+	switch {
+	case err == nil && len(command) > 0 && stopped:
+		err = errors.New("stopped when everything had been written; the command was not executed")
+	case err == nil && len(command) > 0:
+		err = become(command)
 	}
-	return exit(become(command), stderr)
+	return exit(err, stderr)
 }
 
-// once fetches once; SIGTERM and SIGINT end it early.
-func once(c *config.Config, log *slog.Logger) error {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	return helper.Once(ctx, c, log)
+// once fetches once; SIGTERM and SIGINT end it early. stopped says that one of
+// them came, be it too late for that: from now on they end the program.
+func once(c *config.Config, log *slog.Logger) (stopped bool, err error) {
+	ctx, release := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	came := make(chan os.Signal, 1)
+	signal.Notify(came, os.Interrupt, syscall.SIGTERM)
+	err = helper.Once(ctx, c, log)
+	release()
+	signal.Stop(came) // what has come until now is in the channel
+	return len(came) > 0, err
 }

@@ -42,7 +42,8 @@ func supervise(args []string, ignoreArguments bool, stdout, stderr io.Writer) in
 	}
 	log.Info(versionLine())
 	if c.OneShot {
-		return exit(once(c, log), stderr)
+		_, err := once(c, log)
+		return exit(err, stderr)
 	}
 	return exit(helper.Run(context.Background(), c, log, helper.Options{
 		Version: version,
