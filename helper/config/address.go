@@ -20,7 +20,7 @@ func parseAddress(s, goos string) (string, error) {
 	switch {
 	case s == "":
 		return "", errors.New("the address is empty")
-	case strings.ContainsFunc(s, func(r rune) bool { return r < 0x20 || r == 0x7f }):
+	case hasControl(s):
 		return "", errors.New("the address has a control character")
 	case hasScheme && scheme == "unix":
 		return unixAddress(rest)

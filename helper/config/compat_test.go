@@ -90,6 +90,7 @@ var fileSyntax = []fact{
 	{name: "jwt_svids given twice: both count", src: `jwt_svids = [{jwt_audience="a", jwt_svid_file_name="f"}]
 		jwt_svids = [{jwt_audience="b", jwt_svid_file_name="g"}]`, check: jwts("a", "b")},
 	{name: "health_checks given twice: both count", src: "health_checks { bind_port = 1 }\nhealth_checks { listener_enabled = true }", check: served(":1", "/live", "/ready")},
+	{name: "health_checks as a list in JSON: all of it counts", bare: true, src: `{"jwt_bundle_file_name": "b", "health_checks": [{"bind_port": 1}, {"listener_enabled": true}]}`, check: served(":1", "/live", "/ready")},
 	{name: "items share a line", src: `hint = "x" cmd = "y"`, check: func(t *testing.T, c *Config) { hint("x")(t, c); command("y")(t, c) }},
 	{name: "items that touch", src: `hint="x"cmd="y"`, check: func(t *testing.T, c *Config) { hint("x")(t, c); command("y")(t, c) }},
 	{name: "items separated by a comma", src: "hint = \"x\",\ncmd = \"y\",", check: func(t *testing.T, c *Config) { hint("x")(t, c); command("y")(t, c) }},
@@ -215,6 +216,7 @@ var rules = []fact{
 		}
 	}},
 	{name: "an empty list of jwt_svids is none", bare: true, src: `jwt_svids = []`, err: []string{"nothing to write"}},
+	{name: "an empty object of jwt_svids is none", src: `jwt_svids = {}`, check: jwts()},
 	{name: "an entry without jwt_audience", src: `jwt_svids = [{jwt_svid_file_name="f"}]`, err: []string{"needs jwt_audience"}},
 	{name: "an entry without jwt_svid_file_name", src: `jwt_svids = [{jwt_audience="a"}]`, err: []string{"needs jwt_svid_file_name"}},
 	{name: "jwt_extra_audiences", src: `jwt_svids = [{jwt_audience="a", jwt_extra_audiences=["b", 5], jwt_svid_file_name="f"}]`, check: func(t *testing.T, c *Config) {
@@ -223,6 +225,11 @@ var rules = []fact{
 		}
 	}},
 	{name: "jwt_extra_audiences may be empty", src: `jwt_svids = [{jwt_audience="a", jwt_extra_audiences=[], jwt_svid_file_name="f"}]`, check: jwts("a")},
+	{name: "an empty extra audience is left out", src: `jwt_svids = [{jwt_audience="a", jwt_extra_audiences=["", "b"], jwt_svid_file_name="f"}]`, warning: []string{"jwt_extra_audiences", "empty"}, check: func(t *testing.T, c *Config) {
+		if got := c.Outputs[0].JWTSVIDs[0].Audience; !slices.Equal(got, []string{"a", "b"}) {
+			t.Errorf("audience is %q", got)
+		}
+	}},
 	{name: "pid_file_name needs renew_signal", src: pidFile, err: []string{"pid_file_name needs renew_signal"}},
 	{name: "pid_file_name needs a renew_signal that is not empty", src: pidFile + `renew_signal = ""`, err: []string{"pid_file_name needs renew_signal"}},
 	{name: "pid_file_name with renew_signal", src: pidFile + `renew_signal = "SIGQUIT"`, check: func(t *testing.T, c *Config) {
@@ -255,6 +262,8 @@ var rules = []fact{
 			t.Errorf("process is %+v", c.Process)
 		}
 	}},
+	{name: "cmd_args that cannot be split, without cmd", src: `cmd_args = "-c \"a"`, warning: []string{"cmd_args", "nothing uses it"}, check: accepted},
+	{name: "cmd_args that cannot be split, in one-shot", src: "cmd = \"x\"\ncmd_args = \"-c \\\"a\"\ndaemon_mode = false", warning: []string{"cmd_args", "nothing uses it"}, check: accepted},
 	{name: "cmd and cmd_args", src: "cmd = \"x\"\ncmd_args = \"-c \\\"a b\\\"\"", check: command("x", "-c", "a b")},
 	{name: "cmd is started again at the next rotation", src: "cmd = \"x\"\nrenew_signal = \"SIGHUP\"", check: func(t *testing.T, c *Config) {
 		hup, _ := ParseSignal("SIGHUP")
@@ -283,11 +292,16 @@ var rules = []fact{
 	{name: "tcp://IP:port as address", src: `agent_address = "tcp://[::1]:80"`, check: address("tcp://[::1]:80")},
 	{name: "no address", src: "", check: address("")},
 	{name: "an empty address is none", src: `agent_address = ""`, check: address("")},
-	{name: "a wrong signal name", src: `renew_signal = "SIGHUPP"`, err: []string{"renew_signal", "SIGHUPP", "did you mean SIGHUP?"}},
+	{name: "a wrong signal name", src: "cmd = \"x\"\nrenew_signal = \"SIGHUPP\"", err: []string{"renew_signal", "SIGHUPP", "did you mean SIGHUP?"}},
+	{name: "a wrong signal name that nothing uses", src: `renew_signal = "reload"`, warning: []string{"renew_signal", "nothing uses it"}, check: accepted},
+	{name: "a wrong signal name for the process of a pid file", src: pidFile + `renew_signal = "reload"`, err: []string{"renew_signal", "there is no signal"}},
+	{name: "a wrong signal name in one-shot", src: "cmd = \"x\"\nrenew_signal = \"reload\"\ndaemon_mode = false", warning: []string{"renew_signal", "nothing uses it"}, check: accepted},
+	{name: "a wrong signal name before the one that counts", src: "cmd = \"x\"\nrenew_signal = \"reload\"\nrenew_signal = \"SIGHUP\"", check: signalled("SIGHUP")},
 	{name: "a signal without SIG", src: "cmd = \"x\"\nrenew_signal = \"HUP\"", check: signalled("SIGHUP")},
 	{name: "a signal's number", src: "cmd = \"x\"\nrenew_signal = 1", check: signalled("SIGHUP")},
 	{name: "cert_dir is joined with each name", src: `cert_dir = "/run/certs/"`, check: directory("/run/certs")},
 	{name: "an empty cert_dir is the working directory", src: `cert_dir = ""`, check: directory(".")},
+	{name: "a heredoc as cert_dir ends with a line break", src: "cert_dir = <<EOF\n/run/certs\nEOF\n", err: []string{"cert_dir", "control character"}},
 	{name: "no cert_dir is the working directory", src: ``, check: directory(".")},
 	{name: "an absolute name is joined too", bare: true, src: `cert_dir = "/d"
 		svid_file_name = "/x/a.pem"
@@ -349,6 +363,11 @@ var rules = []fact{
 		readiness_path = "/r" }`, check: served(":8080", "/l", "/r")},
 	{name: "bind_port as a string of digits", src: `health_checks { listener_enabled = true
 		bind_port = "8080" }`, check: served(":8080", "/live", "/ready")},
+	{name: "a port that is none, and that nobody listens on", src: `health_checks { bind_port = 70000 }`, check: accepted},
+	{name: "a port that is none", src: `health_checks { listener_enabled = true
+		bind_port = 70000 }`, err: []string{"2:3", "bind_port", "0 to 65535"}},
+	{name: "a negative port", src: `health_checks { listener_enabled = true
+		bind_port = -1 }`, err: []string{"bind_port", "0 to 65535"}},
 	{name: "equal paths", src: `health_checks { listener_enabled = true
 		liveness_path = "/ready" }`, err: []string{"liveness_path and readiness_path are both"}},
 	{name: "Windows: the address is a named pipe's name", goos: "windows", src: `agent_address = "spire-agent\\public\\api"`, check: address(`npipe:spire-agent\public\api`)},

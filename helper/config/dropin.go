@@ -1,17 +1,11 @@
 package config
 
 import (
-	"fmt"
 	"io/fs"
-	"path"
-	"path/filepath"
-	"slices"
+	"math"
 	"strings"
 
-	"github.com/svidhelper/svidhelper/helper/health"
-	"github.com/svidhelper/svidhelper/helper/snapshot"
 	"github.com/svidhelper/svidhelper/supervisor"
-	"github.com/svidhelper/svidhelper/writer"
 )
 
 // dropIn holds the flat keys of spiffe-helper, as the file has them.
@@ -20,7 +14,9 @@ import (
 type dropIn struct {
 	cmd, pidFile          string
 	args                  []string
+	badArgs               *misfit
 	renew                 supervisor.Rotation // none if empty
+	badRenew              *misfit
 	certDir, hint         string
 	svid, key, bundle     string
 	jwtBundle             string
@@ -32,6 +28,23 @@ type dropIn struct {
 	intermediatesInBundle bool
 	jwts                  []dropInJWT
 	health                *dropInHealth
+}
+
+// A misfit is a value that nothing can be done with. spiffe-helper finds out
+// when it needs the value, so it is an error only where there is a need.
+type misfit struct {
+	at            span
+	hint, message string
+}
+
+func (m *misfit) report(d *decoder, needed bool) {
+	switch {
+	case m == nil:
+	case needed:
+		d.errorf(m.at, m.hint, "%s", m.message)
+	default:
+		d.warnf(m.at, m.hint, "%s (nothing uses it)", m.message)
+	}
 }
 
 type dropInJWT struct {
@@ -57,9 +70,9 @@ var (
 func (f *dropIn) fields() []field {
 	fields := []field{
 		{key: "cmd", value: anyText(&f.cmd)},
-		{key: "cmd_args", value: cmdArgs(&f.args)},
+		{key: "cmd_args", value: f.cmdArgs()},
 		{key: "pid_file_name", value: anyText(&f.pidFile)},
-		{key: "renew_signal", value: renewSignal(&f.renew)},
+		{key: "renew_signal", value: f.renewSignal()},
 		{key: "cert_dir", value: anyText(&f.certDir)},
 		{key: "hint", value: anyText(&f.hint)},
 		{key: "svid_file_name", value: anyText(&f.svid)},
@@ -73,13 +86,23 @@ func (f *dropIn) fields() []field {
 		{key: "include_federated_domains", value: boolean(&f.federated, true)},
 		{key: "omit_expired", value: boolean(&f.omitExpired, true)},
 		{key: "add_intermediates_to_bundle", value: boolean(&f.intermediatesInBundle, true)},
-		{key: "jwt_svids", value: many[dropInJWT]{&f.jwts, jwtEntryTable}},
-		{key: "health_checks", value: one[dropInHealth]{&f.health, healthChecksTable}},
+		{key: "jwt_svids", value: jwtEntries{many[dropInJWT]{&f.jwts, jwtEntryTable}}},
+		{key: "health_checks", value: merged[dropInHealth]{one[dropInHealth]{&f.health, healthChecksTable}}},
 	}
 	for i := range fields {
 		fields[i].flat = true
 	}
 	return fields
+}
+
+// jwtEntries are the entries of jwt_svids. In HCL 1, an empty object in place
+// of the list is an empty list.
+type jwtEntries struct{ many[dropInJWT] }
+
+func (v jwtEntries) read(d *decoder, it *item) {
+	if it.value.kind != nodeObject || len(it.value.items) > 0 {
+		v.many.read(d, it)
+	}
 }
 
 func jwtEntryTable(j *dropInJWT) *block {
@@ -101,218 +124,51 @@ func jwtEntryTable(j *dropInJWT) *block {
 func healthChecksTable(h *dropInHealth) *block {
 	return &block{name: "health_checks", fields: []field{
 		{key: "listener_enabled", value: boolean(&h.enabled, true), flat: true},
-		{key: "bind_port", value: integer(&h.port, 0, 65535), flat: true},
+		{key: "bind_port", value: integer(&h.port, math.MinInt32, math.MaxInt32), flat: true},
 		{key: "liveness_path", value: anyText(&h.live), flat: true},
 		{key: "readiness_path", value: anyText(&h.ready), flat: true},
 	}, check: func(d *decoder, at places) { h.at = at }}
 }
 
-func cmdArgs(dst *[]string) value {
+func (f *dropIn) cmdArgs() value {
 	return readOnly(func(d *decoder, n *node) {
 		s, ok := d.str(n)
 		if !ok {
 			return
 		}
+		f.args, f.badArgs = nil, nil // the last one wins
 		args, ignored, err := splitRecord(s)
 		if err != nil {
-			d.complain(n, `double quotes surround a whole argument: cmd_args = "-c \"two words\""`, "%v", err)
+			f.badArgs = &misfit{n.span, `double quotes surround a whole argument: cmd_args = "-c \"two words\""`, "cmd_args: " + err.Error()}
 			return
 		}
 		if strings.TrimSpace(ignored) != "" {
 			d.warnf(n.span, "write all arguments on one line", "cmd_args: only the first line counts")
 		}
-		*dst = args
+		f.args = args
 	})
 }
 
 // renewSignal is a signal, or empty for none.
-func renewSignal(dst *supervisor.Rotation) value {
+func (f *dropIn) renewSignal() value {
 	return readOnly(func(d *decoder, n *node) {
-		if n.kind == nodeString && n.text == "" {
-			*dst = supervisor.Rotation{}
+		name, ok := d.str(n)
+		f.renew, f.badRenew = supervisor.Rotation{}, nil // the last one wins
+		if !ok || name == "" {
 			return
 		}
-		sig, ok := d.signal(n)
-		if ok && d.goos == "windows" {
+		if d.goos == "windows" {
 			d.complain(n, "Windows has no signals; leave it out", "does not work on this operating system")
+			return
 		}
-		*dst = supervisor.Rotation{Signal: sig}
+		var err error
+		if f.renew.Signal, err = ParseSignal(name); err != nil {
+			f.badRenew = &misfit{n.span, signalHint(name), "renew_signal: " + err.Error()}
+		}
 	})
 }
 
 // readOnly is a value that is never printed, since only the native dialect is.
 func readOnly(take func(*decoder, *node)) value {
 	return scalar{take, func() string { return "" }}
-}
-
-// translate adds what the flat keys say to c, which holds what the native ones
-// do.
-func (f *dropIn) translate(d *decoder, c *Config, at places, flags Flags) {
-	f.conflicts(d, at)
-	f.output(d, c, at, flags)
-	rotation := f.renew
-	if rotation.Signal == 0 {
-		rotation.Action = supervisor.RotationNone
-	}
-	if f.cmd != "" && c.Process == nil {
-		c.Process = &Process{Spec: supervisor.Spec{
-			Command:    append([]string{f.cmd}, f.args...),
-			OnRotation: rotation,
-			Restart:    supervisor.RestartOnRotation,
-		}}
-		if f.svid != "" && (len(f.jwts) > 0 || f.jwtBundle != "") {
-			// spiffe-helper starts it after the first X.509-SVID, whatever
-			// becomes of the tokens.
-			c.Process.StartWithout = snapshot.KindJWT
-		}
-	}
-	if f.pidFile != "" {
-		f.hook(d, c, at.of("pid_file_name"), flags)
-	}
-	if f.health != nil && f.health.enabled && c.Health == nil {
-		c.Health = f.health.translate(d)
-	}
-}
-
-// conflicts refuses what is said in both dialects.
-func (f *dropIn) conflicts(d *decoder, at places) {
-	both := func(native, flat string) {
-		if at.has(native) && at.has(flat) {
-			d.errorf(at.of(flat), "keep one of them", "%s and %s (line %d) say the same thing twice", flat, native, d.line(at.of(native)))
-		}
-	}
-	switch {
-	case f.cmd != "":
-		both("process", "cmd")
-	case len(f.args) > 0:
-		both("process", "cmd_args")
-	case f.renew.Signal != 0 && f.pidFile == "":
-		both("process", "renew_signal")
-	}
-	both("health", "health_checks")
-}
-
-// warnOneShot says what has no effect on a run that writes everything once.
-func (f *dropIn) warnOneShot(d *decoder, c *Config, at places) {
-	for _, k := range []struct {
-		key   string
-		given bool
-	}{{"cmd", f.cmd != ""}, {"renew_signal", f.renew.Signal != 0}, {"process", c.Process != nil}, {"hook", len(c.Hooks) > 0}} {
-		if k.given {
-			d.warnf(at.of(k.key), "", "%s is ignored: daemon_mode is false", k.key)
-		}
-	}
-}
-
-func (f *dropIn) hook(d *decoder, c *Config, at span, flags Flags) {
-	if f.renew.Signal == 0 {
-		d.errorf(at, `write renew_signal = "SIGHUP"`, "pid_file_name needs renew_signal")
-	}
-	if c.OneShot && !flags.Fetch {
-		d.errorf(at, "leave it out: when everything is written once, nothing is signalled", "pid_file_name cannot be used with daemon_mode = false")
-	}
-	d.take("hook", "pid_file_name", at)
-	c.Hooks = append(c.Hooks, Hook{HookSpec: supervisor.HookSpec{Name: "pid_file_name", PIDFile: f.pidFile, Signal: f.renew.Signal}})
-}
-
-// output adds the one directory that the flat keys describe.
-func (f *dropIn) output(d *decoder, c *Config, at places, flags Flags) {
-	names := f.svid != "" || f.key != "" || f.bundle != ""
-	if !names && len(f.jwts) == 0 && f.jwtBundle == "" {
-		if flags.Dir == "" || len(c.Outputs) > 0 {
-			f.noOutput(d, c, at)
-			return
-		}
-		names, f.svid, f.key, f.bundle = true, defaultCert, defaultKey, defaultBundle
-	}
-	o := writer.Output{Dir: "."}
-	if f.certDir != "" {
-		o.Dir = filepath.Clean(f.certDir)
-	}
-	d.files = nil
-	if names {
-		o.X509SVIDs = []writer.X509SVID{f.x509SVID(d, at)}
-	}
-	for _, j := range f.jwts {
-		o.JWTSVIDs = append(o.JWTSVIDs, writer.JWTSVID{
-			Audience: append([]string{j.audience}, j.extra...),
-			Hint:     f.hint,
-			File:     d.flatFile(j.at, "jwt_svid_file_name", j.file, f.jwtSVIDMode, true),
-		})
-	}
-	if f.jwtBundle != "" {
-		if f.jwtBundleMode == 0 {
-			f.jwtBundleMode = 0o600 // spiffe-helper's default, though a bundle is no secret
-		}
-		o.JWTBundles = []writer.JWTBundle{{File: d.flatFile(at, "jwt_bundle_file_name", f.jwtBundle, f.jwtBundleMode, false)}}
-	}
-	d.checkFiles(&o, d.files)
-	d.take("output", o.Dir, at.of(slices.Concat([]string{"cert_dir"}, flatFileKeys)...))
-	c.Outputs = append(c.Outputs, o)
-}
-
-// noOutput refuses flat keys that are about an output when there is none.
-func (f *dropIn) noOutput(d *decoder, c *Config, at places) {
-	if len(c.Outputs) == 0 {
-		return // there is nothing to write at all, which is said once
-	}
-	for _, key := range flatOutputKeys {
-		if at.has(key) {
-			d.errorf(at.of(key), "write it within the output, or write "+enumerate(flatFileKeys, "or"), "%s has no effect on the output blocks", key)
-		}
-	}
-}
-
-func (f *dropIn) x509SVID(d *decoder, at places) writer.X509SVID {
-	for i, name := range []string{f.svid, f.key, f.bundle} {
-		if name == "" {
-			d.errorf(at.of(flatFileKeys[:3]...), "give all three names or none", "%s is missing", flatFileKeys[i])
-		}
-	}
-	x := writer.X509SVID{
-		Select:                writer.Selector{Hint: f.hint},
-		Cert:                  d.flatFile(at, "svid_file_name", f.svid, f.certMode, false),
-		Key:                   d.flatFile(at, "svid_key_file_name", f.key, f.keyMode, true),
-		Bundle:                d.flatFile(at, "svid_bundle_file_name", f.bundle, f.certMode, false),
-		IntermediatesInBundle: f.intermediatesInBundle,
-		OmitExpired:           f.omitExpired,
-	}
-	if f.federated {
-		x.Federated = writer.FederatedMerge
-	}
-	return x
-}
-
-// flatFile returns the file of that name. Every name is joined to cert_dir, one
-// that begins with a slash too.
-func (d *decoder) flatFile(at places, key, name string, mode fs.FileMode, secret bool) writer.FileSpec {
-	if name == "" {
-		return writer.FileSpec{}
-	}
-	if d.goos == "windows" {
-		name = strings.ReplaceAll(name, `\`, "/")
-	}
-	spec := writer.FileSpec{Name: path.Clean(strings.TrimLeft(name, "/")), Mode: mode}
-	if hint, err := checkName(spec.Name, d.goos); err != nil {
-		d.errorf(at.of(key), hint, "%s: %v", key, err)
-	}
-	d.files = append(d.files, namedFile{spec, key, at.of(key), secret})
-	return spec
-}
-
-func (h *dropInHealth) translate(d *decoder) *health.Config {
-	if h.port == 0 {
-		h.port = defaultHealthPort
-	}
-	c := &health.Config{Address: fmt.Sprintf(":%d", h.port), LivePath: h.live, ReadyPath: h.ready}
-	setHealthDefaults(c)
-	for _, p := range []struct{ key, path string }{{"liveness_path", c.LivePath}, {"readiness_path", c.ReadyPath}} {
-		if hint, err := checkPath(p.path); err != nil {
-			d.errorf(h.at.of(p.key), hint, "%s: %v", p.key, err)
-		}
-	}
-	if c.LivePath == c.ReadyPath {
-		d.errorf(h.at.of("readiness_path", "liveness_path"), "give each its own", "liveness_path and readiness_path are both %q", c.LivePath)
-	}
-	return c
 }

@@ -5,7 +5,8 @@ import "strings"
 // texts is a list of strings that are not empty; one may stand alone.
 func texts(dst *[]string) value { return textList(dst, 1) }
 
-// textList is a list of at least so many strings.
+// textList is a list of at least so many strings. Where none will do, an empty
+// one is not worth an error.
 func textList(dst *[]string, least int) value {
 	return scalar{
 		func(d *decoder, n *node) {
@@ -16,8 +17,11 @@ func textList(dst *[]string, least int) value {
 			var all []string
 			for _, e := range elems {
 				s, ok := d.str(e)
-				if ok && s == "" {
+				if ok && s == "" && least > 0 {
 					d.complain(e, "", "an element is empty")
+				} else if ok && s == "" {
+					d.warnf(e.span, "", "%s: an empty element is left out", d.key)
+					continue
 				}
 				all = append(all, s)
 			}

@@ -54,7 +54,7 @@ func (d *decoder) checkOutput(o *writer.Output, at places, files []namedFile) {
 	switch {
 	case o.Dir == "":
 		d.errorf(at.block, `write output "/run/tls" { … }`, "an output needs a directory")
-	case strings.ContainsFunc(o.Dir, func(r rune) bool { return r < 0x20 || r == 0x7f }):
+	case hasControl(o.Dir):
 		d.errorf(at.block, "", "the output's directory has a control character")
 	case !at.odd && len(o.X509SVIDs)+len(o.JWTSVIDs)+len(o.WITSVIDs)+len(o.X509Bundles)+len(o.JWTBundles)+len(o.WITBundles) == 0:
 		d.errorf(at.block, "write x509_svid { } for certificate, key and bundle", "output %q holds nothing", o.Dir)
@@ -65,6 +65,10 @@ func (d *decoder) checkOutput(o *writer.Output, at places, files []namedFile) {
 	d.checkFiles(o, files)
 	d.only(at, []string{"owner", "group"}, d.goos != "windows", "not on Windows")
 	d.only(at, []string{"publish"}, d.goos != "windows" || o.Publish != writer.ModeSymlink, `on Windows, write "rename"`)
+}
+
+func hasControl(s string) bool {
+	return strings.ContainsFunc(s, func(r rune) bool { return r < 0x20 || r == 0x7f })
 }
 
 // checkFiles refuses names that collide, and warns of secrets that everybody

@@ -87,6 +87,10 @@ func (f Flags) parse(filename string, src []byte, goos string) (*Config, Diagnos
 	flat := &dropIn{}
 	root := parseTree(src, r)
 	table := rootTable(c, flat)
+	table.check = func(d *decoder, at places) {
+		flat.badArgs.report(d, true)
+		flat.badRenew.report(d, true)
+	}
 	if !r.failed { // the rules across keys need all of them
 		table.check = func(d *decoder, at places) {
 			c.OneShot = f.oneShot(c.OneShot)

@@ -237,6 +237,19 @@ func (v one[T]) print(p *printer, f field) {
 	}
 }
 
+// merged is a block that may be given in parts, as an object of HCL 1.
+type merged[T any] struct{ one[T] }
+
+func (v merged[T]) read(d *decoder, it *item) {
+	if *v.dst == nil {
+		*v.dst = new(T)
+	}
+	b := v.table(*v.dst)
+	for _, in := range d.instances(it, b) {
+		d.read(in.object, in.at, b)
+	}
+}
+
 // many is a block that may be given again and again.
 type many[T any] struct {
 	dst   *[]T

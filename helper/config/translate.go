@@ -1,0 +1,195 @@
+package config
+
+import (
+	"fmt"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/svidhelper/svidhelper/helper/health"
+	"github.com/svidhelper/svidhelper/helper/snapshot"
+	"github.com/svidhelper/svidhelper/supervisor"
+	"github.com/svidhelper/svidhelper/writer"
+)
+
+// translate adds what the flat keys say to c, which holds what the native ones
+// do.
+func (f *dropIn) translate(d *decoder, c *Config, at places, flags Flags) {
+	f.badArgs.report(d, f.cmd != "" && !c.OneShot)
+	f.badRenew.report(d, f.cmd != "" && !c.OneShot || f.pidFile != "" || c.Process != nil)
+	f.conflicts(d, at)
+	f.output(d, c, at, flags)
+	rotation := f.renew
+	if rotation.Signal == 0 {
+		rotation.Action = supervisor.RotationNone
+	}
+	if f.cmd != "" && c.Process == nil {
+		c.Process = &Process{Spec: supervisor.Spec{
+			Command:    append([]string{f.cmd}, f.args...),
+			OnRotation: rotation,
+			Restart:    supervisor.RestartOnRotation,
+		}}
+		if f.svid != "" && (len(f.jwts) > 0 || f.jwtBundle != "") {
+			// spiffe-helper starts it after the first X.509-SVID, whatever
+			// becomes of the tokens.
+			c.Process.StartWithout = snapshot.KindJWT
+		}
+	}
+	if f.pidFile != "" {
+		f.hook(d, c, at.of("pid_file_name"), flags)
+	}
+	if f.health != nil && f.health.enabled && c.Health == nil {
+		c.Health = f.health.translate(d)
+	}
+}
+
+// conflicts refuses what is said in both dialects.
+func (f *dropIn) conflicts(d *decoder, at places) {
+	both := func(native, flat string) {
+		if at.has(native) && at.has(flat) {
+			d.errorf(at.of(flat), "keep one of them", "%s and %s (line %d) say the same thing twice", flat, native, d.line(at.of(native)))
+		}
+	}
+	switch {
+	case f.cmd != "":
+		both("process", "cmd")
+	case len(f.args) > 0:
+		both("process", "cmd_args")
+	case f.renew.Signal != 0 && f.pidFile == "":
+		both("process", "renew_signal")
+	}
+	both("health", "health_checks")
+}
+
+// warnOneShot says what has no effect on a run that writes everything once.
+func (f *dropIn) warnOneShot(d *decoder, c *Config, at places) {
+	for _, k := range []struct {
+		key   string
+		given bool
+	}{{"cmd", f.cmd != ""}, {"renew_signal", f.renew.Signal != 0}, {"process", c.Process != nil}, {"hook", len(c.Hooks) > 0}} {
+		if k.given {
+			d.warnf(at.of(k.key), "", "%s is ignored: daemon_mode is false", k.key)
+		}
+	}
+}
+
+func (f *dropIn) hook(d *decoder, c *Config, at span, flags Flags) {
+	if f.renew.Signal == 0 && f.badRenew == nil {
+		d.errorf(at, `write renew_signal = "SIGHUP"`, "pid_file_name needs renew_signal")
+	}
+	if c.OneShot && !flags.Fetch {
+		d.errorf(at, "leave it out: when everything is written once, nothing is signalled", "pid_file_name cannot be used with daemon_mode = false")
+	}
+	d.take("hook", "pid_file_name", at)
+	c.Hooks = append(c.Hooks, Hook{HookSpec: supervisor.HookSpec{Name: "pid_file_name", PIDFile: f.pidFile, Signal: f.renew.Signal}})
+}
+
+// output adds the one directory that the flat keys describe.
+func (f *dropIn) output(d *decoder, c *Config, at places, flags Flags) {
+	names := f.svid != "" || f.key != "" || f.bundle != ""
+	if !names && len(f.jwts) == 0 && f.jwtBundle == "" {
+		if flags.Dir == "" || len(c.Outputs) > 0 {
+			f.noOutput(d, c, at)
+			return
+		}
+		names, f.svid, f.key, f.bundle = true, defaultCert, defaultKey, defaultBundle
+	}
+	o := writer.Output{Dir: "."}
+	if f.certDir != "" {
+		o.Dir = filepath.Clean(f.certDir)
+	}
+	if hasControl(o.Dir) {
+		d.errorf(at.of("cert_dir"), "", "cert_dir has a control character, such as the line break at the end of a heredoc")
+	}
+	d.files = nil
+	if names {
+		o.X509SVIDs = []writer.X509SVID{f.x509SVID(d, at)}
+	}
+	for _, j := range f.jwts {
+		o.JWTSVIDs = append(o.JWTSVIDs, writer.JWTSVID{
+			Audience: append([]string{j.audience}, j.extra...),
+			Hint:     f.hint,
+			File:     d.flatFile(j.at, "jwt_svid_file_name", j.file, f.jwtSVIDMode, true),
+		})
+	}
+	if f.jwtBundle != "" {
+		if f.jwtBundleMode == 0 {
+			f.jwtBundleMode = 0o600 // spiffe-helper's default, though a bundle is no secret
+		}
+		o.JWTBundles = []writer.JWTBundle{{File: d.flatFile(at, "jwt_bundle_file_name", f.jwtBundle, f.jwtBundleMode, false)}}
+	}
+	d.checkFiles(&o, d.files)
+	d.take("output", o.Dir, at.of(slices.Concat([]string{"cert_dir"}, flatFileKeys)...))
+	c.Outputs = append(c.Outputs, o)
+}
+
+// noOutput refuses flat keys that are about an output when there is none.
+func (f *dropIn) noOutput(d *decoder, c *Config, at places) {
+	if len(c.Outputs) == 0 {
+		return // there is nothing to write at all, which is said once
+	}
+	for _, key := range flatOutputKeys {
+		if at.has(key) {
+			d.errorf(at.of(key), "write it within the output, or write "+enumerate(flatFileKeys, "or"), "%s has no effect on the output blocks", key)
+		}
+	}
+}
+
+func (f *dropIn) x509SVID(d *decoder, at places) writer.X509SVID {
+	for i, name := range []string{f.svid, f.key, f.bundle} {
+		if name == "" {
+			d.errorf(at.of(flatFileKeys[:3]...), "give all three names or none", "%s is missing", flatFileKeys[i])
+		}
+	}
+	x := writer.X509SVID{
+		Select:                writer.Selector{Hint: f.hint},
+		Cert:                  d.flatFile(at, "svid_file_name", f.svid, f.certMode, false),
+		Key:                   d.flatFile(at, "svid_key_file_name", f.key, f.keyMode, true),
+		Bundle:                d.flatFile(at, "svid_bundle_file_name", f.bundle, f.certMode, false),
+		IntermediatesInBundle: f.intermediatesInBundle,
+		OmitExpired:           f.omitExpired,
+	}
+	if f.federated {
+		x.Federated = writer.FederatedMerge
+	}
+	return x
+}
+
+// flatFile returns the file of that name. Every name is joined to cert_dir, one
+// that begins with a slash too.
+func (d *decoder) flatFile(at places, key, name string, mode fs.FileMode, secret bool) writer.FileSpec {
+	if name == "" {
+		return writer.FileSpec{}
+	}
+	if d.goos == "windows" {
+		name = strings.ReplaceAll(name, `\`, "/")
+	}
+	spec := writer.FileSpec{Name: path.Clean(strings.TrimLeft(name, "/")), Mode: mode}
+	if hint, err := checkName(spec.Name, d.goos); err != nil {
+		d.errorf(at.of(key), hint, "%s: %v", key, err)
+	}
+	d.files = append(d.files, namedFile{spec, key, at.of(key), secret})
+	return spec
+}
+
+func (h *dropInHealth) translate(d *decoder) *health.Config {
+	switch {
+	case h.port == 0:
+		h.port = defaultHealthPort
+	case h.port < 0 || h.port > 65535:
+		d.errorf(h.at.of("bind_port"), "", "bind_port: want a number from 0 to 65535")
+	}
+	c := &health.Config{Address: fmt.Sprintf(":%d", h.port), LivePath: h.live, ReadyPath: h.ready}
+	setHealthDefaults(c)
+	for _, p := range []struct{ key, path string }{{"liveness_path", c.LivePath}, {"readiness_path", c.ReadyPath}} {
+		if hint, err := checkPath(p.path); err != nil {
+			d.errorf(h.at.of(p.key), hint, "%s: %v", p.key, err)
+		}
+	}
+	if c.LivePath == c.ReadyPath {
+		d.errorf(h.at.of("readiness_path", "liveness_path"), "give each its own", "liveness_path and readiness_path are both %q", c.LivePath)
+	}
+	return c
+}
