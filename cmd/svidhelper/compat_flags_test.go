@@ -114,6 +114,16 @@ renew_signal = "SIGHUP"
 	}},
 	{name: "SPIFFE_ENDPOINT_SOCKET is the address", conf: oneShot, test: answers},
 	{name: "agent_address is over SPIFFE_ENDPOINT_SOCKET", conf: oneShot, test: addressed("", "")},
+	{name: "SPIRE_AGENT_ADDRESS is the address where nothing else says it, with a warning", conf: oneShot, test: func(t *testing.T, s *swapped) {
+		s.env = append(s.env, "SPIFFE_ENDPOINT_SOCKET=", "SPIRE_AGENT_ADDRESS="+strings.TrimPrefix(s.api.Addr(), "unix://"))
+		answers(t, s)
+		s.log.await(t, "SPIRE_AGENT_ADDRESS: warning")
+		s.log.await(t, "set SPIFFE_ENDPOINT_SOCKET instead")
+	}},
+	{name: "SPIFFE_ENDPOINT_SOCKET is over SPIRE_AGENT_ADDRESS", conf: oneShot, test: func(t *testing.T, s *swapped) {
+		s.env = append(s.env, "SPIRE_AGENT_ADDRESS=/nowhere/api.sock")
+		answers(t, s)
+	}},
 	{name: "a bare path as address", conf: oneShot, test: addressed("unix://", "")},
 	{name: "unix:/path as address", conf: oneShot, test: addressed("unix:///", "unix:/")},
 	{name: "tcp://IP:port as address", conf: oneShot, test: func(t *testing.T, s *swapped) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"io"
@@ -14,6 +15,7 @@ import (
 // Where the Workload API is unless something says otherwise.
 const (
 	addressVariable = "SPIFFE_ENDPOINT_SOCKET" // SPIFFE Workload Endpoint 4
+	oldVariable     = "SPIRE_AGENT_ADDRESS"    // what spiffe-helper read before that
 	defaultAddress  = "/tmp/spire-agent/public/api.sock"
 	defaultFile     = "helper.conf"
 )
@@ -78,13 +80,15 @@ func (o *options) read() (*config.Config, config.Diagnostics) {
 	if c == nil || c.AgentAddress != "" {
 		return c, diagnostics
 	}
-	value := os.Getenv(addressVariable)
-	if value == "" {
-		value = defaultAddress
+	variable := addressVariable
+	if os.Getenv(addressVariable) == "" && os.Getenv(oldVariable) != "" {
+		variable = oldVariable
+		diagnostics = append(diagnostics, config.Diagnostic{Severity: config.Warning, File: oldVariable,
+			Message: "the Workload API's address is taken from here", Hint: "set " + addressVariable + " instead: that is what other programs read"})
 	}
-	address, err := config.ParseAddress(value)
+	address, err := config.ParseAddress(cmp.Or(os.Getenv(variable), defaultAddress))
 	if err != nil {
-		return nil, append(diagnostics, config.Diagnostic{File: addressVariable, Message: err.Error()})
+		return nil, append(diagnostics, config.Diagnostic{File: variable, Message: err.Error()})
 	}
 	c.AgentAddress = address
 	return c, diagnostics
