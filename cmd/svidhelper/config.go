@@ -8,28 +8,36 @@ import (
 )
 
 func runConfig(args []string, stdout, stderr io.Writer) int {
-	fs := newFlags("config", stderr)
-	if err := fs.Parse(args); err != nil {
-		return flagsExit(err)
+	fs := newFlags("config")
+	if code, done := parseFlags(fs, args, stdout, stderr); done {
+		return code
 	}
-	if fs.NArg() != 2 {
-		fs.Usage()
-		return exitUsage
-	}
-	verb, path := fs.Arg(0), fs.Arg(1)
-	if verb != "check" && verb != "print" {
+	verb := fs.Arg(0)
+	if verb != "" && verb != "check" && verb != "print" {
 		fmt.Fprintf(stderr, "svidhelper: unknown command %q: config has check and print\n", "config "+verb)
 		return exitUsage
 	}
-	c, diags := config.Load(path)
-	diags.WriteTo(stderr)
-	if err := diags.Err(); err != nil {
-		return exitFailure
+	if verb != "" { // flags may follow it
+		if code, done := parseFlags(fs, fs.Args()[1:], stdout, stderr); done {
+			return code
+		}
 	}
-	if verb == "print" {
-		stdout.Write(config.Print(c))
-		return exitOK
+	if fs.NArg() == 0 || verb == "print" && fs.NArg() > 1 {
+		fmt.Fprintln(stderr, "svidhelper: config check wants files, config print wants one")
+		return exitUsage
 	}
-	fmt.Fprintf(stdout, "%s: ok\n", path)
-	return exitOK
+	code := exitOK
+	for _, path := range fs.Args() {
+		c, diagnostics := config.Load(path)
+		diagnostics.WriteTo(stderr)
+		switch {
+		case c == nil:
+			code = exitFailure
+		case verb == "print":
+			stdout.Write(config.Print(c))
+		default:
+			fmt.Fprintf(stdout, "%s: ok\n", path)
+		}
+	}
+	return code
 }

@@ -29,11 +29,11 @@ func runDev(args []string, stdout, stderr io.Writer) int {
 	if dashes >= 0 {
 		args, command = args[:dashes], args[dashes+1:]
 	}
-	flags := newFlags("dev", stderr)
+	flags := newFlags("dev")
 	var o devOptions
 	o.register(flags)
-	if err := flags.Parse(args); err != nil {
-		return flagsExit(err)
+	if code, done := parseFlags(flags, args, stdout, stderr); done {
+		return code
 	}
 	c, err := o.config()
 	switch {

@@ -14,12 +14,12 @@ import (
 	"github.com/svidhelper/svidhelper/helper/config"
 )
 
-func runFetch(args []string, _, stderr io.Writer) int {
-	fs := newFlags("fetch", stderr)
+func runFetch(args []string, stdout, stderr io.Writer) int {
+	fs := newFlags("fetch")
 	var o options
 	o.register(fs)
 	timeout := fs.Duration("timeout", 0, "give up after this `duration` (default the configuration's, or 60s)")
-	if code, done := o.parse(fs, args, stderr); done {
+	if code, done := o.parse(fs, args, stdout, stderr); done {
 		return code
 	}
 	if refuseArguments(fs, stderr) {
@@ -31,9 +31,9 @@ func runFetch(args []string, _, stderr io.Writer) int {
 	}
 	command := o.flags.Command
 	o.flags.Command, o.flags.Fetch = nil, true // it takes our place, it is not supervised
-	c, log, ok := o.load(stderr)
-	if !ok {
-		return exitFailure
+	c, log, code := o.load(stderr)
+	if c == nil {
+		return code
 	}
 	if *timeout > 0 {
 		c.Timeout = *timeout

@@ -7,15 +7,18 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
+	"github.com/svidhelper/svidhelper/helper/config"
 	"github.com/svidhelper/svidhelper/supervisor"
 )
 
@@ -37,7 +40,7 @@ func commands() []command {
 	return []command{
 		{"run", "[-config F] [-dir D] [-on-rotation SIG] [-- cmd args]", "keep the files fresh and the process told (the default)", runRun},
 		{"fetch", "[-config F] [-dir D] [-timeout 60s] [-- cmd args]", "write everything once, then exit, or become cmd", runFetch},
-		{"config", "check F | print F", "say what is wrong with a configuration, or print its native form", runConfig},
+		{"config", "check F... | print F", "say what is wrong with a configuration, or print its native form", runConfig},
 		{"dev", "[-id ID] [-dns N] [-ttl 1h] [-socket S] [-- cmd args]", "a development Workload API with a throwaway CA", runDev},
 		{"version", "", "print version, commit and Go version", runVersion},
 	}
@@ -51,22 +54,50 @@ func main() {
 // mean run, as does the name spiffe-helper, which has no subcommands.
 func dispatch(args []string, stdout, stderr io.Writer) int {
 	rest := args[1:]
-	if dropIn(args[0]) || len(rest) == 0 || strings.HasPrefix(rest[0], "-") {
+	switch {
+	case dropIn(args[0]) || len(rest) == 0:
 		return runDropIn(rest, stdout, stderr)
+	case slices.Contains([]string{"-h", "-help", "--help"}, rest[0]):
+		usage(stdout)
+		return exitOK
+	case strings.HasPrefix(rest[0], "-"):
+		return runDropIn(rest, stdout, stderr)
+	case rest[0] == "help":
+		return help(rest[1:], stdout, stderr)
 	}
-	name, rest := rest[0], rest[1:]
-	for _, c := range commands() {
-		if c.name == name {
-			return c.run(rest, stdout, stderr)
-		}
+	if c := lookUp(rest[0], stderr); c != nil {
+		return c.run(rest[1:], stdout, stderr)
 	}
-	if name == "help" {
+	return exitUsage
+}
+
+// help prints how to use the program, or the subcommand that args name.
+func help(args []string, stdout, stderr io.Writer) int {
+	if len(args) == 0 {
 		usage(stdout)
 		return exitOK
 	}
-	fmt.Fprintf(stderr, "svidhelper: unknown command %q\n", name)
-	usage(stderr)
+	if c := lookUp(args[0], stderr); c != nil {
+		return c.run([]string{"-h"}, stdout, stderr)
+	}
 	return exitUsage
+}
+
+// lookUp returns the subcommand of that name. It has said so if there is none.
+func lookUp(name string, stderr io.Writer) *command {
+	var names []string
+	for _, c := range commands() {
+		if c.name == name {
+			return &c
+		}
+		names = append(names, c.name)
+	}
+	hint := `"svidhelper help" lists them; what is to be run goes after --`
+	if near := config.Nearest(name, names); near != "" {
+		hint = "did you mean " + near + "?"
+	}
+	fmt.Fprintf(stderr, "svidhelper: unknown command %q\n  %s\n", name, hint)
+	return nil
 }
 
 // dropIn reports whether the program was called by the name of the program
@@ -90,15 +121,13 @@ func usage(w io.Writer) {
 		"executed; 1 for a failure of svidhelper's; 2 for wrong flags; 0 otherwise.\n")
 }
 
-// newFlags returns a flag set that prints c's usage to stderr and lets the
-// caller turn an error into an exit code.
-func newFlags(name string, stderr io.Writer) *flag.FlagSet {
+// newFlags returns a flag set with c's usage.
+func newFlags(name string) *flag.FlagSet {
 	fs := flag.NewFlagSet(name, flag.ContinueOnError)
-	fs.SetOutput(stderr)
 	fs.Usage = func() {
 		for _, c := range commands() {
 			if c.name == name {
-				fmt.Fprintf(stderr, "usage: svidhelper %s %s\n\n%s\n\n", name, c.synopsis, c.does)
+				fmt.Fprintf(fs.Output(), "usage: %s\n\n%s\n\n", strings.TrimSpace("svidhelper "+name+" "+c.synopsis), c.does)
 			}
 		}
 		fs.PrintDefaults()
@@ -106,19 +135,27 @@ func newFlags(name string, stderr io.Writer) *flag.FlagSet {
 	return fs
 }
 
+// parseFlags parses args. done says that there is nothing left to do but to
+// exit with code: help was asked for, or what is wrong has been printed.
+func parseFlags(fs *flag.FlagSet, args []string, stdout, stderr io.Writer) (code int, done bool) {
+	var said bytes.Buffer
+	fs.SetOutput(&said)
+	switch err := fs.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		said.WriteTo(stdout)
+		return exitOK, true
+	case err != nil:
+		fmt.Fprint(stderr, "svidhelper: ")
+		said.WriteTo(stderr)
+		return exitUsage, true
+	}
+	return exitOK, false
+}
+
 // isSet reports whether the command line has the flag.
 func isSet(fs *flag.FlagSet, name string) (set bool) {
 	fs.Visit(func(f *flag.Flag) { set = set || f.Name == name })
 	return set
-}
-
-// flagsExit is the exit code for an error of flag.FlagSet.Parse, which has
-// already been printed.
-func flagsExit(err error) int {
-	if errors.Is(err, flag.ErrHelp) {
-		return exitOK
-	}
-	return exitUsage
 }
 
 // exit prints err as the last line that the user sees, and returns the exit

@@ -2,9 +2,11 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"slices"
@@ -33,18 +35,15 @@ func (o *options) register(fs *flag.FlagSet) {
 
 // parse splits args into flags and, after "--", a command. done says that there
 // is nothing left to do but to exit with code.
-func (o *options) parse(fs *flag.FlagSet, args []string, stderr io.Writer) (code int, done bool) {
+func (o *options) parse(fs *flag.FlagSet, args []string, stdout, stderr io.Writer) (code int, done bool) {
 	if i := slices.Index(args, "--"); i >= 0 {
 		args, o.flags.Command = args[:i], args[i+1:]
-		if len(o.flags.Command) == 0 {
+		if len(o.flags.Command) == 0 || o.flags.Command[0] == "" {
 			fmt.Fprintln(stderr, "svidhelper: there is no command after --")
 			return exitUsage, true
 		}
 	}
-	if err := fs.Parse(args); err != nil {
-		return flagsExit(err), true
-	}
-	return exitOK, false
+	return parseFlags(fs, args, stdout, stderr)
 }
 
 // refuseArguments reports arguments that are neither flags nor behind "--".
@@ -56,15 +55,29 @@ func refuseArguments(fs *flag.FlagSet, stderr io.Writer) bool {
 	return true
 }
 
-// load reads the configuration and makes the logger that it asks for. What is
-// wrong with it has been printed when ok is false.
-func (o *options) load(stderr io.Writer) (c *config.Config, log *slog.Logger, ok bool) {
+// load reads the configuration and makes the logger that it asks for. If c is
+// nil, what is wrong has been printed, and there is nothing left to do but to
+// exit with code.
+func (o *options) load(stderr io.Writer) (c *config.Config, log *slog.Logger, code int) {
 	c, diagnostics := o.read()
-	diagnostics.WriteTo(stderr)
-	if diagnostics.HasErrors() {
-		return nil, nil, false
+	if o.defaultIsMissing() && c == nil {
+		diagnostics[0].Hint = `-config names another file; with -dir, none is needed; "svidhelper help" says more`
 	}
-	return c, newLogger(c.Log, stderr), true
+	diagnostics.WriteTo(stderr)
+	switch {
+	case diagnostics.OfCommandLine():
+		return nil, nil, exitUsage
+	case diagnostics.HasErrors():
+		return nil, nil, exitFailure
+	}
+	return c, newLogger(c.Log, stderr), exitOK
+}
+
+// defaultIsMissing reports whether the file to read is the default one, for want
+// of another, and is not there.
+func (o *options) defaultIsMissing() bool {
+	_, err := os.Stat(defaultFile)
+	return o.file == "" && o.path() == defaultFile && errors.Is(err, fs.ErrNotExist)
 }
 
 // reload reads the configuration once more, as it is now.

@@ -18,13 +18,13 @@ func runDropIn(args []string, stdout, stderr io.Writer) int {
 }
 
 func supervise(args []string, ignoreArguments bool, stdout, stderr io.Writer) int {
-	fs := newFlags("run", stderr)
+	fs := newFlags("run")
 	var o options
 	o.register(fs)
 	fs.StringVar(&o.flags.OnRotation, "on-rotation", "", "what the process hears of a rotation: a `signal` (default SIGHUP), restart or none")
 	daemon := fs.Bool("daemon-mode", true, "false: fetch once and exit, whatever the file says")
 	showVersion := fs.Bool("version", false, "print the version and exit")
-	if code, done := o.parse(fs, args, stderr); done {
+	if code, done := o.parse(fs, args, stdout, stderr); done {
 		return code
 	}
 	if *showVersion {
@@ -36,9 +36,9 @@ func supervise(args []string, ignoreArguments bool, stdout, stderr io.Writer) in
 	if isSet(fs, "daemon-mode") {
 		o.flags.DaemonMode = daemon
 	}
-	c, log, ok := o.load(stderr)
-	if !ok {
-		return exitFailure
+	c, log, code := o.load(stderr)
+	if c == nil {
+		return code
 	}
 	log.Info(versionLine())
 	if c.OneShot {

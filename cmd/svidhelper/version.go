@@ -17,9 +17,13 @@ func versionLine() string {
 }
 
 func runVersion(args []string, stdout, stderr io.Writer) int {
-	fs := newFlags("version", stderr)
-	if err := fs.Parse(args); err != nil {
-		return flagsExit(err)
+	fs := newFlags("version")
+	if code, done := parseFlags(fs, args, stdout, stderr); done {
+		return code
+	}
+	if fs.NArg() > 0 {
+		fmt.Fprintf(stderr, "svidhelper: unexpected argument %q\n", fs.Arg(0))
+		return exitUsage
 	}
 	fmt.Fprintln(stdout, versionLine())
 	return exitOK

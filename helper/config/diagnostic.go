@@ -79,6 +79,11 @@ func (ds Diagnostics) HasErrors() bool {
 	return slices.ContainsFunc(ds, func(d Diagnostic) bool { return d.Severity == Error })
 }
 
+// OfCommandLine reports whether there are errors, all about the command line.
+func (ds Diagnostics) OfCommandLine() bool {
+	return ds.HasErrors() && !slices.ContainsFunc(ds, func(d Diagnostic) bool { return d.Severity == Error && d.File != commandLine })
+}
+
 // Err returns an error that holds the errors among the diagnostics, or nil.
 func (ds Diagnostics) Err() error {
 	var lines []string

@@ -155,3 +155,19 @@ func TestErrHoldsTheErrors(t *testing.T) {
 		t.Errorf("error is %v, diagnostics are %v", err, ds)
 	}
 }
+
+// A file that is no text is said to be none, once.
+func TestNoText(t *testing.T) {
+	for name, c := range map[string]struct{ src, want string }{
+		"UTF-16":     {"\xff\xfec\x00m\x00d\x00 \x00=\x00", "save the file as UTF-8"},
+		"a program":  {"\x7fELF\x02\x01\x01\x00\x00\x00 = \x00\x01{", "not text"},
+		"an archive": {"\x1f\x8b\x08\x00\x00\x00\x00\x00", "not text"},
+	} {
+		if c, ds := parseOn("linux", c.src); c != nil || len(ds) != 1 {
+			t.Errorf("%s: got\n%v", name, ds)
+		}
+		if _, ds := parseOn("linux", c.src); !has(ds, Error, c.want, "1:1") {
+			t.Errorf("%s: got\n%v", name, ds)
+		}
+	}
+}

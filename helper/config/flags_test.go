@@ -147,7 +147,7 @@ func TestLoad(t *testing.T) {
 		t.Error(ds)
 	}
 	for _, missing := range []string{path + ".not", dir} {
-		if c, ds := Load(missing); c != nil || !has(ds, Error, missing, "cannot read the configuration", "-config") {
+		if c, ds := Load(missing); c != nil || !has(ds, Error, missing, "cannot read the configuration") {
 			t.Errorf("%s: got %v", missing, ds)
 		}
 	}

@@ -56,7 +56,7 @@ func (f Flags) Load(path string) (*Config, Diagnostics) {
 		if cause := (*fs.PathError)(nil); errors.As(err, &cause) {
 			err = cause.Err
 		}
-		return nil, Diagnostics{{File: path, Message: fmt.Sprintf("cannot read the configuration: %v", err), Hint: "-config names the file; with -dir, none is needed"}}
+		return nil, Diagnostics{{File: path, Message: fmt.Sprintf("cannot read the configuration: %v", err)}}
 	}
 	return f.Parse(path, src)
 }
@@ -79,7 +79,7 @@ func (f Flags) Parse(filename string, src []byte) (*Config, Diagnostics) {
 func (f Flags) parse(filename string, src []byte, goos string) (*Config, Diagnostics) {
 	r := &reporter{file: filename, src: src}
 	if len(src) > maxSize {
-		r.errorf(noSpan, "", "the file is larger than %d bytes", maxSize)
+		r.errorf(noSpan, "is it the right one?", "the file is larger than %d bytes", maxSize)
 		return nil, r.diagnostics()
 	}
 	c := &Config{}

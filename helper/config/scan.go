@@ -246,8 +246,12 @@ func (s *scanner) stray(end int) {
 	switch {
 	case text[0] == '\'':
 		s.report.errorf(sp, "strings stand in double quotes", "unexpected single quote")
-	case !utf8.Valid(text):
+	case !utf8.Valid(text): // and nothing that follows would make sense
 		s.report.errorf(sp, "save the file as UTF-8", "the file is not valid UTF-8")
+		s.broken = true
+	case text[0] < ' ' || text[0] == 0x7f:
+		s.report.errorf(sp, "is it a configuration?", "the file is not text: it has the byte 0x%02x", text[0])
+		s.broken = true
 	default:
 		s.report.errorf(sp, "", "unexpected %q", text)
 	}

@@ -39,7 +39,7 @@ func signalHint(name string) string {
 			names = append(names, s)
 		}
 	}
-	return didYouMean(nearest(full, names), `write "SIGHUP", "HUP" or 1`)
+	return didYouMean(Nearest(full, names), `write "SIGHUP", "HUP" or 1`)
 }
 
 // printSignal returns the signal in the form that ParseSignal reads.

@@ -31,7 +31,7 @@ func suggest(key string, b *block) string {
 	for _, f := range b.fields {
 		keys = append(keys, f.key)
 	}
-	if near := nearest(strings.ToLower(key), keys); near != "" {
+	if near := Nearest(strings.ToLower(key), keys); near != "" {
 		return didYouMean(near, "")
 	}
 	if homes := homesOf(key); len(homes) > 0 {
@@ -80,9 +80,9 @@ func snakeCase(key string) string {
 	return b.String()
 }
 
-// nearest returns the candidate that differs least from s, if one is so near
+// Nearest returns the candidate that differs least from s, if one is so near
 // that s is probably a slip.
-func nearest(s string, candidates []string) string {
+func Nearest(s string, candidates []string) string {
 	best, bestDistance := "", min(3, len(s)/3)
 	for _, c := range candidates {
 		if d := distance(s, c, bestDistance); d <= bestDistance && (d < bestDistance || best == "") {

@@ -229,7 +229,7 @@ func rotation(dst *supervisor.Rotation) value {
 }
 
 func rotationHint(s string) string {
-	return didYouMean(nearest(s, []string{"restart", "none"}), signalHint(s))
+	return didYouMean(Nearest(s, []string{"restart", "none"}), signalHint(s))
 }
 
 func parseRotation(s string) (supervisor.Rotation, error) {

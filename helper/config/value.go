@@ -237,7 +237,7 @@ func oneOf[T comparable](d *decoder, n *node, words []word[T]) (T, bool) {
 	var zero T
 	s, ok := d.str(n)
 	if ok {
-		d.complain(n, didYouMean(nearest(s, texts), "it is one of "+enumerate(texts, "and")), "%q is not known here", s)
+		d.complain(n, didYouMean(Nearest(s, texts), "it is one of "+enumerate(texts, "and")), "%q is not known here", s)
 	}
 	return zero, false
 }
