@@ -82,6 +82,9 @@ func (d *Dir) attach() (err error) {
 	if err := d.setDirRights(created); err != nil {
 		return err
 	}
+	if err := d.checkData(); err != nil {
+		return err
+	}
 	if err := d.recover(); err != nil {
 		return err
 	}
@@ -180,7 +183,7 @@ func (d *Dir) Remove() error {
 	d.spare = nil
 	var errs []error
 	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), genPrefix) && e.Name() != d.have.gen {
+		if strings.HasPrefix(e.Name(), genPrefix) && ownName(e.Name()) && e.Name() != d.have.gen {
 			errs = append(errs, failed("remove", e.Name(), d.fs.RemoveAll(e.Name())))
 		}
 	}

@@ -34,5 +34,8 @@
 //   - Whoever may write in the directory may also replace what is in it. That is
 //     noticed and repaired, not prevented.
 //
-// Every name in the directory that starts with ".." belongs to this package.
+// In the directory, "..data", "..lock", "..names", "..commit" and the numbered
+// "..gen-" and "..temp-" names belong to this package, and so does what is below
+// them. Whatever else is there and is not published is left alone; so is a
+// "..data" that another program publishes through, as a Kubernetes volume does.
 package writer

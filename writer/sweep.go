@@ -44,6 +44,56 @@ func (d *Dir) ours(info fs.FileInfo) bool {
 	return !known || info.Mode()&0o022 == 0 && (uid == ownUID || d.dirRights.uid >= 0 && uid == d.dirRights.uid)
 }
 
+// ownName reports whether a name in the directory belongs to this package.
+// Others that begin with two dots do not: a Kubernetes volume has some.
+func ownName(name string) bool {
+	switch name {
+	case lockName, recordName, dataName, commitName:
+		return true
+	}
+	for _, prefix := range []string{genPrefix, tempPrefix} {
+		if number, ok := strings.CutPrefix(name, prefix); ok {
+			_, err := strconv.ParseUint(number, 10, 63)
+			return err == nil
+		}
+	}
+	return false
+}
+
+// othersData returns the directory that "..data" leads to, if that is what
+// another program publishes in the same way, as a Kubernetes volume is.
+func (d *Dir) othersData() string {
+	target, err := d.fs.Readlink(dataName)
+	if err != nil || strings.Contains(target, "/") || strings.HasPrefix(target, genPrefix) {
+		return ""
+	}
+	link, err := d.fs.Lstat(dataName)
+	if err != nil {
+		return ""
+	}
+	if uid, _, known := ownerOf(link); known && uid != 0 && uid != ownUID {
+		return "" // planted
+	}
+	if info, err := d.fs.Lstat(target); err != nil || !info.IsDir() || target == "." || target == ".." {
+		return ""
+	}
+	return target
+}
+
+// checkData keeps away from what another program publishes here.
+func (d *Dir) checkData() error {
+	others := d.othersData()
+	switch {
+	case others == "" || d.mode != ModeSymlink:
+		return nil
+	case d.output.Publish != "":
+		return fmt.Errorf("%s leads to %s, which another program publishes: give the output a directory of its own, or set publish = %q", dataName, others, ModeRename)
+	}
+	d.log.Info("another program publishes here through the same link; publishing file by file", "output", d.output.Dir, "link", dataName, "leads_to", others)
+	d.mode = ModeRename
+	return nil
+}
+
 // checkLinks finds out whether symbolic links can be made, if there is none yet.
 func (d *Dir) checkLinks() error {
 	if gen, err := d.generation(); d.mode != ModeSymlink || gen != "" || err != nil {
@@ -78,10 +128,17 @@ func (d *Dir) sweep() error {
 			gen = "" // with nothing in it, it is none
 		}
 	}
+	stays := []string{lockName, recordName}
+	switch {
+	case gen != "":
+		stays = append(stays, gen, dataName)
+	case d.othersData() != "":
+		stays = append(stays, dataName)
+	}
 	var dirs []string
 	for _, e := range entries {
 		name := e.Name()
-		if !strings.HasPrefix(name, "..") || name == lockName || name == recordName || gen != "" && (name == gen || name == dataName) {
+		if !ownName(name) || slices.Contains(stays, name) {
 			continue
 		}
 		dirs = append(dirs, d.dirsIn(name)...)
@@ -125,7 +182,7 @@ func (d *Dir) sweepBelow(dir string) error {
 		name := path.Join(dir, e.Name())
 		switch {
 		case strings.HasPrefix(e.Name(), ".."):
-			if dir != "." && strings.HasPrefix(e.Name(), tempPrefix) {
+			if dir != "." && strings.HasPrefix(e.Name(), tempPrefix) && ownName(e.Name()) {
 				d.fs.RemoveAll(name)
 			}
 		case e.IsDir() && d.output.hasDir(name):
@@ -143,7 +200,7 @@ func (d *Dir) sweepBelow(dir string) error {
 
 // sweepLink removes a link of ours that leads nowhere.
 func (d *Dir) sweepLink(name string) error {
-	if !d.linked(name) {
+	if !d.linked(name) || d.othersData() != "" {
 		return nil
 	}
 	if _, err := d.fs.Lstat(path.Join(dataName, name)); !errors.Is(err, fs.ErrNotExist) {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path"
 	"slices"
+	"syscall"
 )
 
 // The names that are ours. Temporary names and generations are numbered.
@@ -239,11 +240,19 @@ func (t *transaction) makeParents(name string) error {
 // removeNames removes the visible names that are not wanted any more, and the
 // directories that only they were in, if nobody else has put something there.
 func (t *transaction) removeNames() error {
+	files := recorded(t.have.record) // of another mode
 	for _, name := range t.gone {
 		if t.led(name) {
 			continue
 		}
-		err := t.fs.Remove(name)
+		target, err := t.fs.Readlink(name)
+		if err != nil && !absent(err) && !errors.Is(err, syscall.EINVAL) { // which is no link
+			return failed("read link", name, err)
+		}
+		if (err != nil || target != linkTarget(name)) && !slices.Contains(files, name) {
+			continue // somebody else's by now
+		}
+		err = t.fs.Remove(name)
 		if err != nil && !absent(err) {
 			return failed("remove", name, err)
 		}

@@ -1,0 +1,155 @@
+//go:build unix
+
+package writer
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// strangers puts into a directory what is not ours, and returns a check that all
+// of it is still there.
+func strangers(t *testing.T, dir string) (intact func() error) {
+	t.Helper()
+	files := map[string]string{
+		"user.conf": "a", ".hidden": "b", "..mine": "c", "..dir/file": "d", "..gen-": "e", "..gen-x": "f", "..gen-1x/file": "g",
+		"..temp-file": "h", "below/user.pem": "i", "below/..mine": "j", "below/..temp-x": "k", "..generation": "l",
+	}
+	for name, data := range files {
+		name = filepath.Join(dir, name)
+		must(t, os.MkdirAll(filepath.Dir(name), 0o755))
+		must(t, os.WriteFile(name, []byte(data), 0o640))
+	}
+	links := map[string]string{"to-nowhere": "nowhere", "to-data": dataName + "/nowhere", "..link": "nowhere"}
+	for name, target := range links {
+		must(t, os.Symlink(target, filepath.Join(dir, name)))
+	}
+	return func() error {
+		for name, data := range files {
+			if got, err := os.ReadFile(filepath.Join(dir, name)); err != nil || string(got) != data {
+				return fmt.Errorf("%s: %q, %v", name, got, err)
+			}
+		}
+		for name, target := range links {
+			if got, err := os.Readlink(filepath.Join(dir, name)); err != nil || got != target {
+				return fmt.Errorf("%s: %q, %v", name, got, err)
+			}
+		}
+		return nil
+	}
+}
+
+// TestStrangersSurvive goes from each mode to each other one, with fewer files,
+// in a directory in which somebody else has files, some with names that resemble
+// ours.
+func TestStrangersSurvive(t *testing.T) {
+	t.Parallel()
+	for _, from := range modes {
+		for _, to := range modes {
+			t.Run(string(from)+" to "+string(to), func(t *testing.T) {
+				t.Parallel()
+				dir := t.TempDir()
+				unwatched(t, dir)
+				intact := strangers(t, dir)
+				w := newWorld(t, from)
+				w.output.Dir = dir
+				w.output.X509SVIDs[0].Combined.Name = "below/all.pem"
+				d := open(t, &w.output)
+				publish(t, d, encode(t, w.old, &w.output))
+				publish(t, d, encode(t, w.new, &w.output))
+				must(t, intact())
+				must(t, d.Close())
+				w.output.Publish = to
+				w.output.X509SVIDs[0].Combined.Name, w.output.X509SVIDs[0].Bundle.Name = "", ""
+				d = open(t, &w.output)
+				set := encode(t, w.new, &w.output)
+				publish(t, d, set)
+				must(t, whole(dir, set))
+				must(t, intact())
+				must(t, d.Remove())
+				must(t, intact())
+				for _, f := range set.Files {
+					if _, err := os.Lstat(filepath.Join(dir, f.Name)); err == nil {
+						t.Errorf("%s is still there", f.Name)
+					}
+				}
+			})
+		}
+	}
+}
+
+// TestVolumeOfAnotherProgram publishes in a directory that another program
+// publishes in as Kubernetes does: through "..data".
+func TestVolumeOfAnotherProgram(t *testing.T) {
+	t.Parallel()
+	for _, mode := range append([]Mode{""}, modes...) {
+		t.Run("mode "+string(mode), func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			must(t, os.Mkdir(filepath.Join(dir, "..2026_01_02"), 0o755))
+			must(t, os.WriteFile(filepath.Join(dir, "..2026_01_02", "app.conf"), []byte("x"), 0o644))
+			must(t, os.Symlink("..2026_01_02", filepath.Join(dir, dataName)))
+			must(t, os.Symlink(dataName+"/app.conf", filepath.Join(dir, "app.conf")))
+			must(t, os.Symlink(dataName+"/soon.conf", filepath.Join(dir, "soon.conf")))
+			before := tree(t, dir)
+			o := trio(dir)
+			o.Publish = mode
+			if mode == ModeSymlink {
+				if err := openError(o); err == nil || !strings.Contains(err.Error(), `publish = "rename"`) {
+					t.Error(err)
+				}
+				must(t, os.Remove(filepath.Join(dir, lockName)))
+				if after := tree(t, dir); after != before {
+					t.Errorf("was\n%s\nis\n%s", before, after)
+				}
+				return
+			}
+			a := newAuthority(t, "example.org")
+			for range 2 { // a start, and another one
+				d, err := Open(o, slog.New(slog.DiscardHandler))
+				must(t, err)
+				set := encode(t, a.answer(t), o)
+				publish(t, d, set)
+				must(t, whole(dir, set))
+				must(t, d.Close())
+			}
+			if data, err := os.ReadFile(filepath.Join(dir, "app.conf")); string(data) != "x" {
+				t.Error(err)
+			}
+			if _, err := os.Lstat(filepath.Join(dir, "soon.conf")); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestReplacedByItsUser has somebody put a file of their own in the place of a
+// published one while no helper runs. The configuration that follows does not
+// name it any more: it stays.
+func TestReplacedByItsUser(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	o := trio(dir)
+	a := newAuthority(t, "example.org")
+	d := open(t, o)
+	publish(t, d, encode(t, a.answer(t), o))
+	must(t, d.Close())
+	bundle := filepath.Join(dir, o.X509SVIDs[0].Bundle.Name)
+	must(t, os.Remove(bundle))
+	must(t, os.WriteFile(bundle, []byte("mine"), 0o644))
+	key := filepath.Join(dir, o.X509SVIDs[0].Key.Name)
+
+	o.X509SVIDs[0].Bundle.Name, o.X509SVIDs[0].Key.Name = "", ""
+	d = open(t, o)
+	publish(t, d, encode(t, a.answer(t), o))
+	if data, err := os.ReadFile(bundle); string(data) != "mine" {
+		t.Errorf("%q, %v", data, err)
+	}
+	if _, err := os.Lstat(key); err == nil {
+		t.Error("the key is still there")
+	}
+}
