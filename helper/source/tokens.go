@@ -12,8 +12,14 @@ import (
 	"github.com/svidhelper/svidhelper/helper/snapshot"
 )
 
-// maxFetches bounds how many JWT-SVIDs are fetched at a time.
-const maxFetches = 8
+// JWT-SVIDs are fetched a few at a time. A fetch that has gone on for slow does
+// not count any more, so that audiences that hang do not hold the others up; but
+// there is an end to that too, for the sake of the server.
+const (
+	maxFetches = 8  // that are not slow
+	maxPending = 64 // in all
+	slow       = time.Second
+)
 
 // soonest is the least time between two fetches of one token, however short
 // its life.
@@ -36,7 +42,7 @@ type tokens struct {
 	requests chan []snapshot.JWTRequest // what is needed from now on
 	results  chan fetched
 	entries  map[snapshot.JWTRequest]*token
-	running  int
+	running  map[*token]time.Time // when each fetch that is under way began
 	workers  sync.WaitGroup
 }
 
@@ -62,8 +68,9 @@ func newTokens(b *board, c *connection, fatal func(error)) *tokens {
 	return &tokens{
 		board: b, conn: c, fatal: fatal,
 		requests: make(chan []snapshot.JWTRequest),
-		results:  make(chan fetched, maxFetches),
+		results:  make(chan fetched, maxPending),
 		entries:  make(map[snapshot.JWTRequest]*token),
+		running:  make(map[*token]time.Time),
 	}
 }
 
@@ -80,28 +87,29 @@ func (t *tokens) run(ctx context.Context) {
 	defer t.workers.Wait()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	var lastLink *link
+	var l *link
 	for {
 		timer.Stop()
-		if next := t.start(ctx); next != nil {
-			timer.Reset(time.Until(next.due))
-		}
+		var links <-chan *link
 		var gone <-chan struct{}
-		if lastLink != nil {
-			gone = lastLink.gone
+		if l != nil {
+			gone = l.gone
+			if next := t.start(ctx, l, time.Now()); !next.IsZero() {
+				timer.Reset(time.Until(next))
+			}
+		} else if len(t.entries) > 0 {
+			links = t.conn.links
 		}
 		select {
 		case <-ctx.Done():
 		case <-timer.C:
+		case l = <-links:
 		case requests := <-t.requests:
 			t.reconcile(requests)
 		case r := <-t.results:
 			t.apply(ctx, r)
-			if r.link != nil {
-				lastLink = r.link
-			}
 		case <-gone:
-			lastLink = nil
+			l = nil
 			t.hasten(ctx, time.Now())
 		}
 		if ctx.Err() != nil {
@@ -111,23 +119,49 @@ func (t *tokens) run(ctx context.Context) {
 }
 
 // start begins the fetches that are due, those that waited longest first. It
-// returns the token that is due next; nil if a result has to come first.
-func (t *tokens) start(ctx context.Context) *token {
-	for t.running < maxFetches {
+// returns when there is more to begin; zero if something has to come first.
+func (t *tokens) start(ctx context.Context, l *link, now time.Time) (next time.Time) {
+	for {
 		e := t.first()
-		if e == nil || e.due.After(time.Now()) {
-			return e
+		if e == nil {
+			return time.Time{}
+		}
+		if e.due.After(now) {
+			return e.due
+		}
+		if free := t.free(now); free.After(now) || free.IsZero() {
+			return free
 		}
 		fetchCtx, cancel := context.WithCancel(ctx)
 		e.cancel = cancel
-		t.running++
+		t.running[e] = now
 		prev := e.svid
 		t.workers.Go(func() {
 			defer cancel()
-			t.results <- t.fetch(fetchCtx, e, prev)
+			t.results <- t.fetch(fetchCtx, l, e, prev)
 		})
 	}
-	return nil
+}
+
+// free returns when another fetch may begin: now, or when one of those under way
+// has become slow, or zero, when one has ended.
+func (t *tokens) free(now time.Time) time.Time {
+	if len(t.running) >= maxPending {
+		return time.Time{}
+	}
+	count, first := 0, now.Add(slow)
+	for _, began := range t.running {
+		if until := began.Add(slow); until.After(now) {
+			count++
+			if until.Before(first) {
+				first = until
+			}
+		}
+	}
+	if count < maxFetches {
+		return now
+	}
+	return first
 }
 
 // first returns the token that is due first among those not being fetched.
@@ -142,11 +176,7 @@ func (t *tokens) first() *token {
 }
 
 // fetch fetches and checks one token.
-func (t *tokens) fetch(ctx context.Context, e *token, prev *jwtsvid.SVID) fetched {
-	l, ok := t.conn.link(ctx)
-	if !ok {
-		return fetched{token: e, err: ctx.Err()}
-	}
+func (t *tokens) fetch(ctx context.Context, l *link, e *token, prev *jwtsvid.SVID) fetched {
 	t.board.attempted(key{ProfileJWTSVID, e.request})
 	ctx, cancel := context.WithTimeoutCause(withHeader(ctx), answerTimeout, errNoAnswer)
 	defer cancel()
@@ -171,7 +201,7 @@ func (t *tokens) fetch(ctx context.Context, e *token, prev *jwtsvid.SVID) fetche
 
 // apply notes a result and schedules what follows from it.
 func (t *tokens) apply(ctx context.Context, r fetched) {
-	t.running--
+	delete(t.running, r.token)
 	e, k := r.token, key{ProfileJWTSVID, r.token.request}
 	e.cancel = nil
 	if t.entries[e.request] != e || ctx.Err() != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -102,6 +103,53 @@ func TestOneAudienceDoesNotDelayAnother(t *testing.T) {
 		}
 		stop()
 	})
+}
+
+// Many audiences that hang, more than are fetched at a time, hold up nobody for
+// long, neither at first nor when they are tried again; and there is an end to
+// how many wait for an answer.
+func TestAudiencesThatHangHoldUpNobody(t *testing.T) {
+	t.Parallel()
+	for hanging, within := range map[int]time.Duration{
+		maxFetches:              2 * slow,
+		maxPending - maxFetches: 8 * slow,
+		3 * maxPending:          4 * answerTimeout, // each has its turn
+	} {
+		t.Run(fmt.Sprint(hanging), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				good := answerJWT(t, newAuthority(t, "example.org"), 5*time.Minute)
+				var pending, most atomic.Int32
+				f := &fakeServer{jwt: func(ctx context.Context, req *workload.JWTSVIDRequest) (*workload.JWTSVIDResponse, error) {
+					if req.GetAudience()[0] == "good" {
+						return good(ctx, req)
+					}
+					most.Store(max(most.Load(), pending.Add(1)))
+					defer pending.Add(-1)
+					<-ctx.Done()
+					return nil, status.FromContextError(ctx.Err()).Err()
+				}}
+				needs := Needs{JWTSVIDs: []snapshot.JWTRequest{jwtRequest("", "good")}}
+				for i := range hanging {
+					needs.JWTSVIDs = append(needs.JWTSVIDs, jwtRequest("", fmt.Sprint("hangs ", i)))
+				}
+				s := newFakeSource(t, f, needs, logger(t))
+				stop := run(t, s)
+				for range 4 * 60 {
+					time.Sleep(time.Second)
+					synctest.Wait()
+					svid := s.Snapshot()
+					missing := svid == nil || !svid.JWTSVIDs[needs.JWTSVIDs[0]].Expiry.After(time.Now())
+					if up := time.Since(s.Status().Connection.Since); missing && up > within {
+						t.Fatalf("no valid token %v after the start", up)
+					}
+				}
+				if n := int(most.Load()); n > maxPending {
+					t.Errorf("up to %d fetches at a time, want at most %d", n, maxPending)
+				}
+				stop()
+			})
+		})
+	}
 }
 
 // A token of tiny life does not make the source spin.
