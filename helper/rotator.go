@@ -10,7 +10,6 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 
-	"github.com/svidhelper/svidhelper/helper/snapshot"
 	"github.com/svidhelper/svidhelper/helper/source"
 	"github.com/svidhelper/svidhelper/supervisor"
 	"github.com/svidhelper/svidhelper/writer"
@@ -123,8 +122,10 @@ func (r *rotator) adopt(p *plan) error {
 // what changed. ok says that every output could be written; an error is one
 // that ends the helper.
 func (r *rotator) rotate() (ok bool, err error) {
-	revoked := r.revoked()
+	// The snapshot is the newer of both: it has what the status has.
+	status := r.current.source.Status()
 	s := r.current.source.Snapshot()
+	revoked := r.revoked(status)
 	if s == nil && len(revoked) == 0 {
 		return true, nil
 	}
@@ -143,7 +144,7 @@ func (r *rotator) rotate() (ok bool, err error) {
 		r.log.Error("stopping the process: its identity is refused")
 		r.current.process.Stop()
 	}
-	return ok, r.tell(changed, ok && (complete || r.mayStart()))
+	return ok, r.tell(changed, ok && (complete || r.mayStart(status.Awaited(), revoked)))
 }
 
 // tell passes a change on to those whom it concerns: the process first. The
@@ -186,13 +187,18 @@ func (r *rotator) afterProcess(f func()) {
 
 // mayStart reports whether all that is missing is what the process can do
 // without, and has been refused.
-func (r *rotator) mayStart() bool {
-	p := r.current.process
-	if p == nil || p.spec.StartWithout == snapshot.KindNone {
+func (r *rotator) mayStart(awaited, revoked []source.ProfileStatus) bool {
+	if r.current.process == nil {
 		return false
 	}
-	for _, missing := range r.current.source.Status().Awaited() {
-		if !p.spec.StartWithout.Has(kindOf(missing.Profile)) || missing.LastError == nil {
+	dispensable := r.current.process.spec.StartWithout
+	for _, o := range r.outputs {
+		if o.set.AwaitedKinds&^dispensable != 0 {
+			return false
+		}
+	}
+	for _, missing := range slices.Concat(awaited, revoked) {
+		if !dispensable.Has(kindOf(missing.Profile)) || missing.LastError == nil {
 			return false
 		}
 	}
@@ -201,11 +207,11 @@ func (r *rotator) mayStart() bool {
 
 // revoked are the profiles whose files are to go: their identity has been
 // refused for longer than the grace period.
-func (r *rotator) revoked() []source.ProfileStatus {
+func (r *rotator) revoked(status source.Status) []source.ProfileStatus {
 	if r.current.onRevoked == source.OnRevokedKeep {
 		return nil
 	}
-	return r.current.source.Status().Revoked()
+	return status.Revoked()
 }
 
 // privateFiles are the paths of the keys and tokens on disk.

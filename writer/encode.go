@@ -134,8 +134,9 @@ func (r Rights) mode(f FileSpec, private bool) fs.FileMode {
 }
 
 // await notes that files wait for material that is not there yet.
-func (r *encoding) await(what string, files ...FileSpec) {
+func (r *encoding) await(kind snapshot.Kind, what string, files ...FileSpec) {
 	r.set.Awaited = append(r.set.Awaited, what)
+	r.set.AwaitedKinds |= kind
 	for _, f := range files {
 		if f.Wanted() {
 			r.set.Keep = append(r.set.Keep, f.Name)

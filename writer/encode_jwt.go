@@ -31,7 +31,7 @@ func (r *encoding) jwtSVIDs(s *snapshot.Snapshot) error {
 		want := &r.output.JWTSVIDs[i]
 		svid := s.JWTSVIDs[want.Request()]
 		if svid == nil {
-			r.await("JWT-SVID for "+strings.Join(want.Audience, ","), want.File)
+			r.await(snapshot.KindJWT, "JWT-SVID for "+strings.Join(want.Audience, ","), want.File)
 			continue
 		}
 		if err := r.add(want.File, snapshot.KindJWT, true, []byte(svid.Marshal())); err != nil {
@@ -50,10 +50,10 @@ func (r *encoding) jwtBundles(s *snapshot.Snapshot) error {
 	for i := range r.output.JWTBundles {
 		want := &r.output.JWTBundles[i]
 		if s.JWTBundles == nil {
-			r.await("JWT bundles", want.File)
+			r.await(snapshot.KindJWT, "JWT bundles", want.File)
 			continue
 		}
-		bundles := choose(r, "JWT bundle", s.JWTBundles.Bundles, want.TrustDomains)
+		bundles := choose(r, snapshot.KindJWT, "JWT bundle", s.JWTBundles.Bundles, want.TrustDomains)
 		err := bundleFile(r, "JWT", want.File, want.Format, want.TrustDomains, snapshot.KindJWT, bundles, jwtKeys)
 		if err != nil {
 			return fmt.Errorf("%q: %w", want.File.Name, err)
@@ -66,10 +66,10 @@ func (r *encoding) witBundles(s *snapshot.Snapshot) error {
 	for i := range r.output.WITBundles {
 		want := &r.output.WITBundles[i]
 		if s.WITBundles == nil {
-			r.await("WIT bundles", want.File)
+			r.await(snapshot.KindWIT, "WIT bundles", want.File)
 			continue
 		}
-		bundles := choose(r, "WIT bundle", s.WITBundles.Bundles, want.TrustDomains)
+		bundles := choose(r, snapshot.KindWIT, "WIT bundle", s.WITBundles.Bundles, want.TrustDomains)
 		err := bundleFile(r, "WIT", want.File, want.Format, want.TrustDomains, snapshot.KindWIT, bundles, witKeys)
 		if err != nil {
 			return fmt.Errorf("%q: %w", want.File.Name, err)
@@ -87,7 +87,7 @@ type bundle interface {
 // choose returns the bundles of the wanted trust domains, or all. One that the
 // answer lacks is awaited, and not kept: an authority that is gone must not be
 // trusted any more.
-func choose[B bundle](r *encoding, what string, all []B, wanted []spiffeid.TrustDomain) []B {
+func choose[B bundle](r *encoding, kind snapshot.Kind, what string, all []B, wanted []spiffeid.TrustDomain) []B {
 	if len(wanted) == 0 {
 		return all
 	}
@@ -95,7 +95,7 @@ func choose[B bundle](r *encoding, what string, all []B, wanted []spiffeid.Trust
 	for _, td := range wanted {
 		i := slices.IndexFunc(all, func(b B) bool { return b.TrustDomain() == td })
 		if i < 0 {
-			r.await(what + " of " + td.Name())
+			r.await(kind, what+" of "+td.Name())
 			continue
 		}
 		chosen = append(chosen, all[i])
@@ -154,7 +154,7 @@ func bundleFile[B bundle](r *encoding, profile string, file FileSpec, format Bun
 		return nil, errFormat(profile, format)
 	})
 	if err == errNothing {
-		r.await(profile + " bundles")
+		r.await(kind, profile+" bundles")
 		return nil
 	}
 	if err != nil {
@@ -226,7 +226,7 @@ func (r *encoding) witSVIDs(s *snapshot.Snapshot) error {
 	for i := range r.output.WITSVIDs {
 		want := &r.output.WITSVIDs[i]
 		if s.WIT == nil {
-			r.await(describe("WIT-SVID", want.Select), want.Token, want.Key)
+			r.await(snapshot.KindWIT, describe("WIT-SVID", want.Select), want.Token, want.Key)
 			continue
 		}
 		var all []witCandidate

@@ -25,7 +25,7 @@ func (r *encoding) x509SVIDs(s *snapshot.Snapshot) error {
 	for i := range r.output.X509SVIDs {
 		want := &r.output.X509SVIDs[i]
 		if s.X509 == nil {
-			r.await(describe("X.509-SVID", want.Select), want.files()...)
+			r.await(snapshot.KindX509, describe("X.509-SVID", want.Select), want.files()...)
 			continue
 		}
 		var all []x509Candidate
@@ -341,10 +341,10 @@ func (r *encoding) x509Bundles(s *snapshot.Snapshot) error {
 	for i := range r.output.X509Bundles {
 		want := &r.output.X509Bundles[i]
 		if s.X509Bundles == nil {
-			r.await("X.509 bundles", want.File)
+			r.await(snapshot.KindBundle, "X.509 bundles", want.File)
 			continue
 		}
-		bundles := choose(r, "X.509 bundle", s.X509Bundles.Bundles, want.TrustDomains)
+		bundles := choose(r, snapshot.KindBundle, "X.509 bundle", s.X509Bundles.Bundles, want.TrustDomains)
 		if err := r.x509BundleFile(want, bundles); err != nil {
 			return fmt.Errorf("%q: %w", want.File.Name, err)
 		}
@@ -379,7 +379,7 @@ func (r *encoding) x509BundleFile(want *X509Bundle, bundles []*x509bundle.Bundle
 	}
 	if len(data) == 0 {
 		if len(want.TrustDomains) == 0 {
-			r.await("X.509 bundles")
+			r.await(snapshot.KindBundle, "X.509 bundles")
 		}
 		return nil
 	}

@@ -30,6 +30,8 @@ type Set struct {
 	// Awaited says in words what has not been received yet, for logs and
 	// status. An output is complete when it is empty.
 	Awaited []string
+	// AwaitedKinds are the kinds of what Awaited says.
+	AwaitedKinds snapshot.Kind
 	// Identities are the SVIDs in Files, for logs, the manifest and health.
 	Identities []Identity
 }

@@ -1,0 +1,67 @@
+package helper
+
+import (
+	"fmt"
+	"path/filepath"
+	"testing"
+
+	"github.com/spiffe/go-spiffe/v2/proto/spiffe/workload"
+	"github.com/svidhelper/svidhelper/helper/devapi"
+	"github.com/svidhelper/svidhelper/helper/devapi/devapitest"
+)
+
+// TestDropInNeverStartsBeforeTheSVID: an SVID that arrived while the JWT bundle
+// was being published counted as being on disk.
+func TestDropInNeverStartsBeforeTheSVID(t *testing.T) {
+	api, _ := devapitest.Start(t, devapi.Config{ManualRotation: true})
+	for i := range 24 {
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			t.Parallel()
+			certs := filepath.Join(t.TempDir(), "certs")
+			r := startDaemon(t, api, fmt.Sprintf(`
+cert_dir = %[1]q
+cmd = "sh"
+cmd_args = "-c \"test -s %[1]s/svid.pem && exit 5\""
+svid_file_name = "svid.pem"
+svid_key_file_name = "key.pem"
+svid_bundle_file_name = "bundle.pem"
+jwt_bundle_file_name = "jwks.json"
+`, certs))
+			r.log.await(t, 1, "process ended", "status=5")
+		})
+	}
+}
+
+// TestRefusedTokensExcuseNothingElse: a process that can start without its
+// tokens waits for what else is missing.
+func TestRefusedTokensExcuseNothingElse(t *testing.T) {
+	api, faults := devapitest.Start(t, devapi.Config{ManualRotation: true})
+	faults.Deny(devapi.FetchJWTSVID)
+	certs := filepath.Join(t.TempDir(), "certs")
+	r := startDaemon(t, api, fmt.Sprintf(`
+output %q {
+  x509_svid {}
+  x509_bundle {
+    file          = "partner.pem"
+    trust_domains = ["partner.example"]
+  }
+  jwt_svid {
+    audience = ["a"]
+    file     = "a.jwt"
+  }
+}
+process {
+  command       = ["sh", "-c", "test -s %[1]s/partner.pem && exit 5"]
+  start_without = ["jwt"]
+}
+`, certs))
+	r.log.await(t, 1, "not receiving", "jwt_svid")
+	r.log.await(t, 1, "published", "x509")
+	api.Rotate()
+	r.log.await(t, 2, "published", "x509")
+	devapi.Mutate(faults, func(a *workload.X509BundlesResponse) {
+		a.Bundles["spiffe://partner.example"] = a.Bundles["spiffe://example.org"]
+	})
+	api.Push()
+	r.log.await(t, 1, "process ended", "status=5")
+}
