@@ -25,4 +25,3 @@ func TestConnectedPromptlyWithoutInotify(t *testing.T) {
 		promptly(t, how, func(p *pulse) []sample { return []sample{appearsAfter(t, p, how, 500*time.Millisecond)} })
 	}
 }
-
