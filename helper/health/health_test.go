@@ -179,7 +179,7 @@ func TestNewRefuses(t *testing.T) {
 		"equal paths":      {Config{Address: "127.0.0.1:0", LivePath: "/x", ReadyPath: "/x"}, `"/x"`},
 		"equal by default": {Config{Address: "127.0.0.1:0", LivePath: "/ready"}, `"/ready"`},
 		"no slash":         {Config{Address: "127.0.0.1:0", LivePath: "live"}, `"live"`},
-		"taken":            {Config{Address: taken.Addr().String()}, taken.Addr().String()},
+		"taken":            {Config{Address: taken.Addr().String()}, "set another address, or end the program that has it"},
 		"no port":          {Config{Address: "127.0.0.1"}, "127.0.0.1"},
 	} {
 		s, err := New(c.cfg, nil, slog.New(slog.DiscardHandler))

@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"time"
 
@@ -28,7 +30,8 @@ const (
 type Server struct {
 	listener net.Listener
 	http     *http.Server
-	paths    map[string]http.HandlerFunc
+	checks   map[string]http.HandlerFunc
+	pages    map[string]http.HandlerFunc
 	metrics  prometheus.Gatherer
 	current  func() Status
 	log      *slog.Logger
@@ -51,9 +54,8 @@ func New(cfg Config, current func() Status, log *slog.Logger) (*Server, error) {
 		return nil, fmt.Errorf("health: live and ready have the same path, %q; give each its own", cfg.LivePath)
 	}
 	s := &Server{current: current, log: log}
-	s.paths = map[string]http.HandlerFunc{"/": s.page, "/metrics": s.scrape}
-	s.paths[cfg.LivePath] = s.live
-	s.paths[cfg.ReadyPath] = s.ready
+	s.checks = map[string]http.HandlerFunc{cfg.LivePath: s.live, cfg.ReadyPath: s.ready}
+	s.pages = map[string]http.HandlerFunc{"/": s.page, "/metrics": s.scrape}
 
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collector{current})
@@ -61,7 +63,7 @@ func New(cfg Config, current func() Status, log *slog.Logger) (*Server, error) {
 
 	listener, err := net.Listen("tcp", cfg.Address)
 	if err != nil {
-		return nil, fmt.Errorf("health: %w; set another address in health {}, or end whoever has it", err)
+		return nil, fmt.Errorf("health: %w%s", err, hint(err))
 	}
 	s.listener = listener
 	s.http = &http.Server{
@@ -71,9 +73,23 @@ func New(cfg Config, current func() Status, log *slog.Logger) (*Server, error) {
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
+		ConnState:         new(crowd).changed,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug), // whatever a port scanner does
 	}
 	return s, nil
+}
+
+// hint says what to do about an address that cannot be had.
+func hint(err error) string {
+	switch {
+	case isTaken(err) && runtime.GOOS == "linux":
+		return "; set another address, or end the program that has it: \"ss -ltnp\" lists them"
+	case isTaken(err):
+		return "; set another address, or end the program that has it"
+	case errors.Is(err, fs.ErrPermission):
+		return "; ports below 1024 need a privilege: set another"
+	}
+	return "; set another address"
 }
 
 // Addr returns where the server listens.
@@ -110,7 +126,11 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
-	handle, ok := s.paths[r.URL.Path]
+	if check, ok := s.checks[r.URL.Path]; ok {
+		check(w, r) // whatever the method: a load balancer may ask with OPTIONS
+		return
+	}
+	page, ok := s.pages[r.URL.Path]
 	switch {
 	case !ok:
 		http.Error(w, "not found", http.StatusNotFound)
@@ -118,7 +138,7 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) {
 		h.Set("Allow", "GET, HEAD")
 		http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
 	default:
-		handle(w, r)
+		page(w, r)
 	}
 }
 

@@ -1,0 +1,10 @@
+package health
+
+import (
+	"errors"
+
+	"golang.org/x/sys/windows"
+)
+
+// isTaken reports whether somebody else listens there.
+func isTaken(err error) bool { return errors.Is(err, windows.WSAEADDRINUSE) }
