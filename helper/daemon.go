@@ -26,9 +26,10 @@ type daemon struct {
 	rotator                 *rotator
 	journal                 *journal
 
-	config *config.Config       // touched by newDaemon, then by watchFile alone
-	plan   atomic.Pointer[plan] // what the parts were made from
-	reload chan struct{}        // capacity 1
+	config  *config.Config       // touched by newDaemon, then by watchFile alone
+	refused string               // why the last new one was not used; touched by watchFile alone
+	plan    atomic.Pointer[plan] // what the parts were made from
+	reload  chan struct{}        // capacity 1
 }
 
 // newDaemon makes every part of a configuration, and opens what has to be

@@ -92,6 +92,7 @@ func (d *daemon) watchFile(ctx context.Context) error {
 			}
 			d.readAgain(ctx)
 		case <-d.reload:
+			d.refused = "" // who asks is answered
 			d.readAgain(ctx)
 		}
 	}
@@ -121,15 +122,26 @@ func (d *daemon) watchPath(watcher *fsnotify.Watcher) error {
 func (d *daemon) readAgain(ctx context.Context) {
 	c, err := d.options.Load()
 	if err != nil {
-		d.log.Error("the new configuration is not valid, the running one stays", "error", err)
+		d.refuse("the new configuration is not valid, the running one stays", err)
 		return
 	}
 	if reflect.DeepEqual(c, d.config) {
+		d.refused = ""
 		return
 	}
 	if err := d.apply(ctx, c); err != nil {
-		d.log.Error("the new configuration cannot be used, the running one stays", "error", err)
+		d.refuse("the new configuration cannot be used, the running one stays", err)
 		return
 	}
+	d.refused = ""
 	d.log.Info("the new configuration is in effect", "file", d.options.File)
+}
+
+// refuse logs why a new configuration does not take effect, once: the file is
+// read again for whatever happens beside it, and the log may be beside it.
+func (d *daemon) refuse(message string, err error) {
+	if d.refused != err.Error() {
+		d.refused = err.Error()
+		d.log.Error(message, "error", err)
+	}
 }

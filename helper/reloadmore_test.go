@@ -1,7 +1,9 @@
 package helper
 
 import (
+	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -10,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/svidhelper/svidhelper/helper/config"
 	"github.com/svidhelper/svidhelper/helper/devapi"
 	"github.com/svidhelper/svidhelper/helper/devapi/devapitest"
 )
@@ -69,6 +72,26 @@ func TestReloadWhateverTheEditor(t *testing.T) {
 		name := strings.ReplaceAll(editor.name, " ", "-")
 		editor.edit(text(name))
 		r.log.await(t, 1, "published", "/"+name)
+	}
+}
+
+// TestARefusedConfigurationIsSaidOnce: where the log is beside the configuration,
+// each line of it has the file read again.
+func TestARefusedConfigurationIsSaidOnce(t *testing.T) {
+	log := newLogBuffer()
+	err := errors.New("first")
+	d := &daemon{log: slog.New(slog.NewTextHandler(log, nil)), options: Options{Load: func() (*config.Config, error) { return nil, err }}}
+	for range 3 {
+		d.readAgain(t.Context())
+	}
+	err = errors.New("second")
+	d.readAgain(t.Context())
+	err = nil // the running one again
+	d.readAgain(t.Context())
+	err = errors.New("second")
+	d.readAgain(t.Context())
+	if first, second := strings.Count(log.String(), "first"), strings.Count(log.String(), "second"); first != 1 || second != 2 {
+		t.Errorf("the first error is logged %d times, the second %d times", first, second)
 	}
 }
 
