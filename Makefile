@@ -4,6 +4,9 @@ GO      ?= go
 # grpcnotrace leaves gRPC's debug pages out, and lets the linker drop what no
 # code calls: two megabytes and a smaller attack surface.
 TAGS    := grpcnotrace
+# Without inlining the binary and its resident pages are a tenth smaller. A
+# rotation waits for disks and processes, not for calls.
+GCFLAGS := all=-l
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 COMMIT  ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
@@ -22,7 +25,7 @@ help: ## list the targets
 
 .PHONY: build
 build: ## build bin/svidhelper
-	$(GO) build -tags $(TAGS) -trimpath -ldflags '$(LDFLAGS)' -o bin/svidhelper ./cmd/svidhelper
+	$(GO) build -tags $(TAGS) -trimpath -gcflags '$(GCFLAGS)' -ldflags '$(LDFLAGS)' -o bin/svidhelper ./cmd/svidhelper
 
 .PHONY: demo
 demo: build ## watch rotations arrive: a development Workload API, svidhelper, a process
