@@ -4,6 +4,7 @@ package writer
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"log/slog"
 	"os"
@@ -237,25 +238,57 @@ func TestTwoHelpersAtOnce(t *testing.T) {
 	}
 }
 
-// TestForeignLock has somebody else leave a lock file: it is not taken for ours.
+// TestForeignLock has somebody else leave a lock file: it is replaced, unless it
+// is locked, and nothing is written to it or to what it leads to.
 func TestForeignLock(t *testing.T) {
 	asRoot(t)
-	dir := t.TempDir()
+	base := t.TempDir()
+	victim, dir := filepath.Join(base, "victim"), filepath.Join(base, "tls")
 	lock := filepath.Join(dir, lockName)
-	must(t, os.WriteFile(lock, nil, 0o666))
-	must(t, os.Chown(lock, nobody, nobody))
-	if err := openError(trio(dir)); err == nil || !strings.Contains(err.Error(), lockName) {
+	must(t, os.WriteFile(victim, []byte("precious"), 0o666))
+	must(t, os.Mkdir(dir, 0o755))
+	plants := map[string]func() error{
+		"a file": func() error {
+			return errors.Join(os.WriteFile(lock, []byte("1"), 0o666), os.Chown(lock, nobody, nobody))
+		},
+		"a link out of it":       func() error { return os.Symlink(victim, lock) },
+		"a link inside":          func() error { return os.Symlink("other", lock) },
+		"a pipe":                 func() error { return syscall.Mkfifo(lock, 0o600) },
+		"a directory":            func() error { return os.Mkdir(lock, 0o755) },
+		"another user's link":    func() error { return errors.Join(os.Symlink(victim, lock), os.Lchown(lock, nobody, nobody)) },
+		"another name of a file": func() error { return errors.Join(os.Chown(victim, nobody, nobody), os.Link(victim, lock)) },
+	}
+	for name, plant := range plants {
+		must(t, plant())
+		d, err := Open(trio(dir), slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		info, err := os.Lstat(lock)
+		if uid, _, _ := ownerOf(info); err != nil || uid != 0 || info.Mode() != 0o600 {
+			t.Errorf("%s: %v, uid %d, %v", name, info, uid, err)
+		}
+		if err := openError(trio(dir)); err == nil {
+			t.Errorf("%s: opened twice", name)
+		}
+		must(t, d.Close())
+		must(t, os.Remove(lock))
+		if data, err := os.ReadFile(victim); string(data) != "precious" {
+			t.Errorf("%s: %q, %v", name, data, err)
+		}
+		if left, err := os.ReadDir(dir); len(left) > 0 {
+			t.Errorf("%s: %v is left, %v", name, left, err)
+		}
+	}
+
+	must(t, plants["a file"]())
+	f, err := os.Open(lock)
+	must(t, err)
+	defer f.Close()
+	must(t, syscall.Flock(int(f.Fd()), syscall.LOCK_EX))
+	if err := openError(trio(dir)); err == nil || !strings.Contains(err.Error(), "another helper (pid 1)") {
 		t.Error(err)
-	}
-	must(t, os.Remove(lock))
-	must(t, os.Symlink("/etc/passwd", lock))
-	if err := openError(trio(dir)); err == nil {
-		t.Error("a link was taken for the lock file")
-	}
-	must(t, os.Remove(lock))
-	must(t, syscall.Mkfifo(lock, 0o600))
-	if err := openError(trio(dir)); err == nil {
-		t.Error("a pipe was taken for the lock file")
 	}
 }
 

@@ -91,6 +91,9 @@ func checkPlace(o *Output) error {
 	if err != nil {
 		return err
 	}
+	if inside := ownElement(o.Dir, p.path); inside != "" {
+		return fmt.Errorf("it leads through %s, which belongs to another output: give this one a directory of its own", inside)
+	}
 	mode := o.mode(p.path)
 	if err := canWrite(p.path); err != nil {
 		switch {
@@ -108,6 +111,19 @@ func checkPlace(o *Output) error {
 		return checkMounts(o, p.path)
 	}
 	return nil
+}
+
+// ownElement returns the first element of paths that is a name of ours: what is
+// below goes with the next publish.
+func ownElement(paths ...string) string {
+	for _, p := range paths {
+		for element := range strings.SplitSeq(filepath.ToSlash(p), "/") {
+			if ownName(element) {
+				return element
+			}
+		}
+	}
+	return ""
 }
 
 // checkInPlace checks that every file is there and can be written, since none

@@ -153,3 +153,47 @@ func TestReplacedByItsUser(t *testing.T) {
 		t.Error("the key is still there")
 	}
 }
+
+// TestLockFileLinkedElsewhere has the lock file be another name of a file of this
+// user's, as a backup or an attacker makes one: the lock is taken, and the file
+// keeps its bytes and its mode.
+func TestLockFileLinkedElsewhere(t *testing.T) {
+	t.Parallel()
+	base := t.TempDir()
+	dir, precious := filepath.Join(base, "tls"), filepath.Join(base, "precious")
+	must(t, os.Mkdir(dir, 0o755))
+	must(t, os.WriteFile(precious, []byte("precious"), 0o644))
+	must(t, os.Link(precious, filepath.Join(dir, lockName)))
+	before := tree(t, base)
+	d := open(t, trio(dir))
+	if after := tree(t, base); after != before {
+		t.Errorf("was\n%s\nis\n%s", before, after)
+	}
+	if err := openError(trio(dir)); err == nil || !strings.Contains(err.Error(), "another helper") {
+		t.Error(err)
+	}
+	must(t, d.Close())
+}
+
+// TestOutputInsideAnother has an output lie in what another one publishes and
+// removes.
+func TestOutputInsideAnother(t *testing.T) {
+	t.Parallel()
+	base := t.TempDir()
+	o := trio(filepath.Join(base, "tls"))
+	d := open(t, o)
+	publish(t, d, encode(t, newAuthority(t, "example.org").answer(t), o))
+	must(t, os.Symlink("tls/..data", filepath.Join(base, "link")))
+	for _, dir := range []string{"tls/..data", "tls/..data/below", "tls/..gen-0", "tls/..gen-7/below", "link", "link/below"} {
+		if err := Check(trio(filepath.Join(base, dir))); err == nil || !strings.Contains(err.Error(), "another output") {
+			t.Errorf("%s: %v", dir, err)
+		}
+	}
+	if err := Check(trio(filepath.Join(base, "tls", "below"))); err != nil {
+		t.Error(err)
+	}
+	must(t, os.Symlink("tls", filepath.Join(base, "same")))
+	if err := openError(trio(filepath.Join(base, "same"))); err == nil || !strings.Contains(err.Error(), "another output of this helper") {
+		t.Error(err)
+	}
+}
