@@ -19,6 +19,7 @@ wanted() {
 	stunnel4 stunnel4
 	socat socat
 	openssl openssl
+	tini tini
 	T
 }
 

@@ -8,8 +8,10 @@ type handling uint8
 const (
 	handlingUnseen  handling = iota // it cannot be seen
 	handlingCaught                  // there is a handler
-	handlingPartial                 // there is one, perhaps the first of many that a runtime installs
+	handlingPartial                 // there is one in who is busy, perhaps the first of many
 	handlingRuntime                 // its language runtime has one; it has asked for some signals
+	handlingBuiltIn                 // its language runtime has one from the start
+	handlingJVM                     // as that, and it is rare that the program has one
 	handlingBlocked                 // it is blocked in one who waits, perhaps for it
 	handlingUnclear                 // it is blocked in one who is busy
 	handlingIgnored                 // it is ignored
@@ -24,6 +26,7 @@ const (
 	blockedLong     = 100 * time.Millisecond // makes it a habit
 	unclearLong     = 2 * time.Second
 	partialLong     = 2 * time.Second // a runtime takes microseconds, if nobody takes the processor away
+	partialPoll     = 5 * time.Millisecond
 	hopelessPoll    = time.Second
 )
 
@@ -61,7 +64,7 @@ func (w handlerWatch) look(seen handling, started, at time.Time) (_ handlerWatch
 	case handlingPartial:
 		w.caught = w.caught || same >= partialLong
 		if !w.caught {
-			wait = again(age)
+			wait = partialPoll
 		}
 	case handlingUnseen:
 		wait = blindPatience - age
@@ -69,6 +72,8 @@ func (w handlerWatch) look(seen handling, started, at time.Time) (_ handlerWatch
 		// Who has asked for some signals a while ago, or has run for long, has
 		// asked for this one if he ever will.
 		wait = min(blindPatience-same, handlerPatience-age)
+	case handlingBuiltIn, handlingJVM:
+		wait = handlerPatience - age
 	case handlingBlocked, handlingUnclear:
 		// Once is not enough: some block all signals for a moment.
 		long := blockedLong

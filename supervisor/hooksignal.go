@@ -3,6 +3,7 @@
 package supervisor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -41,6 +42,7 @@ const (
 // refuses it; between (2) and (5), the handle is dead and the signal fails.
 type hookSignal struct {
 	sig    syscall.Signal
+	chosen bool // sig is not only the default
 	finder hookFinder
 	fsWatch
 	log *slog.Logger
@@ -67,10 +69,7 @@ type hookProcess struct {
 var errHookGone = errors.New("the process is gone")
 
 func newHookSignal(spec HookSpec, log *slog.Logger) (hookTarget, error) {
-	s := &hookSignal{sig: spec.Signal, log: log}
-	if s.sig == 0 {
-		s.sig = syscall.SIGHUP
-	}
+	s := &hookSignal{sig: cmp.Or(spec.Signal, syscall.SIGHUP), chosen: spec.Signal != 0, log: log}
 	if s.sig < 0 || s.sig > lastSignal {
 		return nil, fmt.Errorf("signal %d does not exist", int(s.sig))
 	}
@@ -161,8 +160,12 @@ func (s *hookSignal) waitHandled(ctx context.Context, p hookProcess) error {
 	defer poll.Stop()
 	var watch handlerWatch
 	for {
+		handling := seen.handling(s.sig)
+		if handling == handlingJVM && !s.chosen {
+			return fmt.Errorf("it is a Java virtual machine, which %s ends unless the program handles it; set the hook's signal", signalName(s.sig))
+		}
 		var v verdict
-		if watch, v, _ = watch.look(seen.handling(s.sig), p.started, time.Now()); v == verdictSend {
+		if watch, v, _ = watch.look(handling, p.started, time.Now()); v == verdictSend {
 			return nil
 		}
 		select {

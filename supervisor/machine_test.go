@@ -17,9 +17,6 @@ var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
 // in returns a state in phase p as a life would have left it: two rotations
 // asked for, an hour in.
 func in(p phase, spec Spec) state {
-	if spec.OnRotation == (Rotation{}) {
-		spec.OnRotation.Signal = syscall.SIGHUP
-	}
 	s := state{spec: &spec, phase: p, asked: 2, delivered: 2, atStart: 2, starts: 1, startedAt: noon}
 	switch p {
 	case running, stopping:
@@ -101,6 +98,13 @@ func fails(part string) func(state) error {
 	}
 }
 
+func isWell(s state) error {
+	if s.failure != "" {
+		return fmt.Errorf("failure %q, want none", s.failure)
+	}
+	return nil
+}
+
 func nextCases() []nextCase {
 	var (
 		never   = Spec{}
@@ -109,6 +113,7 @@ func nextCases() []nextCase {
 		onRot   = Spec{Restart: RestartOnRotation}
 		restart = Spec{OnRotation: Rotation{Action: RotationRestart}}
 		none    = Spec{OnRotation: Rotation{Action: RotationNone}}
+		hup     = Spec{OnRotation: Rotation{Signal: syscall.SIGHUP}, Restart: RestartAlways}
 		timeout = Spec{StopTimeout: 2 * time.Second}
 		quit    = Spec{StopSignal: syscall.SIGQUIT}
 		rewrite = Spec{SignalRewrite: map[syscall.Signal]syscall.Signal{
@@ -225,14 +230,20 @@ func nextCases() []nextCase {
 		{"no handler for a signal that means the end", behind(in(running, Spec{OnRotation: Rotation{Signal: syscall.SIGTERM}})), looked(handlingDefault), running, "tell 7 with SIGTERM up to 2", nil},
 		{"unseen, 80 ms in", young(behind(in(running, never))), looked(handlingUnseen), running, "", wakesAfter(920 * time.Millisecond)},
 		{"unseen after an hour", behind(in(running, never)), looked(handlingUnseen), running, "tell 7 with SIGHUP up to 2", nil},
-		{"perhaps a runtime's first, 80 ms in", young(behind(in(running, never))), looked(handlingPartial), running, "", wakesAfter(10 * time.Millisecond)},
+		{"perhaps a runtime's first, 80 ms in", young(behind(in(running, never))), looked(handlingPartial), running, "", wakesAfter(partialPoll)},
 		{"perhaps a runtime's first, for long", with(behind(in(running, never)), func(s *state) { s.watch = handlerWatch{seen: handlingPartial, since: noon} }), looked(handlingPartial), running, "tell 7 with SIGHUP up to 2", nil},
 		{"like a runtime's first, of one known to have a handler", with(behind(in(running, never)), func(s *state) { s.watch = handlerWatch{seen: handlingCaught, since: noon, caught: true} }), looked(handlingPartial), running, "tell 7 with SIGHUP up to 2", nil},
-		{"perhaps a runtime's first, after another exec", with(behind(in(running, never)), func(s *state) { s.watch = handlerWatch{seen: handlingDefault, since: noon} }), looked(handlingPartial), running, "", wakesAfter(100 * time.Millisecond)},
+		{"perhaps a runtime's first, after another exec", with(behind(in(running, never)), func(s *state) { s.watch = handlerWatch{seen: handlingDefault, since: noon} }), looked(handlingPartial), running, "", wakesAfter(partialPoll)},
 		{"a runtime's, 80 ms in", young(behind(in(running, never))), looked(handlingRuntime), running, "", wakesAfter(time.Second)},
 		{"a runtime's, for a while", with(young(behind(in(running, never))), func(s *state) { s.watch = handlerWatch{seen: handlingRuntime, since: noon} }), looked(handlingRuntime), running, "tell 7 with SIGHUP up to 2", nil},
 		{"a runtime's after an hour", behind(in(running, never)), looked(handlingRuntime), running, "tell 7 with SIGHUP up to 2", nil},
+		{"a runtime's own, 80 ms in", young(behind(in(running, never))), looked(handlingBuiltIn), running, "", wakesAfter(handlerPatience - 80*time.Millisecond)},
+		{"a runtime's own, after an hour", behind(in(running, never)), looked(handlingBuiltIn), running, "tell 7 with SIGHUP up to 2", nil},
+		{"Java's, though nobody chose it", behind(in(running, never)), looked(handlingJVM), running, "", fails("Java virtual machine")},
+		{"Java's, as chosen", behind(in(running, hup)), looked(handlingJVM), running, "tell 7 with SIGHUP up to 2", nil},
 		{"a runtime's, and one died of it", with(behind(in(running, never)), func(s *state) { s.deadly = true }), looked(handlingRuntime), running, "", fails("died of SIGHUP")},
+		{"ends by itself, with the signal as its status", with(in(running, hup), func(s *state) { s.toldAt = noon.Add(30 * time.Minute) }), exited(129), backoff, "", fails("died of SIGHUP")},
+		{"the same, soon after the start", with(in(running, hup), func(s *state) { s.toldAt = noon.Add(time.Second) }), exited(129), backoff, "", isWell},
 		{"a handler, though one died of it", with(behind(in(running, never)), func(s *state) { s.deadly = true }), looked(handlingCaught), running, "tell 7 with SIGHUP up to 2", nil},
 		{"death of the rotation signal", with(in(running, always), func(s *state) { s.toldAt = noon.Add(time.Hour - time.Millisecond) }), event{kind: evExited, exit: Exit{Signal: syscall.SIGHUP}}, backoff, "", func(s state) error {
 			if !s.deadly {

@@ -46,16 +46,14 @@ func (m *masks) handling(sig syscall.Signal) handling {
 	ignored, _ := readSigset(status, "\nSigIgn:\t")
 	blocked, _ := readSigset(status, "\nSigBlk:\t")
 	switch {
-	case caught.has(sig) && goStarts(caught) && !sleeps(status):
-		return handlingPartial
 	case caught.has(sig) && caught.all(goCatches) && !caught.has(goLeaves):
 		return m.goHandling(caught, sig)
-	case caught.has(sig) && caught.len() >= catchesAll:
-		return handlingUnseen
 	case caught.has(sig):
-		return handlingCaught
+		return catching(caught, sig, sleeps(status))
 	case blocked.has(sig):
 		return blockedIn(status)
+	case sleeps(status) && m.waitsFor(sig):
+		return handlingBlocked
 	case ignored.has(sig):
 		return handlingIgnored
 	}
@@ -84,9 +82,49 @@ func inState(status []byte, letter byte) bool {
 	return len(state) > 0 && state[0] == letter
 }
 
+// catching tells whose the handler for sig is in a process that catches those.
+func catching(caught sigset, sig syscall.Signal, sleeps bool) handling {
+	for _, r := range runtimes {
+		// Go, which comes by SIGURG before it is through, may come by all of these.
+		if r.ends.has(sig) && caught.all(r.catches) && !caught.has(syscall.SIGURG) {
+			return r.handling
+		}
+	}
+	switch {
+	case !sleeps:
+		// A runtime installs many in a row. It takes no rest before it is through.
+		return handlingPartial
+	case caught.len() >= catchesAll:
+		return handlingUnseen
+	}
+	return handlingCaught
+}
+
 // catchesAll is how many caught signals mean that somebody catches all of them,
 // whatever the program makes of them.
 const catchesAll = 48
+
+// runtimes are those that catch what ends a program, to end it in an orderly
+// way, whether or not the program has a handler of its own. Each is known by
+// what it catches, which no server does of its own accord; one that catches all
+// that another does comes first.
+var runtimes = []struct {
+	handling      handling
+	catches, ends sigset
+}{
+	// bash, from a script's first trap on.
+	{handlingRuntime, faults | pipes | 1<<(syscall.SIGTRAP-1) | 1<<(syscall.SIGXCPU-1) | 1<<(syscall.SIGXFSZ-1), ^sigset(0)},
+	// Java's virtual machine, which adds what ends the program later than the rest.
+	{handlingJVM, faults | pipes | 1<<(syscall.SIGFPE-1) | 1<<(syscall.SIGXFSZ-1), 1 << (syscall.SIGHUP - 1)},
+	// Ruby, from the start.
+	{handlingBuiltIn, faults | pipes | users | 1<<(syscall.SIGALRM-1) | 1<<(syscall.SIGVTALRM-1), users | 1<<(syscall.SIGHUP-1) | 1<<(syscall.SIGALRM-1)},
+}
+
+const (
+	faults = sigset(1<<(syscall.SIGILL-1) | 1<<(syscall.SIGBUS-1) | 1<<(syscall.SIGSEGV-1))
+	pipes  = sigset(1 << (syscall.SIGPIPE - 1)) // servers ignore it
+	users  = sigset(1<<(syscall.SIGUSR1-1) | 1<<(syscall.SIGUSR2-1))
+)
 
 // The Go runtime catches all signals before the program has asked for any, and
 // dies of a SIGHUP that the program has not asked for. It gives itself away by
@@ -96,21 +134,6 @@ const (
 	goCatches = sigset(1<<64 - 1<<34) // signals 35 to 64
 	goLeaves  = syscall.Signal(34)
 )
-
-// goInstalls are all the signals that the runtime catches at the start: those
-// that can be caught, except job control's and three that libc may need.
-const goInstalls = ^sigset(1<<(syscall.SIGKILL-1) | 1<<(syscall.SIGCONT-1) | 1<<(syscall.SIGSTOP-1) |
-	1<<(syscall.SIGTSTP-1) | 1<<(syscall.SIGTTIN-1) | 1<<(syscall.SIGTTOU-1) | 7<<(32-1))
-
-// goStarts reports whether those signals are caught that the runtime catches
-// first, in the order of their numbers, and not yet the rest. It takes no rest
-// before it is through, which tells it from a program that handles SIGHUP and
-// SIGINT and nothing else. A SIGHUP or SIGINT that is ignored stays ignored.
-func goStarts(caught sigset) bool {
-	const mayBeIgnored = 1<<(syscall.SIGHUP-1) | 1<<(syscall.SIGINT-1)
-	first := goInstalls & (1<<bits.Len64(uint64(caught)) - 1)
-	return caught|mayBeIgnored == first|mayBeIgnored && first != goInstalls
-}
 
 // What the program has asked for shows in two places. os/signal has a thread of
 // its own that blocks all that nobody has asked for, except those by which

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -76,7 +77,7 @@ func TestRotationRightAfterTheStartOfAGoProgram(t *testing.T) {
 			s.running()
 			s.Rotated()
 			out.ready()
-			out.want(signalName(s.spec.OnRotation.Signal))
+			out.want(signalName(s.spec.OnRotation.signal()))
 			if st := s.upToDate(); st.Starts != 1 || st.LastExit != nil {
 				t.Errorf("status %+v", st)
 			}
@@ -265,6 +266,7 @@ func TestHandlingOfRealProcesses(t *testing.T) {
 		"default":             {shell(`echo >$1; exec sleep 1000`), handlingDefault},
 		"ignored":             {shell(`trap '' HUP; echo >$1; exec sleep 1000`), handlingIgnored},
 		"blocked":             {shell(`exec env --block-signal=HUP sh -c 'echo >$1; exec sleep 1000' sh $1`), handlingBlocked},
+		"caught by bash":      {[]string{"bash", "-c", `trap : EXIT; echo >$1; while sleep 0.05; do :; done`, "bash"}, handlingRuntime},
 		"caught":              {shell(`trap : HUP; echo >$1; while sleep 0.05; do :; done`), handlingCaught},
 		"Go, for all signals": {goChild("all"), handlingCaught},
 		"Go, for SIGHUP":      {goChild("hup"), handlingRuntime},
@@ -321,7 +323,10 @@ func TestHandlersOfARuntimeThatStarts(t *testing.T) {
 		defer f.Close()
 		return (&masks{file: f}).handling(syscall.SIGHUP)
 	}
-	// A Go program that the kernel lets run no further shows each of them.
+	// A Go program that the kernel lets run no further shows each of them: all
+	// that can be caught, but job control's and three that libc may need.
+	goInstalls := ^sigset(1<<(syscall.SIGKILL-1) | 1<<(syscall.SIGCONT-1) | 1<<(syscall.SIGSTOP-1) |
+		1<<(syscall.SIGTSTP-1) | 1<<(syscall.SIGTTIN-1) | 1<<(syscall.SIGTTOU-1) | 7<<(32-1))
 	var caught sigset
 	for sig := syscall.Signal(1); sig < 64; sig++ {
 		if !goInstalls.has(sig) {
@@ -342,14 +347,42 @@ func TestHandlersOfARuntimeThatStarts(t *testing.T) {
 	}{
 		"a shell with a trap, which waits": {1<<0 | 1<<1, "S (sleeping)", handlingCaught},
 		"one that is busy":                 {1<<0 | 1<<1, "R (running)", handlingPartial},
-		"a server that is busy":            {1<<0 | 1<<1 | 1<<14, "R (running)", handlingCaught},
-		"no handler for it":                {1 << 1, "R (running)", handlingDefault},
-		"a runtime that has started":       {goInstalls, "R (running)", handlingDefault},
+		"a server that waits":              {1<<0 | 1<<1 | 1<<14, "S (sleeping)", handlingCaught},
+		// as seen of bash 5.2, OpenJDK 17 and Ruby 3.1
+		"bash with a trap for EXIT":  {0x43817efb, "S (sleeping)", handlingRuntime},
+		"a Java virtual machine":     {0x101005ccf, "S (sleeping)", handlingJVM},
+		"the same, half started":     {0x101001cc9, "S (sleeping)", handlingJVM},
+		"Ruby":                       {0x42017e4b, "S (sleeping)", handlingBuiltIn},
+		"Ruby, busy loading":         {0x42017e4b, "R (running)", handlingBuiltIn},
+		"no handler for it":          {1 << 1, "R (running)", handlingDefault},
+		"a runtime that has started": {goInstalls, "R (running)", handlingDefault},
 	} {
 		if got := seen(c.caught, c.state); got != c.want {
 			t.Errorf("%s: handling %d, want %d", name, got, c.want)
 		}
 	}
+}
+
+// An init in front of the process waits for signals in sigwait, and for that time
+// does not even seem to block them.
+func TestInitInFrontOfTheProcessIsTold(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("tini"); err != nil {
+		t.Skip("tini is not installed")
+	}
+	path, out := pipe(t)
+	spec := child("record", path)
+	spec.Command = append([]string{"tini", "-s", "--"}, spec.Command...)
+	s := supervise(t, spec)
+	s.Rotated()
+	out.ready()
+	s.Rotated()
+	out.want("SIGHUP")
+	if st := s.upToDate(); st.Failure != "" {
+		t.Errorf("status %+v", st)
+	}
+	s.Stop()
+	wantStatus(t, s.result(), 42)
 }
 
 // goChild is a Go program that asks for some signals.

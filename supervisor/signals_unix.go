@@ -60,9 +60,6 @@ func harmless(sig syscall.Signal) bool {
 }
 
 func (spec *Spec) checkSignals() error {
-	if spec.OnRotation.Action == RotationSignal && spec.OnRotation.Signal == 0 {
-		spec.OnRotation.Signal = syscall.SIGHUP
-	}
 	sent := map[string]syscall.Signal{"on_rotation": spec.OnRotation.Signal, "stop_signal": spec.StopSignal}
 	for from, to := range spec.SignalRewrite {
 		sent["signal_rewrite of "+signalName(from)] = to

@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"cmp"
 	"fmt"
 	"syscall"
 	"time"
@@ -53,7 +54,15 @@ type Spec struct {
 // (nothing on Windows).
 type Rotation struct {
 	Action RotationAction
-	Signal syscall.Signal // for RotationSignal; 0 means SIGHUP
+	Signal syscall.Signal // for RotationSignal; 0 means SIGHUP, which nobody has chosen
+}
+
+// signal is what is sent, 0 if nothing is.
+func (r Rotation) signal() syscall.Signal {
+	if r.Action != RotationSignal {
+		return 0
+	}
+	return cmp.Or(r.Signal, syscall.SIGHUP)
 }
 
 // RotationAction is the kind of a Rotation.

@@ -52,18 +52,18 @@ func (s state) notify(e event) (state, []action) {
 // one that a restart ends is followed by one that reads the new files anyway,
 // and a second SIGTERM may mean something else than the first.
 func (s state) mayTell() bool {
-	on := s.spec.OnRotation
-	return s.stop && on.Action == RotationSignal && !meansEnd(on.Signal)
+	sig := s.spec.OnRotation.signal()
+	return s.stop && sig != 0 && !meansEnd(sig)
 }
 
 func (s state) tell(e event) (state, []action) {
 	if s.spec.OnRotation.Action == RotationRestart {
 		return s.startOver(e)
 	}
-	if s.spec.OnRotation.Signal == syscall.SIGKILL {
+	if s.spec.OnRotation.signal() == syscall.SIGKILL {
 		return s.send(e) // no handler will ever come
 	}
-	return s, []action{{kind: actLook, pid: s.pid, signal: s.spec.OnRotation.Signal}}
+	return s, []action{{kind: actLook, pid: s.pid, signal: s.spec.OnRotation.signal()}}
 }
 
 // looked decides whether the rotation signal can be sent: it must not end a
@@ -72,7 +72,7 @@ func (s state) looked(e event) (state, []action) {
 	if s.pid == 0 || s.delivered == s.asked {
 		return s, nil
 	}
-	sig := s.spec.OnRotation.Signal
+	sig := s.spec.OnRotation.signal()
 	watch, verdict, again := s.watch.look(e.handling, s.startedAt, e.at)
 	s.watch = watch
 	switch {
@@ -80,6 +80,9 @@ func (s state) looked(e event) (state, []action) {
 		return s.fail(e, "an earlier process died of %s", signalName(sig))
 	case verdict == verdictNone && !meansEnd(sig):
 		return s.fail(e, "process %d has no handler for %s", s.pid, signalName(sig))
+	case e.handling == handlingJVM && s.spec.OnRotation.Signal == 0:
+		return s.fail(e, "process %d is a Java virtual machine, which %s ends unless the program handles it; set on_rotation",
+			s.pid, signalName(sig))
 	case verdict == verdictWait:
 		s.tellAt = again
 		return s, nil
@@ -96,7 +99,7 @@ func (s state) fail(e event, format string, args ...any) (state, []action) {
 
 func (s state) send(e event) (state, []action) {
 	s.tellAt, s.toldAt = time.Time{}, e.at
-	return s, []action{{kind: actTell, pid: s.pid, signal: s.spec.OnRotation.Signal, n: s.asked}}
+	return s, []action{{kind: actTell, pid: s.pid, signal: s.spec.OnRotation.signal(), n: s.asked}}
 }
 
 func (s state) told(e event) state {
@@ -118,9 +121,13 @@ const deadlySoon = time.Second
 // run for so long that it would handle it if it ever did: the next one is
 // spared, unless its handler can be seen.
 func (s state) learn(e event) state {
-	sig := s.spec.OnRotation.Signal
-	if e.exit.Signal != sig || sig == 0 || meansEnd(sig) ||
-		e.at.Sub(s.toldAt) >= deadlySoon || s.toldAt.Sub(s.startedAt) < handlerPatience {
+	sig := s.spec.OnRotation.signal()
+	if sig == 0 || meansEnd(sig) || e.exit.Status() != 128+int(sig) || s.toldAt.Sub(s.startedAt) < handlerPatience {
+		return s
+	}
+	// A runtime that ends in an orderly way, with that as its status, takes its
+	// time.
+	if e.exit.Signal == sig && e.at.Sub(s.toldAt) >= deadlySoon {
 		return s
 	}
 	s.deadly = true
