@@ -145,8 +145,8 @@ func TestEncodeX509(t *testing.T) {
 	if got := certs(t, set.file(t, "crt").Data); !sameCerts(got, svid.Certificates[:1]) {
 		t.Error("the intermediate is still in the chain")
 	}
-	if got := certs(t, set.file(t, "ca").Data); !sameCerts(got, []*x509.Certificate{a.cert, c.cert, b.cert, svid.Certificates[1]}) {
-		t.Error("the intermediate is not at the end of the bundle")
+	if got := certs(t, set.file(t, "ca").Data); !sameCerts(got, []*x509.Certificate{a.cert, svid.Certificates[1], c.cert, b.cert}) {
+		t.Error("the intermediate does not follow its own authority")
 	}
 
 	o.X509SVIDs[0].Federated, o.X509SVIDs[0].FederatedFile.Name = FederatedSeparate, "fed/{trust_domain}.pem"

@@ -177,8 +177,8 @@ func (x x509Encoding) bundleFrom() []any {
 	return from
 }
 
-// bundle encodes the authorities of the own trust domain, then of the others,
-// then the intermediates that were moved here.
+// bundle encodes the authorities of the own trust domain, then the intermediates
+// that were moved here, then the authorities of the other trust domains.
 func (x x509Encoding) bundle() ([]byte, error) {
 	var out []byte
 	for _, b := range x.bundles() {
@@ -190,9 +190,12 @@ func (x x509Encoding) bundle() ([]byte, error) {
 			return nil, fmt.Errorf("every X.509 authority of %s has expired", b.TrustDomain())
 		}
 		out = append(out, part...)
+		if b == x.svid.Bundle {
+			_, moved := x.leafAndRest()
+			out = append(out, certsPEM(x.bundleCerts(moved))...)
+		}
 	}
-	_, moved := x.leafAndRest()
-	return append(out, certsPEM(x.bundleCerts(moved))...), nil
+	return out, nil
 }
 
 // bundleCerts are those of certs that belong in a bundle file.

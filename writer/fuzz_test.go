@@ -117,13 +117,13 @@ func FuzzEncode(f *testing.F) {
 func checkEncoded(t *testing.T, x *X509SVID, svid snapshot.X509SVID, federated []*x509bundle.Bundle, files []File, password string) {
 	t.Helper()
 	chain, bundle := svid.Certificates, svid.Bundle.X509Authorities()
+	if x.IntermediatesInBundle {
+		chain, bundle = chain[:1], append(bundle, chain[1:]...)
+	}
 	if x.Federated == FederatedMerge {
 		for _, b := range federated {
 			bundle = append(bundle, b.X509Authorities()...)
 		}
-	}
-	if x.IntermediatesInBundle {
-		chain, bundle = chain[:1], append(bundle, chain[1:]...)
 	}
 	if !sameCerts(certs(t, files[0].Data), chain) {
 		t.Error("another chain")

@@ -72,6 +72,13 @@ var fileFacts = []fact{
 			wantCertificates(t, s.read("svid.pem"), chain[0])
 			wantCertificates(t, s.read("bundle.pem"), append(s.authorities("example.org"), chain[1:]...)...)
 		}},
+	{name: "the intermediates that are moved to the bundle stand before the other trust domains", api: devapi.Config{Intermediate: true, Federated: federated.Federated},
+		conf: oneShot + "add_intermediates_to_bundle = true\ninclude_federated_domains = true", test: func(t *testing.T, s *swapped) {
+			s.run(0)
+			want := append(s.authorities("example.org"), s.api.SVIDs()[0].Certificates[1:]...)
+			want = append(want, s.authorities("a.example")...)
+			wantCertificates(t, s.read("bundle.pem"), append(want, s.authorities("z.example")...)...)
+		}},
 	{name: "include_federated_domains appends the others in trust-domain order", api: federated, conf: oneShot + "include_federated_domains = true",
 		test: func(t *testing.T, s *swapped) {
 			s.run(0)
