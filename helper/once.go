@@ -61,7 +61,11 @@ func fetch(ctx context.Context, c *config.Config, log *slog.Logger) (*snapshot.S
 	go func() { ended <- src.Run(ctx); close(ended) }()
 	defer func() { stop(); <-ended }()
 	var unusable error
-	for {
+	for said := ""; ; {
+		if unusable != nil && unusable.Error() != said {
+			said = unusable.Error()
+			log.Warn("what came cannot be used: waiting for more", "error", unusable)
+		}
 		select {
 		case <-src.Updates():
 		case err := <-ended:
