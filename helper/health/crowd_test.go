@@ -69,3 +69,13 @@ func TestChecksAnswerAnyMethod(t *testing.T) {
 		}
 	}
 }
+
+// A probe asks for /healthz, and the configuration says /healthz/.
+func TestAPathWithASlashAtItsEnd(t *testing.T) {
+	base := start(t, Config{LivePath: "/healthz/", ReadyPath: "/healthz/ready/"}, healthy)
+	for path, want := range map[string]int{"/healthz/": 200, "/healthz": 200, "/healthz/ready": 200, "/healthz/other": 404} {
+		if code, body := get(t, base+path); code != want {
+			t.Errorf("%s = %d %s, want %d", path, code, body, want)
+		}
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"runtime"
@@ -55,6 +56,11 @@ func New(cfg Config, current func() Status, log *slog.Logger) (*Server, error) {
 	}
 	s := &Server{current: current, log: log}
 	s.checks = map[string]http.HandlerFunc{cfg.LivePath: s.live, cfg.ReadyPath: s.ready}
+	for path, check := range maps.Clone(s.checks) { // as spiffe-helper, which sends /live on to /live/
+		if short := strings.TrimSuffix(path, "/"); short != "" && s.checks[short] == nil {
+			s.checks[short] = check
+		}
+	}
 	s.pages = map[string]http.HandlerFunc{"/": s.page, "/metrics": s.scrape}
 
 	registry := prometheus.NewRegistry()
