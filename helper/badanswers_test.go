@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/spiffe/go-spiffe/v2/proto/spiffe/workload"
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/svidhelper/svidhelper/helper/devapi"
@@ -56,7 +57,6 @@ var reasonsX509 = map[string]source.Reason{
 	"hint of 1,025 bytes":                    source.ReasonHint,
 	"announced for a foreign trust domain":   source.ReasonForeignTrustDomain,
 	"garbage among the federated bundles":    source.ReasonGarbage,
-	"an empty federated bundle":              source.ReasonNoBundle,
 	"garbage revocation list":                source.ReasonGarbage,
 	"a second SVID that is bad, behind good": source.ReasonGarbage,
 }
@@ -69,9 +69,6 @@ func moreBadX509() []devapi.Bad[*workload.X509SVIDResponse] {
 		{Name: "announced for a foreign trust domain", Edit: func(r answer) { r.Svids[0].SpiffeId = "spiffe://foreign.invalid/x" }},
 		{Name: "garbage among the federated bundles", Edit: func(r answer) {
 			r.FederatedBundles = map[string][]byte{"spiffe://foreign.invalid": []byte("garbage")}
-		}},
-		{Name: "an empty federated bundle", Edit: func(r answer) {
-			r.FederatedBundles = map[string][]byte{"spiffe://foreign.invalid": nil}
 		}},
 		{Name: "garbage revocation list", Edit: func(r answer) { r.Crl = [][]byte{[]byte("garbage")} }},
 		{Name: "a second SVID that is bad, behind good", Edit: func(r answer) {
@@ -208,6 +205,60 @@ health { address = %q }
 		return nil
 	})
 	awaitReady(t, address, http.StatusOK)
+}
+
+// TestABadFederatedBundleHoldsUpNothing: another trust domain's bundle that is
+// bad is no reason to let the SVID expire. The last good one stays on disk; one
+// without a byte is a withdrawn one.
+func TestABadFederatedBundleHoldsUpNothing(t *testing.T) {
+	t.Parallel()
+	friend := spiffeid.RequireTrustDomainFromString("friend.test")
+	api, faults := devapitest.Start(t, devapi.Config{ManualRotation: true, Federated: []spiffeid.TrustDomain{friend}})
+	certs, address := filepath.Join(t.TempDir(), "certs"), freeAddress(t)
+	r := startDaemon(t, api, fmt.Sprintf(`
+output %q {
+  x509_svid {
+    cert              = "svid.pem"
+    key               = "svid_key.pem"
+    bundle            = "svid_bundle.pem"
+    federated_bundles = "separate"
+    federated_file    = "{trust_domain}.pem"
+  }
+}
+health { address = %q }
+`, certs, address))
+	awaitReady(t, address, http.StatusOK)
+	theirs := read(certs, "friend.test.pem")
+	give := func(bundle []byte) {
+		devapi.Mutate(faults, func(r *workload.X509SVIDResponse) {
+			r.FederatedBundles = map[string][]byte{friend.IDString(): bundle}
+		})
+		serial := api.Rotate()[0].Certificates[0].SerialNumber
+		eventually(t, func() error {
+			if got := leafOnDisk(t, certs, "svid.pem").SerialNumber; got.Cmp(serial) != 0 {
+				return notYet("%x is on disk, not %x", got, serial)
+			}
+			return nil
+		})
+	}
+
+	for range 2 {
+		give([]byte("garbage"))
+		if got := read(certs, "friend.test.pem"); got != theirs {
+			t.Errorf("the last good bundle is gone: %q", got)
+		}
+	}
+	if n := refusals(t, address, source.ProfileX509SVID, source.ReasonGarbage); n != 2 {
+		t.Errorf("%v refusals are counted, want 2", n)
+	}
+	if n := strings.Count(r.log.String(), "not receiving a part"); n != 1 {
+		t.Errorf("said %d times, want once", n)
+	}
+	awaitReady(t, address, http.StatusOK)
+	give(nil)
+	if got := read(certs, "friend.test.pem"); !strings.Contains(got, "no such file") {
+		t.Errorf("a bundle that was withdrawn is still there: %q", got)
+	}
 }
 
 // metrics returns what a scraper is told.

@@ -140,6 +140,12 @@ func TestEncodeX509(t *testing.T) {
 	if got := certs(t, encode(t, s, o).file(t, "ca").Data); !sameCerts(got, []*x509.Certificate{a.cert, c.cert, b.cert}) {
 		t.Error("merged bundles are not in the order of trust domains")
 	}
+	foreign := s.X509.Federated
+	s.X509.Federated = append(slices.Clone(foreign), svid.Bundle)
+	if got := certs(t, encode(t, s, o).file(t, "ca").Data); !sameCerts(got, []*x509.Certificate{a.cert, c.cert, b.cert}) {
+		t.Error("an own bundle that is listed among the federated ones is there twice")
+	}
+	s.X509.Federated = foreign
 	o.X509SVIDs[0].IntermediatesInBundle = true
 	set = encode(t, s, o)
 	if got := certs(t, set.file(t, "crt").Data); !sameCerts(got, svid.Certificates[:1]) {

@@ -158,7 +158,11 @@ func (x x509Encoding) combined() ([]byte, error) {
 func (x x509Encoding) bundles() []*x509bundle.Bundle {
 	bundles := []*x509bundle.Bundle{x.svid.Bundle}
 	if x.want.Federated == FederatedMerge {
-		bundles = append(bundles, x.answer.Federated...)
+		for _, b := range x.answer.Federated {
+			if b.TrustDomain() != x.svid.Bundle.TrustDomain() { // some agents list their own
+				bundles = append(bundles, b)
+			}
+		}
 	}
 	return bundles
 }

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"errors"
 	"log/slog"
 	"slices"
 	"sync"
@@ -138,8 +139,8 @@ func (b *board) attempted(k key) {
 }
 
 // good notes a good answer; store, unless nil, puts what is new in it into the
-// snapshot.
-func (b *board) good(k key, store func(*snapshot.Snapshot)) {
+// snapshot; refused, unless nil, is why a part of it was left out.
+func (b *board) good(k key, store func(*snapshot.Snapshot), refused error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	r := b.records[k]
@@ -147,6 +148,7 @@ func (b *board) good(k key, store func(*snapshot.Snapshot)) {
 		return // not needed any more
 	}
 	worth := r.LastSuccess.IsZero() || r.LastError != nil
+	before := r.Reason
 	r.LastSuccess = time.Now()
 	r.LastError, r.Code, r.Reason = nil, codes.OK, ""
 	r.DeniedSince, r.Revoked = time.Time{}, time.Time{}
@@ -155,6 +157,10 @@ func (b *board) good(k key, store func(*snapshot.Snapshot)) {
 		b.store(store)
 	}
 	b.completed()
+	if refused != nil {
+		b.partly(r, refused, before)
+		return
+	}
 	changed := r.enter(StateStreaming)
 	if changed && worth {
 		b.log.Info("receiving", r.attrs()...)
@@ -162,6 +168,21 @@ func (b *board) good(k key, store func(*snapshot.Snapshot)) {
 	if changed || store != nil {
 		b.notify()
 	}
+}
+
+// partly notes that a part of a good answer was refused; before is the reason of
+// the last refusal.
+func (b *board) partly(r *record, refused error, before Reason) {
+	var why *Rejection
+	if errors.As(refused, &why) {
+		r.Reason = why.Reason
+	}
+	r.LastError = refused
+	r.rejected(r.Reason)
+	if r.enter(StateRejected) || r.Reason != before {
+		b.log.Warn("not receiving a part", append(r.attrs(), "error", refused)...)
+	}
+	b.notify()
 }
 
 // bad notes a failure: a refused answer or an error.
@@ -173,10 +194,7 @@ func (b *board) bad(k key, state State, code codes.Code, reason Reason, err erro
 		return // not needed any more
 	}
 	if reason != "" {
-		if r.Rejected == nil {
-			r.Rejected = make(map[Reason]uint64)
-		}
-		r.Rejected[reason]++
+		r.rejected(reason)
 	} else {
 		r.Failures++
 	}
@@ -293,6 +311,14 @@ func (r *record) enter(s State) bool {
 	}
 	r.State, r.Since = s, time.Now()
 	return true
+}
+
+// rejected counts a refusal.
+func (r *record) rejected(reason Reason) {
+	if r.Rejected == nil {
+		r.Rejected = make(map[Reason]uint64)
+	}
+	r.Rejected[reason]++
 }
 
 func (r *record) stopGrace() {

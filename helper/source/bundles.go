@@ -2,15 +2,12 @@ package source
 
 import (
 	"bytes"
-	"crypto"
 	"crypto/x509"
-	"encoding/json"
 	"errors"
-	"fmt"
+	"maps"
 	"slices"
 	"time"
 
-	"github.com/go-jose/go-jose/v4"
 	"github.com/spiffe/go-spiffe/v2/bundle/jwtbundle"
 	"github.com/spiffe/go-spiffe/v2/bundle/x509bundle"
 	"github.com/spiffe/go-spiffe/v2/exp/bundle/witbundle"
@@ -29,11 +26,17 @@ type bundleSet[B any] struct {
 type bundleEntry[B any] struct {
 	raw         []byte
 	trustDomain spiffeid.TrustDomain
+	named       bool // its key is the SPIFFE ID, as the standard has it
 	bundle      *B
 }
 
 // parseBundles parses the bundles of an answer. What prev holds with the same
 // bytes is taken from there; if that is everything, prev itself is returned.
+//
+// The trust domains have nothing to do with each other, so what is wrong with
+// one bundle refuses that one: the last good one stays in its place, if there
+// is one, and the error tells, beside a set that can be used. A bundle without
+// a byte is none (Workload API 4.4).
 func parseBundles[B any](in map[string][]byte, prev *bundleSet[B], parse func(spiffeid.TrustDomain, []byte) (*B, error)) (*bundleSet[B], error) {
 	if prev == nil {
 		prev = &bundleSet[B]{}
@@ -42,25 +45,51 @@ func parseBundles[B any](in map[string][]byte, prev *bundleSet[B], parse func(sp
 		return prev, nil
 	}
 	next := &bundleSet[B]{entries: make(map[string]bundleEntry[B], len(in))}
-	for key, raw := range in {
-		if e, ok := prev.entries[key]; ok && bytes.Equal(e.raw, raw) {
-			next.entries[key] = e
+	var refused []error
+	for _, key := range slices.Sorted(maps.Keys(in)) {
+		raw := in[key]
+		if len(raw) == 0 {
 			continue
 		}
-		td, err := spiffeid.TrustDomainFromString(key)
-		if err != nil {
-			return nil, reject(ReasonGarbage, "bundle of %.300q: %w", key, err)
+		e, known := prev.entries[key]
+		if !known || !bytes.Equal(e.raw, raw) {
+			fresh, err := parseBundle(key, raw, parse)
+			if err != nil {
+				refused = append(refused, err)
+			} else {
+				e, known = fresh, true
+			}
 		}
-		b, err := parse(td, raw)
-		if err != nil {
-			return nil, err
+		if known {
+			next.entries[key] = e
 		}
-		next.entries[key] = bundleEntry[B]{raw: raw, trustDomain: td, bundle: b}
 	}
-	if err := next.sort(); err != nil {
-		return nil, err
+	refused = append(refused, next.sort()...)
+	if slices.Equal(next.sorted, prev.sorted) {
+		next = prev
 	}
-	return next, nil
+	return next, firstOf(refused)
+}
+
+func parseBundle[B any](key string, raw []byte, parse func(spiffeid.TrustDomain, []byte) (*B, error)) (bundleEntry[B], error) {
+	td, err := spiffeid.TrustDomainFromString(key)
+	if err != nil {
+		return bundleEntry[B]{}, reject(ReasonGarbage, "bundle of %.300q: %w", key, err)
+	}
+	b, err := parse(td, raw)
+	return bundleEntry[B]{raw: raw, trustDomain: td, named: key == td.IDString(), bundle: b}, err
+}
+
+// firstOf returns the first refusal, and says how many more there are.
+func firstOf(refused []error) error {
+	if len(refused) == 0 {
+		return nil
+	}
+	var first *Rejection
+	if len(refused) == 1 || !errors.As(refused[0], &first) {
+		return refused[0]
+	}
+	return reject(first.Reason, "%w (and %d more)", first.Err, len(refused)-1)
 }
 
 // holds reports whether the set was parsed from exactly in.
@@ -76,22 +105,38 @@ func (s *bundleSet[B]) holds(in map[string][]byte) bool {
 	return true
 }
 
-// sort fills in sorted. Two keys that name one trust domain contradict each
-// other.
-func (s *bundleSet[B]) sort() error {
-	entries := make([]bundleEntry[B], 0, len(s.entries))
-	for _, e := range s.entries {
-		entries = append(entries, e)
-	}
-	slices.SortFunc(entries, func(a, b bundleEntry[B]) int { return a.trustDomain.Compare(b.trustDomain) })
-	s.sorted = make([]*B, len(entries))
-	for i, e := range entries {
-		if i > 0 && entries[i-1].trustDomain == e.trustDomain {
-			return reject(ReasonGarbage, "two bundles for trust domain %q", e.trustDomain)
+// hasOne reports whether a bundle of in is in the set.
+func (s *bundleSet[B]) hasOne(in map[string][]byte) bool {
+	for key, raw := range in {
+		if e, ok := s.entries[key]; ok && bytes.Equal(e.raw, raw) {
+			return true
 		}
-		s.sorted[i] = e.bundle
 	}
-	return nil
+	return false
+}
+
+// sort fills in sorted. Of two keys that name one trust domain, the SPIFFE ID
+// counts; if both have the same bundle, nothing is wrong.
+func (s *bundleSet[B]) sort() (refused []error) {
+	entries := slices.SortedFunc(maps.Values(s.entries), func(a, b bundleEntry[B]) int {
+		switch order := a.trustDomain.Compare(b.trustDomain); {
+		case order != 0 || a.named == b.named:
+			return order
+		case a.named:
+			return -1
+		default:
+			return 1
+		}
+	})
+	s.sorted = make([]*B, 0, len(entries))
+	for i, e := range entries {
+		if i == 0 || entries[i-1].trustDomain != e.trustDomain {
+			s.sorted = append(s.sorted, e.bundle)
+		} else if !bytes.Equal(entries[i-1].raw, e.raw) {
+			refused = append(refused, reject(ReasonGarbage, "two bundles for trust domain %q", e.trustDomain))
+		}
+	}
+	return refused
 }
 
 // parseX509Bundle parses DER certificates, concatenated; there must be one.
@@ -107,7 +152,8 @@ func parseX509Bundle(td spiffeid.TrustDomain, raw []byte) (*x509bundle.Bundle, e
 }
 
 // parseCRLs parses CRLs; what prev holds is taken from there, and if that is
-// everything, prev itself is returned.
+// everything, prev itself is returned. So it is beside an error: what was
+// revoked stays so.
 func parseCRLs(in [][]byte, prev []*x509.RevocationList) ([]*x509.RevocationList, error) {
 	var next []*x509.RevocationList
 	same := len(in) == len(prev)
@@ -121,7 +167,7 @@ func parseCRLs(in [][]byte, prev []*x509.RevocationList) ([]*x509.RevocationList
 		same = false
 		crl, err := x509.ParseRevocationList(raw)
 		if err != nil {
-			return nil, reject(ReasonGarbage, "CRL %d of the answer: %w", i, err)
+			return prev, reject(ReasonGarbage, "CRL %d of the answer: %w", i, err)
 		}
 		next = append(next, crl)
 	}
@@ -129,6 +175,14 @@ func parseCRLs(in [][]byte, prev []*x509.RevocationList) ([]*x509.RevocationList
 		return prev, nil
 	}
 	return next, nil
+}
+
+// none is why an answer has no bundle: err, unless every one of them is empty.
+func none(err error, text string) error {
+	if err != nil {
+		return err
+	}
+	return reject(ReasonNoBundle, "%s", text)
 }
 
 // An x509BundlesPart is an accepted answer of FetchX509Bundles.
@@ -146,17 +200,17 @@ func parseX509Bundles(resp *workload.X509BundlesResponse, prev *x509BundlesPart,
 		prev = &x509BundlesPart{out: &snapshot.X509Bundles{}}
 	}
 	set, err := parseBundles(resp.GetBundles(), prev.set, parseX509Bundle)
-	if err != nil {
-		return nil, err
+	if !set.hasOne(resp.GetBundles()) {
+		return nil, none(err, "no X.509 bundle in the answer has an authority")
 	}
-	crls, err := parseCRLs(resp.GetCrl(), prev.out.CRLs)
-	if err != nil {
-		return nil, err
+	crls, crlErr := parseCRLs(resp.GetCrl(), prev.out.CRLs)
+	if err == nil {
+		err = crlErr
 	}
 	if set == prev.set && slices.Equal(crls, prev.out.CRLs) {
-		return prev, nil
+		return prev, err
 	}
-	return &x509BundlesPart{set: set, out: &snapshot.X509Bundles{Bundles: set.sorted, CRLs: crls}}, nil
+	return &x509BundlesPart{set: set, out: &snapshot.X509Bundles{Bundles: set.sorted, CRLs: crls}}, err
 }
 
 // A jwtBundlesPart is an accepted answer of FetchJWTBundles.
@@ -174,24 +228,13 @@ func parseJWTBundles(resp *workload.JWTBundlesResponse, prev *jwtBundlesPart, _ 
 		prev = &jwtBundlesPart{}
 	}
 	set, err := parseBundles(resp.GetBundles(), prev.set, parseJWTBundle)
-	if err != nil {
-		return nil, err
+	if !set.hasOne(resp.GetBundles()) {
+		return nil, none(err, "no JWT bundle in the answer is a JWKS")
 	}
 	if set == prev.set {
-		return prev, nil
+		return prev, err
 	}
-	return &jwtBundlesPart{set: set, out: &snapshot.JWTBundles{Bundles: set.sorted}}, nil
-}
-
-func parseJWTBundle(td spiffeid.TrustDomain, raw []byte) (*jwtbundle.Bundle, error) {
-	b, err := jwtbundle.Parse(td, raw)
-	if err != nil {
-		return nil, reject(ReasonGarbage, "JWT bundle of %q: %w", td, err)
-	}
-	if err := checkJWKS(raw, b.JWTAuthorities()); err != nil {
-		return nil, reject(ReasonGarbage, "JWT bundle of %q: %w", td, err)
-	}
-	return b, nil
+	return &jwtBundlesPart{set: set, out: &snapshot.JWTBundles{Bundles: set.sorted}}, err
 }
 
 // A witBundlesPart is an accepted answer of FetchWITBundles.
@@ -213,42 +256,11 @@ func parseWITBundles(resp *workload.WITBundlesResponse, prev *witBundlesPart, _ 
 		in[key] = []byte(raw)
 	}
 	set, err := parseBundles(in, prev.set, parseWITBundle)
-	if err != nil {
-		return nil, err
+	if !set.hasOne(in) {
+		return nil, none(err, "no WIT bundle in the answer is a JWKS")
 	}
 	if set == prev.set {
-		return prev, nil
+		return prev, err
 	}
-	return &witBundlesPart{set: set, out: &snapshot.WITBundles{Bundles: set.sorted}}, nil
-}
-
-func parseWITBundle(td spiffeid.TrustDomain, raw []byte) (*witbundle.Bundle, error) {
-	b, err := witbundle.Parse(td, raw)
-	if err != nil {
-		return nil, reject(ReasonGarbage, "WIT bundle of %q: %w", td, err)
-	}
-	if err := checkJWKS(raw, b.WITAuthorities()); err != nil {
-		return nil, reject(ReasonGarbage, "WIT bundle of %q: %w", td, err)
-	}
-	return b, nil
-}
-
-// checkJWKS looks at what go-spiffe leaves open: a document without "keys" is
-// no JWKS, and an authority is a public key, never a private or a shared one. A
-// JWKS with no keys is right: the trust domain has withdrawn them (SPIFFE
-// Trust Domain and Bundle 4.1).
-func checkJWKS(raw []byte, authorities map[string]crypto.PublicKey) error {
-	var doc struct {
-		Keys *[]json.RawMessage `json:"keys"`
-	}
-	if err := json.Unmarshal(raw, &doc); err != nil || doc.Keys == nil {
-		return errors.New("not a JWKS: it has no keys member")
-	}
-	for kid, key := range authorities {
-		jwk := jose.JSONWebKey{Key: key}
-		if !jwk.Valid() || !jwk.IsPublic() {
-			return fmt.Errorf("authority %.100q is not a public key", kid)
-		}
-	}
-	return nil
+	return &witBundlesPart{set: set, out: &snapshot.WITBundles{Bundles: set.sorted}}, err
 }

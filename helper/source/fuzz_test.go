@@ -42,15 +42,15 @@ func FuzzX509Response(f *testing.F) {
 		}
 		for _, before := range []*x509Part{nil, prev} {
 			part, err := parseX509(&resp, before, time.Now())
-			if err != nil {
-				if part != nil {
-					t.Fatal("refused, and returned all the same")
+			if part == nil {
+				if err == nil {
+					t.Fatal("neither accepted nor refused")
 				}
 				continue
 			}
 			checkX509Part(t, part)
-			if again, err := parseX509(clone(&resp), part, time.Now()); err != nil || again != part {
-				t.Fatalf("accepted once, then %v", err)
+			if again, err2 := parseX509(clone(&resp), part, time.Now()); (err == nil) != (err2 == nil) || again != part {
+				t.Fatalf("accepted once, then %v", err2)
 			}
 		}
 	})

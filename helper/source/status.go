@@ -38,7 +38,8 @@ const (
 	StateStreaming State = "streaming"
 	// StateDenied: it answers PermissionDenied, there is no identity for us.
 	StateDenied State = "denied"
-	// StateRejected: its last answer failed a check, see Reason.
+	// StateRejected: its last answer, or a part of it that the rest does not
+	// depend on, failed a check, see Reason.
 	StateRejected State = "rejected"
 	// StateFailed: it answers with another error, see Code, or not at all.
 	StateFailed State = "failed"

@@ -29,7 +29,8 @@ type stream[R, P any] struct {
 	// fatal ends the source.
 	fatal func(error)
 
-	open  func(context.Context, workload.SpiffeWorkloadAPIClient) (grpc.ServerStreamingClient[R], error)
+	open func(context.Context, workload.SpiffeWorkloadAPIClient) (grpc.ServerStreamingClient[R], error)
+	// parse returns what is good of an answer, or nil, and why the rest is not.
 	parse func(*R, *P, time.Time) (*P, error)
 	store func(*snapshot.Snapshot, *P)
 	// expiry says when a part has to have been followed by another; nil:
@@ -109,16 +110,16 @@ func (s *stream[R, P]) session(ctx context.Context, l *link) error {
 // wait for the next one, and what it means if there is none.
 func (s *stream[R, P]) receive(resp *R, now time.Time) (time.Duration, error) {
 	part, err := s.parse(resp, s.last, now)
-	if err != nil {
+	if part == nil {
 		return s.retry.failed(s.report(err), now), errRecheck
 	}
 	s.retry.good(now)
-	if part == s.last {
-		s.board.good(s.key, nil)
-	} else {
+	var store func(*snapshot.Snapshot)
+	if part != s.last {
 		s.last = part
-		s.board.good(s.key, func(snap *snapshot.Snapshot) { s.store(snap, part) })
+		store = func(snap *snapshot.Snapshot) { s.store(snap, part) }
 	}
+	s.board.good(s.key, store, err)
 	if s.expiry == nil {
 		return 0, nil
 	}

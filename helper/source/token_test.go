@@ -218,13 +218,13 @@ func TestBundlesRefusedWithReason(t *testing.T) {
 		"no keys at all":  {map[string][]byte{"spiffe://example.org": []byte(`{"keys":[]}`)}, ""},
 		"none":            {nil, ReasonNoBundle},
 		"no trust domain": {map[string][]byte{"": good}, ReasonGarbage},
-		"two of one":      {map[string][]byte{"spiffe://example.org": good, "example.org": good}, ReasonGarbage},
+		"one twice":       {map[string][]byte{"spiffe://example.org": good, "example.org": good}, ""},
+		"empty":           {map[string][]byte{"spiffe://example.org": {}}, ReasonNoBundle},
 		"garbage":         {map[string][]byte{"spiffe://example.org": []byte("garbage")}, ReasonGarbage},
 		"no JWKS":         {map[string][]byte{"spiffe://example.org": []byte("{}")}, ReasonGarbage},
 		"null":            {map[string][]byte{"spiffe://example.org": []byte("null")}, ReasonGarbage},
 		"private key":     {map[string][]byte{"spiffe://example.org": []byte(`{"keys":[` + withKID(private) + `]}`)}, ReasonGarbage},
 		"symmetric key":   {map[string][]byte{"spiffe://example.org": []byte(`{"keys":[{"kty":"oct","kid":"k","k":"AAAA"}]}`)}, ReasonGarbage},
-		"one of two bad":  {map[string][]byte{"spiffe://example.org": good, "spiffe://b.test": nil}, ReasonGarbage},
 	} {
 		t.Run(name, func(t *testing.T) {
 			wit := make(map[string]string)
@@ -246,6 +246,76 @@ func TestBundlesRefusedWithReason(t *testing.T) {
 				t.Errorf("the same answer again: %p, %v; want %p itself", same, err, part)
 			}
 		})
+	}
+}
+
+// Keys of an unknown type, or for another use, are ignored; the others count.
+func TestBundleWithKeysThatAreNotForUs(t *testing.T) {
+	api, err := devapi.New(devapi.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer api.Close()
+	jwt := must(must(api.JWTBundles().GetJWTBundleForTrustDomain(testTD)).Marshal())
+	wit := must(must(api.WITBundles().GetWITBundleForTrustDomain(testTD)).Marshal())
+	foreign := []string{
+		`{"kty":"LATTICE","kid":"new","use":"jwt-svid","pub":"AAAA"}`,
+		`{"kty":"EC","crv":"secp256k1","kid":"coin","x":"AAAA","y":"AAAA"}`,
+		`{"kty":"OKP","crv":"X25519","kid":"exchange","x":"AAAA"}`,
+		`{"kty":"EC","crv":"P-256","use":"x509-svid","x":"AAAA","y":"AAAA","x5c":["AAAA"]}`, // has no kid
+		`{"kty":"RSA","use":"enc","kid":"secret","n":"AAAA","e":"AQAB"}`,
+		`{"kty":"RSA","use":"some-svid","kid":"later","n":"AAAA","e":"AQAB"}`,
+	}
+	among := func(jwks []byte, foreign ...string) []byte {
+		own := strings.TrimSuffix(strings.TrimSpace(string(jwks)), "]}")
+		return []byte(own + "," + strings.Join(foreign, ",") + "]}")
+	}
+	answer := func(doc []byte) (map[string][]byte, map[string]string) {
+		return map[string][]byte{"spiffe://example.org": doc}, map[string]string{"spiffe://example.org": string(doc)}
+	}
+	for _, set := range append([][]string{foreign}, foreign[:1], foreign[1:2], foreign[2:3], foreign[3:4], foreign[4:5], foreign[5:]) {
+		jwts, _ := answer(among(jwt, set...))
+		part, err := parseJWTBundles(&workload.JWTBundlesResponse{Bundles: jwts}, nil, time.Now())
+		if err != nil {
+			t.Errorf("%s: %v", set, err)
+		} else if n := len(part.out.Bundles[0].JWTAuthorities()); n != 1 {
+			t.Errorf("%s: %d JWT authorities, want 1", set, n)
+		}
+		_, wits := answer(among(wit, set...))
+		witPart, err := parseWITBundles(&workload.WITBundlesResponse{Bundles: wits}, nil, time.Now())
+		if err != nil {
+			t.Errorf("%s: %v", set, err)
+		} else if n := len(witPart.out.Bundles[0].WITAuthorities()); n != 1 {
+			t.Errorf("%s: %d WIT authorities, want 1", set, n)
+		}
+	}
+}
+
+// One bad bundle among several is refused alone, and the last good one of its
+// trust domain stays.
+func TestBundleRefusedAlone(t *testing.T) {
+	now := time.Now()
+	good := []byte(`{"keys":[]}`)
+	answer := func(a, b []byte) *workload.JWTBundlesResponse {
+		return &workload.JWTBundlesResponse{Bundles: map[string][]byte{"spiffe://a.test": a, "spiffe://b.test": b}}
+	}
+	before, err := parseJWTBundles(answer(good, good), nil, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	after, err := parseJWTBundles(answer([]byte(`{"keys":[] }`), []byte("garbage")), before, now)
+	wantReason(t, err, ReasonGarbage)
+	if len(after.out.Bundles) != 2 || after.out.Bundles[0] == before.out.Bundles[0] || after.out.Bundles[1] != before.out.Bundles[1] {
+		t.Errorf("%v after %v: want the first anew, the second as it was", after.out.Bundles, before.out.Bundles)
+	}
+	first, err := parseJWTBundles(answer(good, []byte("garbage")), nil, now)
+	wantReason(t, err, ReasonGarbage)
+	if len(first.out.Bundles) != 1 || first.out.Bundles[0].TrustDomain().Name() != "a.test" {
+		t.Errorf("%v: want the good one alone", first.out.Bundles)
+	}
+	gone, err := parseJWTBundles(answer(good, nil), after, now)
+	if err != nil || len(gone.out.Bundles) != 1 {
+		t.Errorf("%v, %v: an empty bundle is none", gone, err)
 	}
 }
 

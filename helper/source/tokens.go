@@ -232,14 +232,14 @@ const never = 100 * 365 * 24 * time.Hour
 func (t *tokens) good(e *token, svid *jwtsvid.SVID, now time.Time) {
 	k := key{ProfileJWTSVID, e.request}
 	if svid == e.svid {
-		t.board.good(k, nil)
+		t.board.good(k, nil, nil)
 	} else {
 		t.board.good(k, func(s *snapshot.Snapshot) {
 			if s.JWTSVIDs = maps.Clone(s.JWTSVIDs); s.JWTSVIDs == nil {
 				s.JWTSVIDs = make(map[snapshot.JWTRequest]*jwtsvid.SVID)
 			}
 			s.JWTSVIDs[e.request] = svid
-		})
+		}, nil)
 	}
 	e.svid, e.failing = svid, false
 	e.retry.reset()

@@ -36,9 +36,12 @@ func (p *x509Part) expiry() time.Time {
 	return first
 }
 
-// parseX509 checks an answer of FetchX509SVID (Workload API 5.2.1) as a whole:
-// one bad entry refuses all of it. What prev holds with the same bytes is taken
-// from there; if that is everything, prev itself is returned.
+// parseX509 checks an answer of FetchX509SVID (Workload API 5.2.1). One bad SVID
+// refuses all of it: the order says which is the default. What is wrong with a
+// foreign trust domain's bundle or a CRL is no reason to let the SVIDs expire:
+// it is returned beside the part, which has the last good one instead. What prev
+// holds with the same bytes is taken from there; if that is everything, prev
+// itself is returned.
 func parseX509(resp *workload.X509SVIDResponse, prev *x509Part, now time.Time) (*x509Part, error) {
 	if prev == nil {
 		prev = &x509Part{out: &snapshot.X509{}}
@@ -56,17 +59,16 @@ func parseX509(resp *workload.X509SVIDResponse, prev *x509Part, now time.Time) (
 		next.raw = append(next.raw, raw)
 		next.out.SVIDs = append(next.out.SVIDs, svid)
 	}
-	if next.federated, err = parseBundles(resp.GetFederatedBundles(), prev.federated, parseX509Bundle); err != nil {
-		return nil, err
-	}
-	if next.out.CRLs, err = parseCRLs(resp.GetCrl(), prev.out.CRLs); err != nil {
-		return nil, err
+	next.federated, err = parseBundles(resp.GetFederatedBundles(), prev.federated, parseX509Bundle)
+	var crlErr error
+	if next.out.CRLs, crlErr = parseCRLs(resp.GetCrl(), prev.out.CRLs); err == nil {
+		err = crlErr
 	}
 	if slices.Equal(next.raw, prev.raw) && next.federated == prev.federated && slices.Equal(next.out.CRLs, prev.out.CRLs) {
-		return prev, nil
+		return prev, err
 	}
 	next.out.Federated = next.federated.sorted
-	return next, nil
+	return next, err
 }
 
 // A hinted is an entry of an answer with SVIDs.

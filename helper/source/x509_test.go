@@ -1,10 +1,12 @@
 package source
 
 import (
+	"bytes"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -42,15 +44,6 @@ func TestX509RefusedWithReason(t *testing.T) {
 	leaf := func(f func(*x509.Certificate)) *workload.X509SVIDResponse {
 		return x509Answer(issueX509(t, own, testID, "", f))
 	}
-	federated := func(td string, raw []byte) *workload.X509SVIDResponse {
-		r := x509Answer(clone(good))
-		r.FederatedBundles = map[string][]byte{td: raw}
-		return r
-	}
-	crl := x509Answer(clone(good))
-	crl.Crl = [][]byte{[]byte("garbage")}
-	twice := federated("spiffe://evil.test", stranger.X509Authority().Raw)
-	twice.FederatedBundles["evil.test"] = stranger.X509Authority().Raw
 
 	for name, tt := range map[string]struct {
 		resp *workload.X509SVIDResponse
@@ -78,11 +71,6 @@ func TestX509RefusedWithReason(t *testing.T) {
 		"leaf without a URI":        {leaf(func(c *x509.Certificate) { c.URIs = nil }), ReasonInvalidSVID},
 		"leaf with two URIs":        {leaf(func(c *x509.Certificate) { c.URIs = append(c.URIs, &url.URL{Scheme: "spiffe", Host: "b"}) }), ReasonInvalidSVID},
 		"second of two is bad":      {x509Answer(clone(good), edit(func(s *workload.X509SVID) { s.X509Svid = nil }).Svids[0]), ReasonGarbage},
-		"federated: empty":          {federated("spiffe://evil.test", nil), ReasonNoBundle},
-		"federated: garbage":        {federated("spiffe://evil.test", []byte("garbage")), ReasonGarbage},
-		"federated: no name":        {federated("", stranger.X509Authority().Raw), ReasonGarbage},
-		"federated: two of one":     {twice, ReasonGarbage},
-		"CRL: garbage":              {crl, ReasonGarbage},
 		"leaf signed by a stranger": {edit(func(s *workload.X509SVID) { s.Bundle = stranger.X509Authority().Raw }), ReasonChain},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -91,8 +79,87 @@ func TestX509RefusedWithReason(t *testing.T) {
 				t.Fatalf("the good answer: %v", err)
 			}
 			for _, prev := range []*x509Part{nil, prev} {
-				_, err := parseX509(clone(tt.resp), prev, time.Now())
+				part, err := parseX509(clone(tt.resp), prev, time.Now())
 				wantReason(t, err, tt.want)
+				if part != nil {
+					t.Error("a part of it was accepted")
+				}
+			}
+		})
+	}
+}
+
+// What is wrong with another trust domain's bundle, or with a CRL, is refused
+// and does not hold up the SVIDs: the last good one stays, if there is one.
+func TestX509RefusedAlone(t *testing.T) {
+	own, now := newAuthority(t, "example.org"), time.Now()
+	friend, friend2 := newAuthority(t, "friend.test").X509Authority().Raw, newAuthority(t, "friend.test").X509Authority().Raw
+	crl := must(own.IssueCRL(1, now, nil))
+	answer := func(federated map[string][]byte, crls ...[]byte) *workload.X509SVIDResponse {
+		r := x509Answer(issueX509(t, own, testID, ""))
+		r.FederatedBundles, r.Crl = federated, crls
+		return r
+	}
+	good := answer(map[string][]byte{"spiffe://friend.test": friend}, crl)
+	for name, tt := range map[string]struct {
+		resp      *workload.X509SVIDResponse
+		want      Reason // empty: nothing is wrong
+		fresh     []byte // the federated bundle, if there was none before
+		kept      []byte // if there was one
+		keptCRLs  int
+		freshCRLs int
+	}{
+		"empty bundle":            {resp: answer(map[string][]byte{"spiffe://friend.test": {}})},
+		"garbage bundle":          {resp: answer(map[string][]byte{"spiffe://friend.test": []byte("garbage")}), want: ReasonGarbage, kept: friend},
+		"no name":                 {resp: answer(map[string][]byte{"spiffe://friend.test": friend2, "": friend}), want: ReasonGarbage, fresh: friend2, kept: friend2},
+		"name with a slash":       {resp: answer(map[string][]byte{"spiffe://friend.test/": friend}), want: ReasonGarbage},
+		"name in upper case":      {resp: answer(map[string][]byte{"spiffe://FRIEND.test": friend}), want: ReasonGarbage},
+		"no SPIFFE ID but a name": {resp: answer(map[string][]byte{"friend.test": friend2}), fresh: friend2, kept: friend2},
+		"one of two":              {resp: answer(map[string][]byte{"spiffe://friend.test": friend2, "spiffe://b.test": []byte("garbage")}), want: ReasonGarbage, fresh: friend2, kept: friend2},
+		"one under two names":     {resp: answer(map[string][]byte{"spiffe://friend.test": friend, "friend.test": friend}), fresh: friend, kept: friend},
+		"two under two names":     {resp: answer(map[string][]byte{"spiffe://friend.test": friend2, "friend.test": friend}), want: ReasonGarbage, fresh: friend2, kept: friend2},
+		"the same authority twice": {
+			resp:  answer(map[string][]byte{"spiffe://friend.test": slices.Concat(friend2, friend2)}),
+			fresh: friend2, kept: friend2,
+		},
+		"garbage CRL":           {resp: answer(nil, []byte("garbage")), want: ReasonGarbage, keptCRLs: 1},
+		"garbage CRL among two": {resp: answer(nil, crl, []byte("garbage")), want: ReasonGarbage, keptCRLs: 1},
+		"another CRL":           {resp: answer(nil, crl, must(own.IssueCRL(2, now, nil))), keptCRLs: 2, freshCRLs: 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before, err := parseX509(clone(good), nil, now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, prev := range []*x509Part{nil, before} {
+				bundle, crls := tt.fresh, tt.freshCRLs
+				if prev != nil {
+					bundle, crls = tt.kept, tt.keptCRLs
+				}
+				part, err := parseX509(clone(tt.resp), prev, time.Now())
+				if tt.want != "" {
+					wantReason(t, err, tt.want)
+				} else if err != nil {
+					t.Error(err)
+				}
+				if part == nil || !bytes.Equal(part.raw[0].X509Svid, tt.resp.Svids[0].X509Svid) {
+					t.Fatal("the SVID was held up")
+				}
+				var got []byte
+				for _, b := range part.out.Federated {
+					for _, c := range b.X509Authorities() {
+						got = append(got, c.Raw...)
+					}
+				}
+				if !bytes.Equal(got, bundle) {
+					t.Errorf("%d federated bundles, not the one wanted", len(part.out.Federated))
+				}
+				if len(part.out.CRLs) != crls {
+					t.Errorf("%d CRLs, want %d", len(part.out.CRLs), crls)
+				}
+				if again, _ := parseX509(clone(tt.resp), part, time.Now()); again != part {
+					t.Error("the same answer again is news")
+				}
 			}
 		})
 	}
