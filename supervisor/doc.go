@@ -26,10 +26,10 @@
 // would only end the process is not sent: that is a Failure in Status, and so is
 // a signal that the process ignores. What a Go program handles can be seen for
 // all signals but SIGHUP, SIGINT, SIGQUIT, SIGABRT and SIGTERM; one that has
-// subscribed to any signal is taken to handle these. Ruby and Java's virtual
-// machine have handlers of their own that end the program: Ruby is told once it
-// has run for ten seconds, Java too if somebody has chosen the signal, and not at
-// all if nobody has.
+// subscribed to any signal is taken to handle these. Ruby, Java's
+// virtual machine, and bash with a trap for EXIT have handlers of their own that
+// end the program. Ruby is told once it has run for ten seconds; the others are
+// if somebody has chosen the signal, and not if nobody has.
 //
 // As PID 1, or as a subreaper, every orphan is reaped. In front of a terminal,
 // job control works as for the process itself.

@@ -12,11 +12,25 @@ const (
 	handlingRuntime                 // its language runtime has one; it has asked for some signals
 	handlingBuiltIn                 // its language runtime has one from the start
 	handlingJVM                     // as that, and it is rare that the program has one
+	handlingBash                    // it has one since the script's trap for EXIT
 	handlingBlocked                 // it is blocked in one who waits, perhaps for it
 	handlingUnclear                 // it is blocked in one who is busy
 	handlingIgnored                 // it is ignored
 	handlingDefault                 // nothing, the kernel's default
 )
+
+// endedBy tells of what kind a process is that the signal ends, unless the
+// program has asked for it, which cannot be seen. Such a signal is for somebody
+// to choose.
+func (h handling) endedBy() (kind string, is bool) {
+	switch h {
+	case handlingJVM:
+		return "a Java virtual machine", true
+	case handlingBash:
+		return "a bash script with a trap for EXIT", true
+	}
+	return "", false
+}
 
 func (h handling) blocked() bool { return h == handlingBlocked || h == handlingUnclear }
 
@@ -68,7 +82,7 @@ func (w handlerWatch) look(seen handling, started, at time.Time) (_ handlerWatch
 		}
 	case handlingUnseen:
 		wait = blindPatience - age
-	case handlingRuntime:
+	case handlingRuntime, handlingBash:
 		// Who has asked for some signals a while ago, or has run for long, has
 		// asked for this one if he ever will.
 		wait = min(blindPatience-same, handlerPatience-age)

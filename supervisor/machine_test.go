@@ -240,6 +240,8 @@ func nextCases() []nextCase {
 		{"a runtime's own, 80 ms in", young(behind(in(running, never))), looked(handlingBuiltIn), running, "", wakesAfter(handlerPatience - 80*time.Millisecond)},
 		{"a runtime's own, after an hour", behind(in(running, never)), looked(handlingBuiltIn), running, "tell 7 with SIGHUP up to 2", nil},
 		{"Java's, though nobody chose it", behind(in(running, never)), looked(handlingJVM), running, "", fails("Java virtual machine")},
+		{"bash's, though nobody chose it", behind(in(running, never)), looked(handlingBash), running, "", fails("bash")},
+		{"bash's, as chosen", behind(in(running, hup)), looked(handlingBash), running, "tell 7 with SIGHUP up to 2", nil},
 		{"Java's, as chosen", behind(in(running, hup)), looked(handlingJVM), running, "tell 7 with SIGHUP up to 2", nil},
 		{"a runtime's, and one died of it", with(behind(in(running, never)), func(s *state) { s.deadly = true }), looked(handlingRuntime), running, "", fails("died of SIGHUP")},
 		{"ends by itself, with the signal as its status", with(in(running, hup), func(s *state) { s.toldAt = noon.Add(30 * time.Minute) }), exited(129), backoff, "", fails("died of SIGHUP")},

@@ -112,8 +112,8 @@ var runtimes = []struct {
 	handling      handling
 	catches, ends sigset
 }{
-	// bash, from a script's first trap on.
-	{handlingRuntime, faults | pipes | 1<<(syscall.SIGTRAP-1) | 1<<(syscall.SIGXCPU-1) | 1<<(syscall.SIGXFSZ-1), ^sigset(0)},
+	// bash, from a script's trap for EXIT on.
+	{handlingBash, faults | pipes | 1<<(syscall.SIGTRAP-1) | 1<<(syscall.SIGXCPU-1) | 1<<(syscall.SIGXFSZ-1), ^sigset(0)},
 	// Java's virtual machine, which adds what ends the program later than the rest.
 	{handlingJVM, faults | pipes | 1<<(syscall.SIGFPE-1) | 1<<(syscall.SIGXFSZ-1), 1 << (syscall.SIGHUP - 1)},
 	// Ruby, from the start.

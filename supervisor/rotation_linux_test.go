@@ -266,7 +266,7 @@ func TestHandlingOfRealProcesses(t *testing.T) {
 		"default":             {shell(`echo >$1; exec sleep 1000`), handlingDefault},
 		"ignored":             {shell(`trap '' HUP; echo >$1; exec sleep 1000`), handlingIgnored},
 		"blocked":             {shell(`exec env --block-signal=HUP sh -c 'echo >$1; exec sleep 1000' sh $1`), handlingBlocked},
-		"caught by bash":      {[]string{"bash", "-c", `trap : EXIT; echo >$1; while sleep 0.05; do :; done`, "bash"}, handlingRuntime},
+		"caught by bash":      {[]string{"bash", "-c", `trap : EXIT; echo >$1; while sleep 0.05; do :; done`, "bash"}, handlingBash},
 		"caught":              {shell(`trap : HUP; echo >$1; while sleep 0.05; do :; done`), handlingCaught},
 		"Go, for all signals": {goChild("all"), handlingCaught},
 		"Go, for SIGHUP":      {goChild("hup"), handlingRuntime},
@@ -349,7 +349,7 @@ func TestHandlersOfARuntimeThatStarts(t *testing.T) {
 		"one that is busy":                 {1<<0 | 1<<1, "R (running)", handlingPartial},
 		"a server that waits":              {1<<0 | 1<<1 | 1<<14, "S (sleeping)", handlingCaught},
 		// as seen of bash 5.2, OpenJDK 17 and Ruby 3.1
-		"bash with a trap for EXIT":  {0x43817efb, "S (sleeping)", handlingRuntime},
+		"bash with a trap for EXIT":  {0x43817efb, "S (sleeping)", handlingBash},
 		"a Java virtual machine":     {0x101005ccf, "S (sleeping)", handlingJVM},
 		"the same, half started":     {0x101001cc9, "S (sleeping)", handlingJVM},
 		"Ruby":                       {0x42017e4b, "S (sleeping)", handlingBuiltIn},

@@ -73,6 +73,7 @@ func (s state) looked(e event) (state, []action) {
 		return s, nil
 	}
 	sig := s.spec.OnRotation.signal()
+	kind, ends := e.handling.endedBy()
 	watch, verdict, again := s.watch.look(e.handling, s.startedAt, e.at)
 	s.watch = watch
 	switch {
@@ -80,9 +81,9 @@ func (s state) looked(e event) (state, []action) {
 		return s.fail(e, "an earlier process died of %s", signalName(sig))
 	case verdict == verdictNone && !meansEnd(sig):
 		return s.fail(e, "process %d has no handler for %s", s.pid, signalName(sig))
-	case e.handling == handlingJVM && s.spec.OnRotation.Signal == 0:
-		return s.fail(e, "process %d is a Java virtual machine, which %s ends unless the program handles it; set on_rotation",
-			s.pid, signalName(sig))
+	case ends && s.spec.OnRotation.Signal == 0:
+		return s.fail(e, "process %d is %s, which %s ends unless it is handled: if it is, say so with on_rotation",
+			s.pid, kind, signalName(sig))
 	case verdict == verdictWait:
 		s.tellAt = again
 		return s, nil
