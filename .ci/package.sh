@@ -4,9 +4,12 @@
 # dpkg-deb and a built binary. Usage: package.sh BINARY VERSION ARCHITECTURE DIST
 set -eu
 binary=$1 version=${2#v} arch=$3 dist=$4
+# From what git describe says to what dpkg sorts: a candidate comes before its
+# version, what has commits on top comes after it, and a bare commit before all.
+version=$(echo "$version" | sed -E 's/-dirty$/+dirty/; s/-([0-9]+)-g([0-9a-f]+)/+\1.g\2/; s/-/~/')
 case $version in
-[0-9]*) ;;
-*) version=0~$version ;; # a version begins with a digit
+[0-9]*.*) ;;
+*) version=0~$version ;;
 esac
 top=$(cd "$(dirname "$0")/.." && pwd)
 root=$(mktemp -d)
@@ -37,9 +40,9 @@ install -D -m 0755 "$binary" "$p/usr/bin/svidhelper"
 install -D -m 0644 "$top/helper.conf.example" "$p/usr/share/doc/svidhelper/helper.conf.example"
 install -D -m 0644 "$top/README.md" "$p/usr/share/doc/svidhelper/README.md"
 install -D -m 0644 "$top/LICENSE" "$p/usr/share/doc/svidhelper/copyright"
-mkdir -p "$p/usr/lib/systemd/system" "$p/usr/share/doc/svidhelper/examples" "$p/etc/svidhelper"
+mkdir -p "$p/usr/share/doc/svidhelper/examples" "$p/etc/svidhelper"
 cp -r "$top"/examples/*/ "$p/usr/share/doc/svidhelper/examples/"
-sed 's|/usr/local/bin|/usr/bin|' "$top/examples/systemd/svidhelper.service" >"$p/usr/lib/systemd/system/svidhelper.service"
+install -D -m 0644 "$top/.ci/svidhelper.service" "$p/usr/lib/systemd/system/svidhelper.service"
 control svidhelper <<T
 Architecture: $arch
 Description: SPIFFE identities on disk for software without the Workload API
@@ -56,6 +59,7 @@ Architecture: all
 Depends: svidhelper (>= $version)
 Provides: spiffe-helper
 Conflicts: spiffe-helper
+Replaces: spiffe-helper
 Description: svidhelper under the name of spiffe-helper
  A link, for scripts and units that call spiffe-helper.
 T
