@@ -16,6 +16,9 @@ var (
 const (
 	backoffReset = 30 * time.Second // of running forgets earlier failures
 	jitterShare  = 0.1
+	// restartLate is when a process that does not end is no longer one that
+	// takes its leave, but one that stands in the way of the next.
+	restartLate = 30 * time.Second
 )
 
 // next is the supervisor's whole behaviour: what happens in which state.
@@ -111,7 +114,7 @@ func (s state) ended(e event) (state, []action) {
 	s.last = &e.exit
 	s.pid = 0
 	s = s.learn(e)
-	s.killAt, s.tellAt = time.Time{}, time.Time{}
+	s.killAt, s.lateAt, s.tellAt = time.Time{}, time.Time{}, time.Time{}
 	if s.stop {
 		return s.end(e.exit.err())
 	}
@@ -159,7 +162,7 @@ func (s state) back(e event) (state, []action) {
 
 func (s state) end(err error) (state, []action) {
 	s.phase, s.result = done, err
-	s.startAt, s.killAt, s.tellAt = time.Time{}, time.Time{}, time.Time{}
+	s.startAt, s.killAt, s.lateAt, s.tellAt = time.Time{}, time.Time{}, time.Time{}, time.Time{}
 	return s, nil
 }
 
@@ -202,7 +205,7 @@ func (s state) outgoing(sig syscall.Signal) (_ syscall.Signal, ok bool) {
 
 // stopping is the start of the end of a process that is not to come back.
 func (s state) stopping(e event) state {
-	s.stop, s.phase = true, stopping
+	s.stop, s.phase, s.lateAt = true, stopping, time.Time{}
 	if !s.mayTell() {
 		s.tellAt = time.Time{}
 	}
@@ -247,7 +250,7 @@ func (s state) restart(e event) (state, []action) {
 
 // startOver ends the process so that another one follows.
 func (s state) startOver(e event) (state, []action) {
-	s.phase, s.tellAt = stopping, time.Time{}
+	s.phase, s.tellAt, s.lateAt = stopping, time.Time{}, e.at.Add(restartLate)
 	return s.killLater(e), []action{{kind: actSend, pid: s.pid, signal: s.spec.stopSignal(), why: "restart"}}
 }
 
@@ -259,6 +262,9 @@ func (s state) tick(e event) (state, []action) {
 	case due(s.killAt):
 		s.killAt = time.Time{}
 		return s, []action{{kind: actKill, pid: s.pid}}
+	case due(s.lateAt):
+		s.lateAt = time.Time{}
+		s.failure = fmt.Sprintf("process %d was asked to end for a restart %v ago and still runs; stop_timeout sets a bound", s.pid, restartLate)
 	case due(s.tellAt):
 		s.tellAt = time.Time{}
 		return s.tell(e)

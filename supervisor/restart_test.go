@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -319,6 +320,33 @@ func TestRestartAtRotation(t *testing.T) {
 		synctest.Wait()
 		if st := s.Status(); h.count() != 3 || st.Delivered != 102 || st.LastExit.Signal != syscall.SIGKILL {
 			t.Fatalf("%d starts, status %+v", h.count(), st)
+		}
+		wantStatus(t, result(), 143)
+	})
+}
+
+// A process that never ends, and has no bound, keeps the next one waiting: that
+// is no secret, and over when it ends.
+func TestRestartThatIsOverdue(t *testing.T) {
+	fake(t, Spec{OnRotation: Rotation{Action: RotationRestart}}, func(t *testing.T, s *Supervisor, h *fakeHost, result func() error) {
+		s.Rotated()
+		synctest.Wait()
+		h.change(func() { h.process.stopsWith = nil })
+		s.Rotated()
+		time.Sleep(restartLate - time.Second)
+		synctest.Wait()
+		if st := s.Status(); st.State != StateStopping || st.Failure != "" {
+			t.Fatalf("too early: %+v", st)
+		}
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if st := s.Status(); !strings.Contains(st.Failure, "asked to end for a restart 30s ago") || st.Delivered == st.Rotated {
+			t.Fatalf("status %+v", st)
+		}
+		h.ends(0)
+		synctest.Wait()
+		if st := s.Status(); st.Failure != "" || st.State != StateRunning || st.Delivered != 2 {
+			t.Fatalf("status %+v", st)
 		}
 		wantStatus(t, result(), 143)
 	})

@@ -38,7 +38,7 @@ type state struct {
 	deadly                    bool // a process has died of the rotation signal
 
 	// Deadlines; the zero time is none.
-	startAt, killAt, tellAt time.Time
+	startAt, killAt, lateAt, tellAt time.Time
 
 	last    *Exit
 	failure string // why the process is not up to date
@@ -97,7 +97,7 @@ const (
 // deadline returns when the state wants an evTick; zero for never.
 func (s state) deadline() time.Time {
 	var first time.Time
-	for _, t := range []time.Time{s.startAt, s.killAt, s.tellAt} {
+	for _, t := range []time.Time{s.startAt, s.killAt, s.lateAt, s.tellAt} {
 		if !t.IsZero() && (first.IsZero() || t.Before(first)) {
 			first = t
 		}
