@@ -297,6 +297,37 @@ func mount(t *testing.T, kind, dir string, flags uintptr, options string) {
 	})
 }
 
+// TestReadOnlyMountGoes has the same directory mounted over itself, read-only,
+// for a while: once it can be written again, it is.
+func TestReadOnlyMountGoes(t *testing.T) {
+	asRoot(t)
+	dir := t.TempDir()
+	o := trio(dir)
+	a := newAuthority(t, "example.org")
+	d := open(t, o)
+	publish(t, d, encode(t, a.answer(t), o))
+	must(t, unix.Mount(dir, dir, "", unix.MS_BIND, ""))
+	mounted := true
+	unmount := func() {
+		if mounted {
+			must(t, unix.Unmount(dir, unix.MNT_DETACH))
+			mounted = false
+		}
+	}
+	t.Cleanup(unmount)
+	must(t, unix.Mount("", dir, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, ""))
+	d.mu.Lock()
+	d.have = nil // as after damage
+	d.mu.Unlock()
+	set := encode(t, a.answer(t), o)
+	if _, err := d.Publish(set); !errors.Is(err, unix.EROFS) {
+		t.Error(err)
+	}
+	unmount()
+	publish(t, d, set)
+	must(t, holds(t, dir, set))
+}
+
 // bindMount makes a file a mount point: of-name beside the directory is what
 // everybody else sees of it.
 func bindMount(t *testing.T, base, file string) {

@@ -157,8 +157,11 @@ func (t *transaction) replace(it item) error {
 	if err := t.makeParents(it.Name); err != nil {
 		return err
 	}
+	if err := t.placeFile(path.Join(commitName, it.Name), it.Name); err != nil {
+		return err
+	}
 	t.putBack(it.Name)
-	return t.placeFile(path.Join(commitName, it.Name), it.Name)
+	return nil
 }
 
 // putBack has what was under a name put back when a later step fails.
@@ -213,8 +216,11 @@ func (t *transaction) placeRecord() error {
 	if t.record == t.have.record {
 		return nil
 	}
+	if err := t.placeFile(path.Join(commitName, recordName), recordName); err != nil {
+		return err
+	}
 	t.putBack(recordName)
-	return t.placeFile(path.Join(commitName, recordName), recordName)
+	return nil
 }
 
 // finish is step 7.

@@ -234,15 +234,16 @@ func (d *Dir) look(want []item) (err error) {
 	return nil
 }
 
-// reattach opens the directory anew when its path leads elsewhere by now, or
-// when the lock file has been exchanged.
+// reattach opens the directory anew when its path leads elsewhere by now, or,
+// after a failure or damage, through another mount, or when the lock file has
+// been exchanged.
 func (d *Dir) reattach() error {
 	if d.fs != nil {
 		same, err := d.attached()
 		if err != nil {
 			return err
 		}
-		if same && (d.have != nil || d.locked()) {
+		if same && (d.have != nil || d.locked() && sameMount(d.lock.File, d.path)) {
 			return nil
 		}
 		d.log.Warn("the directory was replaced by somebody else; opening it again", "output", d.output.Dir)

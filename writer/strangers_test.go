@@ -197,3 +197,24 @@ func TestOutputInsideAnother(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestEmptyDirectoryInTheWay has a user's empty directory stand where a file is
+// to be: it is neither replaced nor removed, in any mode.
+func TestEmptyDirectoryInTheWay(t *testing.T) {
+	t.Parallel()
+	for _, mode := range modes {
+		o := trio(filepath.Join(t.TempDir(), "tls"))
+		o.Publish = mode
+		inTheWay := filepath.Join(o.Dir, o.X509SVIDs[0].Key.Name)
+		must(t, os.MkdirAll(inTheWay, 0o750))
+		d := open(t, o)
+		_, err := d.Publish(encode(t, newAuthority(t, "example.org").answer(t), o))
+		if err == nil || strings.Contains(err.Error(), "undoing") || !strings.Contains(err.Error(), "tls.key") {
+			t.Errorf("%s: %v", mode, err)
+		}
+		if info, err := os.Lstat(inTheWay); err != nil || info.Mode().Perm() != 0o750 {
+			t.Errorf("%s: %v, %v", mode, info, err)
+		}
+		must(t, d.Close())
+	}
+}
