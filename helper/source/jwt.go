@@ -2,6 +2,7 @@ package source
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -22,8 +23,11 @@ func parseJWT(resp *workload.JWTSVIDResponse, req snapshot.JWTRequest, prev *jwt
 	}
 	svid := prev
 	if prev == nil || prev.Marshal() != entry.GetSvid() || prev.Hint != entry.GetHint() {
+		if !compact(entry.GetSvid()) {
+			return nil, reject(ReasonGarbage, "JWT-SVID: not a JWS in compact serialization")
+		}
 		if svid, err = jwtsvid.ParseInsecure(entry.GetSvid(), req.Audience()); err != nil {
-			return nil, diagnoseToken(entry.GetSvid(), "JWT-SVID", now, err)
+			return nil, diagnoseToken(entry.GetSvid(), req.Audience(), now, err)
 		}
 		svid.Hint = entry.GetHint()
 	}
@@ -83,9 +87,23 @@ var tokenAlgorithms = []jose.SignatureAlgorithm{
 	jose.PS256, jose.PS384, jose.PS512,
 }
 
-// diagnoseToken finds the reason why a token, a JWT-SVID or a WIT-SVID, was
-// refused with err, at the price of parsing once more.
-func diagnoseToken(token, kind string, now time.Time, err error) error {
+// compact reports whether a token looks like a JWS in compact serialization
+// (RFC 7515 3.1). The parser drops white space, which has no place in a file
+// that ends up in a header.
+func compact(token string) bool {
+	return strings.Count(token, ".") == 2 && !strings.ContainsFunc(token, func(r rune) bool {
+		return r != '.' && r != '-' && r != '_' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
+	})
+}
+
+// diagnoseToken finds the reason why a token was refused with err, at the price
+// of parsing once more. A JWT-SVID was asked for with an audience, a WIT-SVID
+// without.
+func diagnoseToken(token string, audience []string, now time.Time, err error) error {
+	kind := "JWT-SVID"
+	if audience == nil {
+		kind = "WIT-SVID"
+	}
 	parsed, parseErr := jwt.ParseSigned(token, tokenAlgorithms)
 	if parseErr != nil {
 		return reject(ReasonGarbage, "%s: %w", kind, err)
@@ -102,7 +120,7 @@ func diagnoseToken(token, kind string, now time.Time, err error) error {
 		return reject(ReasonNotYetValid, "%s is valid from %s on; compare the clocks", kind, utc(claims.NotBefore))
 	case claims.IssuedAt != nil && claims.IssuedAt.Time().After(now):
 		return reject(ReasonNotYetValid, "%s was issued at %s, which is to come; compare the clocks", kind, utc(claims.IssuedAt))
-	case claims.Subject != "" && claims.Expiry != nil && kind == "JWT-SVID":
+	case audience != nil && !slices.ContainsFunc(audience, claims.Audience.Contains):
 		return reject(ReasonAudience, "%s: %w", kind, err)
 	}
 	return reject(ReasonInvalidSVID, "%s: %w", kind, err)

@@ -72,10 +72,13 @@ func parseWITSVID(in *workload.WITSVID, now time.Time) (*witsvid.SVID, error) {
 	if err != nil {
 		return nil, reject(ReasonGarbage, "spiffe_id of a WIT-SVID: %w", err)
 	}
+	if !compact(in.GetWitSvid()) {
+		return nil, reject(ReasonGarbage, "WIT-SVID: not a JWS in compact serialization")
+	}
 	svid, err := witsvid.ParseInsecure(in.GetWitSvid())
 	switch {
 	case err != nil:
-		return nil, diagnoseToken(in.GetWitSvid(), "WIT-SVID", now, err)
+		return nil, diagnoseToken(in.GetWitSvid(), nil, now, err)
 	case svid.ID.TrustDomain() != id.TrustDomain():
 		return nil, reject(ReasonForeignTrustDomain, "WIT-SVID of %s announced as %s: another trust domain's", svid.ID, id)
 	case svid.ID != id:
