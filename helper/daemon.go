@@ -116,7 +116,7 @@ func (d *daemon) apply(ctx context.Context, c *config.Config) error {
 	d.plan.Store(p)
 	d.journal.follow(c.Events)
 	if p.source == old.source {
-		p.source.Reconfigure(needs(c.Outputs))
+		p.source.Reconfigure(needs(c))
 	}
 	d.put(p, old)
 	if !reflect.DeepEqual(d.config.Health, c.Health) {

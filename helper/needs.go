@@ -6,14 +6,13 @@ import (
 	"github.com/svidhelper/svidhelper/helper/config"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
 	"github.com/svidhelper/svidhelper/helper/source"
-	"github.com/svidhelper/svidhelper/writer"
 )
 
 // needs says what the outputs need of the Workload API, so that nothing else is
-// asked for.
-func needs(outputs []writer.Output) source.Needs {
+// asked for, and what of that the process can start without.
+func needs(c *config.Config) source.Needs {
 	var n source.Needs
-	for _, o := range outputs {
+	for _, o := range c.Outputs {
 		n.X509 = n.X509 || len(o.X509SVIDs) > 0
 		n.X509Bundles = n.X509Bundles || len(o.X509Bundles) > 0
 		n.JWTBundles = n.JWTBundles || len(o.JWTBundles) > 0
@@ -25,13 +24,21 @@ func needs(outputs []writer.Output) source.Needs {
 	}
 	slices.SortFunc(n.JWTSVIDs, snapshot.JWTRequest.Compare)
 	n.JWTSVIDs = slices.Compact(n.JWTSVIDs)
+	if c.Process == nil {
+		return n
+	}
+	for _, p := range source.Profiles() {
+		if c.Process.StartWithout.Has(kindOf(p)) {
+			n.Dispensable = append(n.Dispensable, p)
+		}
+	}
 	return n
 }
 
 func sourceConfig(c *config.Config) source.Config {
 	return source.Config{
 		Address:         c.AgentAddress,
-		Needs:           needs(c.Outputs),
+		Needs:           needs(c),
 		OnRevoked:       c.OnRevoked,
 		RevocationGrace: c.RevocationGrace,
 	}

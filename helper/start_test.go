@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/spiffe/go-spiffe/v2/proto/spiffe/workload"
+	"google.golang.org/grpc/codes"
+
 	"github.com/svidhelper/svidhelper/helper/devapi"
 	"github.com/svidhelper/svidhelper/helper/devapi/devapitest"
 )
@@ -64,4 +66,47 @@ process {
 	})
 	api.Push()
 	r.log.await(t, 1, "process ended", "status=5")
+}
+
+// TestStartsWithoutWhatTheAgentDoesNotHave: an agent that knows no JWT-SVIDs, or
+// calls the request for one invalid, ended a helper whose process can start
+// without them.
+func TestStartsWithoutWhatTheAgentDoesNotHave(t *testing.T) {
+	t.Parallel()
+	for _, code := range []codes.Code{codes.Unimplemented, codes.InvalidArgument, codes.Unavailable} {
+		for name, text := range map[string]string{
+			"native": `
+output %[1]q {
+  x509_svid {}
+  jwt_svid {
+    audience = ["a"]
+    file     = "a.jwt"
+  }
+  jwt_bundle { file = "jwks.json" }
+}
+process {
+  command       = ["sh", "-c", "test -s %[1]s/svid.pem && exit 5"]
+  start_without = ["jwt"]
+}
+`,
+			"drop-in": `
+cert_dir = %[1]q
+cmd = "sh"
+cmd_args = "-c \"test -s %[1]s/svid.pem && exit 5\""
+svid_file_name = "svid.pem"
+svid_key_file_name = "key.pem"
+svid_bundle_file_name = "bundle.pem"
+jwt_bundle_file_name = "jwks.json"
+jwt_svids = [{jwt_audience = "a", jwt_svid_file_name = "a.jwt"}]
+`,
+		} {
+			t.Run(fmt.Sprint(code, " ", name), func(t *testing.T) {
+				t.Parallel()
+				api, faults := devapitest.Start(t, devapi.Config{ManualRotation: true})
+				faults.Fail(code, devapi.FetchJWTSVID, devapi.FetchJWTBundles)
+				r := startDaemon(t, api, fmt.Sprintf(text, filepath.Join(t.TempDir(), "certs")))
+				r.log.await(t, 1, "process ended", "status=5")
+			})
+		}
+	}
 }

@@ -24,6 +24,8 @@ type board struct {
 	conn     Connection
 	records  map[key]*record
 	complete bool
+	// dispensable are the profiles that nothing depends on.
+	dispensable []Profile
 }
 
 // A record is the state of one profile, and the timer of its grace period.
@@ -115,12 +117,20 @@ func (b *board) completed() {
 	b.complete = true
 }
 
-// isComplete reports whether everything that was needed at some time had been
-// answered.
-func (b *board) isComplete() bool {
+// lenient reports whether no answer for that profile is fatal: everything that
+// was needed at some time has been answered, so that something may run already
+// and depend on it, or nothing ever will.
+func (b *board) lenient(p Profile) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.complete
+	return b.complete || slices.Contains(b.dispensable, p)
+}
+
+// dispense sets the profiles that nothing depends on.
+func (b *board) dispense(profiles []Profile) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.dispensable = profiles
 }
 
 // attempted notes a stream opened or a fetch made.

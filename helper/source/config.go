@@ -35,6 +35,9 @@ type Needs struct {
 	JWTBundles  bool
 	WIT         bool
 	WITBundles  bool
+	// Dispensable are the profiles whose lack ends nothing: not even an answer
+	// that no retry will mend is fatal.
+	Dispensable []Profile
 }
 
 // OnRevoked says what becomes of published files when the Workload API refuses

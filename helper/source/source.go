@@ -106,6 +106,7 @@ func (s *Source) Reconfigure(needs Needs) {
 	s.mu.Lock()
 	s.needs = needs
 	s.mu.Unlock()
+	s.board.dispense(needs.Dispensable)
 	for _, p := range s.streams() {
 		if p.wanted(needs) {
 			s.board.add(key{profile: p.profile})

@@ -3,6 +3,7 @@ package source
 import (
 	"cmp"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/svidhelper/svidhelper/helper/snapshot"
@@ -22,6 +23,12 @@ const (
 	ProfileWITSVID    Profile = "wit_svid"    // FetchWITSVID
 	ProfileWITBundle  Profile = "wit_bundle"  // FetchWITBundles
 )
+
+// profiles are all of them, in order.
+var profiles = []Profile{ProfileX509SVID, ProfileX509Bundle, ProfileJWTSVID, ProfileJWTBundle, ProfileWITSVID, ProfileWITBundle}
+
+// Profiles returns all profiles.
+func Profiles() []Profile { return slices.Clone(profiles) }
 
 // State is where a profile stands.
 type State string
@@ -153,11 +160,6 @@ func (k key) String() string {
 	return s
 }
 
-var profileOrder = map[Profile]int{
-	ProfileX509SVID: 0, ProfileX509Bundle: 1, ProfileJWTSVID: 2,
-	ProfileJWTBundle: 3, ProfileWITSVID: 4, ProfileWITBundle: 5,
-}
-
 func (k key) compare(o key) int {
-	return cmp.Or(cmp.Compare(profileOrder[k.profile], profileOrder[o.profile]), k.request.Compare(o.request))
+	return cmp.Or(cmp.Compare(slices.Index(profiles, k.profile), slices.Index(profiles, o.profile)), k.request.Compare(o.request))
 }

@@ -160,7 +160,7 @@ func (s *stream[R, P]) pause(ctx context.Context, l *link, c class) {
 }
 
 // report notes a failure on the board and returns its class. An error that no
-// retry will mend is fatal, as long as nothing depends on us.
+// retry will mend is fatal, unless something runs already that depends on us.
 func report(b *board, k key, err error, fatal func(error)) class {
 	var refused *Rejection
 	if errors.As(err, &refused) {
@@ -176,7 +176,7 @@ func report(b *board, k key, err error, fatal func(error)) class {
 		state = StateUnsupported
 	}
 	b.bad(k, state, code, "", tidy(err))
-	if (c == invalid || c == unsupported) && !b.isComplete() {
+	if (c == invalid || c == unsupported) && !b.lenient(k.profile) {
 		fatal(&FatalError{Profile: k.String(), Code: code, Err: tidy(err)})
 	}
 	return c
