@@ -76,7 +76,7 @@ func (w handlerWatch) look(seen handling, started, at time.Time) (_ handlerWatch
 	case handlingCaught:
 		w.caught = true
 	case handlingPartial:
-		w.caught = w.caught || same >= partialLong
+		w.caught = w.caught || same >= partialLong || age >= handlerPatience
 		if !w.caught {
 			wait = partialPoll
 		}

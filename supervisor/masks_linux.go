@@ -49,7 +49,7 @@ func (m *masks) handling(sig syscall.Signal) handling {
 	case caught.has(sig) && caught.all(goCatches) && !caught.has(goLeaves):
 		return m.goHandling(caught, sig)
 	case caught.has(sig):
-		return catching(caught, sig, sleeps(status))
+		return catching(caught, sig, sleeps(status) || inState(status, 'T'))
 	case blocked.has(sig):
 		return blockedIn(status)
 	case sleeps(status) && m.waitsFor(sig):
@@ -82,8 +82,9 @@ func inState(status []byte, letter byte) bool {
 	return len(state) > 0 && state[0] == letter
 }
 
-// catching tells whose the handler for sig is in a process that catches those.
-func catching(caught sigset, sig syscall.Signal, sleeps bool) handling {
+// catching tells whose the handler for sig is in a process that catches those,
+// and rests or has been stopped, or is busy.
+func catching(caught sigset, sig syscall.Signal, rests bool) handling {
 	for _, r := range runtimes {
 		// Go, which comes by SIGURG before it is through, may come by all of these.
 		if r.ends.has(sig) && caught.all(r.catches) && !caught.has(syscall.SIGURG) {
@@ -91,7 +92,7 @@ func catching(caught sigset, sig syscall.Signal, sleeps bool) handling {
 		}
 	}
 	switch {
-	case !sleeps:
+	case !rests:
 		// A runtime installs many in a row. It takes no rest before it is through.
 		return handlingPartial
 	case caught.len() >= catchesAll:

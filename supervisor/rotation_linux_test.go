@@ -346,6 +346,7 @@ func TestHandlersOfARuntimeThatStarts(t *testing.T) {
 		want   handling
 	}{
 		"a shell with a trap, which waits": {1<<0 | 1<<1, "S (sleeping)", handlingCaught},
+		"one that has been stopped":        {1<<0 | 1<<1, "T (stopped)", handlingCaught},
 		"one that is busy":                 {1<<0 | 1<<1, "R (running)", handlingPartial},
 		"a server that waits":              {1<<0 | 1<<1 | 1<<14, "S (sleeping)", handlingCaught},
 		// as seen of bash 5.2, OpenJDK 17 and Ruby 3.1
