@@ -50,11 +50,20 @@ type link struct {
 	// socket is what was connected to.
 	socket socketID
 
-	firstAnswer atomic.Pointer[time.Time]
+	firstAnswer, lastAnswer atomic.Pointer[time.Time]
 }
 
 // answered notes a sign of life from the server.
-func (l *link) answered(now time.Time) { l.firstAnswer.CompareAndSwap(nil, &now) }
+func (l *link) answered(now time.Time) {
+	l.firstAnswer.CompareAndSwap(nil, &now)
+	l.lastAnswer.Store(&now)
+}
+
+// answeredSince reports whether there was one, on any stream, since then.
+func (l *link) answeredSince(then time.Time) bool {
+	last := l.lastAnswer.Load()
+	return last != nil && !last.Before(then)
+}
 
 // isGone reports whether the link is gone.
 func (l *link) isGone() bool {

@@ -20,6 +20,7 @@ import (
 type fakeServer struct {
 	x509       feed[workload.X509SVIDResponse]
 	jwtBundles feed[workload.JWTBundlesResponse]
+	delay      time.Duration // of the first answer on each stream
 	// jwt answers FetchJWTSVID.
 	jwt func(context.Context, *workload.JWTSVIDRequest) (*workload.JWTSVIDResponse, error)
 
@@ -77,11 +78,11 @@ type fakeAPI struct {
 }
 
 func (a *fakeAPI) FetchX509SVID(ctx context.Context, _ *workload.X509SVIDRequest, _ ...grpc.CallOption) (grpc.ServerStreamingClient[workload.X509SVIDResponse], error) {
-	return a.server.x509.open(ctx, a.gone), nil
+	return a.server.x509.open(ctx, a.gone, a.server.delay), nil
 }
 
 func (a *fakeAPI) FetchJWTBundles(ctx context.Context, _ *workload.JWTBundlesRequest, _ ...grpc.CallOption) (grpc.ServerStreamingClient[workload.JWTBundlesResponse], error) {
-	return a.server.jwtBundles.open(ctx, a.gone), nil
+	return a.server.jwtBundles.open(ctx, a.gone, a.server.delay), nil
 }
 
 func (a *fakeAPI) FetchJWTSVID(ctx context.Context, req *workload.JWTSVIDRequest, _ ...grpc.CallOption) (*workload.JWTSVIDResponse, error) {
@@ -129,20 +130,25 @@ func (f *feed[R]) opened() int {
 	return len(f.opens)
 }
 
-func (f *feed[R]) open(ctx context.Context, gone <-chan struct{}) *fakeStream[R] {
+func (f *feed[R]) open(ctx context.Context, gone <-chan struct{}, delay time.Duration) *fakeStream[R] {
 	f.update(func() { f.opens = append(f.opens, time.Now()) })
-	return &fakeStream[R]{feed: f, ctx: ctx, gone: gone}
+	return &fakeStream[R]{feed: f, ctx: ctx, gone: gone, ready: time.Now().Add(delay)}
 }
 
 type fakeStream[R any] struct {
 	grpc.ClientStream
-	feed *feed[R]
-	ctx  context.Context
-	gone <-chan struct{}
-	seen int
+	feed  *feed[R]
+	ctx   context.Context
+	gone  <-chan struct{}
+	ready time.Time
+	seen  int
 }
 
 func (s *fakeStream[R]) Recv() (*R, error) {
+	select {
+	case <-time.After(time.Until(s.ready)):
+	case <-s.ctx.Done():
+	}
 	for {
 		m, changed, err := s.next()
 		if m != nil || err != nil {

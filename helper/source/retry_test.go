@@ -162,6 +162,41 @@ func TestServerThatNeverAnswers(t *testing.T) {
 	})
 }
 
+// An agent that takes minutes to find out who asks is waited for, in the end.
+func TestServerThatTakesMinutesToAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fakeServer{delay: 2 * time.Minute}
+		f.x509.say(x509Answer(issueX509For(t, newAuthority(t, "example.org"), time.Hour)))
+		s := newFakeSource(t, f, Needs{X509: true}, logger(t))
+		stop := run(t, s)
+		time.Sleep(6 * time.Minute)
+		synctest.Wait()
+		if !allArrived(s.Snapshot(), s.Status()) {
+			t.Errorf("not there after %d streams", f.x509.opened())
+		}
+		check(t, stop())
+	})
+}
+
+// One stream that never answers does not cost the others their connection.
+func TestOneStreamThatNeverAnswers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fakeServer{}
+		f.x509.say(x509Answer(issueX509For(t, newAuthority(t, "example.org"), 12*time.Hour)))
+		s := newFakeSource(t, f, Needs{X509: true, JWTBundles: true}, logger(t))
+		stop := run(t, s)
+		time.Sleep(3 * time.Hour)
+		synctest.Wait()
+		if n := f.dialed(); n > 2 {
+			t.Errorf("%d connections in three hours, want one, and another to see whether that is why", n)
+		}
+		if n := f.jwtBundles.opened(); n < 10 {
+			t.Errorf("%d streams in three hours: it was given up", n)
+		}
+		check(t, stop())
+	})
+}
+
 // A stream that is open and says nothing as the SVID nears its end is replaced,
 // connection and all, in time.
 func TestOpenStreamThatIsDeadIsNoticed(t *testing.T) {

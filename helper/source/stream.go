@@ -17,8 +17,12 @@ import (
 
 // answerTimeout bounds the wait for the first answer. It is long because an
 // agent may first have to find out who is asking: on Kubernetes that takes up
-// to half a minute.
-const answerTimeout = 45 * time.Second
+// to half a minute, unless it is configured to try for longer. So each time that
+// nothing came it is twice as long, up to maxAnswerTimeout.
+const (
+	answerTimeout    = 45 * time.Second
+	maxAnswerTimeout = 8 * answerTimeout
+)
 
 // A stream keeps one streaming profile going. R is the answer, P what a good
 // one becomes.
@@ -37,8 +41,10 @@ type stream[R, P any] struct {
 	// never.
 	expiry func(*P) time.Time
 
-	last  *P
-	retry *retrier
+	last     *P
+	retry    *retrier
+	patience time.Duration // for the first answer
+	renewed  bool          // the connection, for want of one
 }
 
 // Why a session ended that neither the server nor the link ended.
@@ -51,11 +57,13 @@ var (
 // run opens the stream again and again, until ctx ends.
 func (s *stream[R, P]) run(ctx context.Context) {
 	s.retry = newRetrier()
+	s.patience = answerTimeout
 	for {
 		l, ok := s.conn.link(ctx)
 		if !ok {
 			return
 		}
+		began := time.Now()
 		err := s.session(ctx, l)
 		switch {
 		case ctx.Err() != nil:
@@ -68,7 +76,13 @@ func (s *stream[R, P]) run(ctx context.Context) {
 		default:
 			c := s.report(err)
 			if errors.Is(err, errNoAnswer) {
-				s.conn.renew(ctx, l)
+				s.patience = min(2*s.patience, maxAnswerTimeout)
+				// The connection may be dead. If another one is no better, or
+				// others are answered on it, it is this stream alone.
+				if !s.renewed && !l.answeredSince(began) {
+					s.renewed = true
+					s.conn.renew(ctx, l)
+				}
 			}
 			s.pause(ctx, l, c)
 		}
@@ -80,7 +94,8 @@ func (s *stream[R, P]) run(ctx context.Context) {
 func (s *stream[R, P]) session(ctx context.Context, l *link) error {
 	ctx, cancel := context.WithCancelCause(withHeader(ctx))
 	defer cancel(nil)
-	alarm := time.AfterFunc(answerTimeout, func() { cancel(errNoAnswer) })
+	silent := fmt.Errorf("%w within %s", errNoAnswer, s.patience)
+	alarm := time.AfterFunc(s.patience, func() { cancel(silent) })
 	defer func() { alarm.Stop() }()
 
 	s.board.attempted(s.key)
@@ -114,6 +129,7 @@ func (s *stream[R, P]) receive(resp *R, now time.Time) (time.Duration, error) {
 		return s.retry.failed(s.report(err), now), errRecheck
 	}
 	s.retry.good(now)
+	s.patience, s.renewed = answerTimeout, false
 	var store func(*snapshot.Snapshot)
 	if part != s.last {
 		s.last = part
@@ -203,7 +219,7 @@ func fromServer(err error) bool {
 func tidy(err error) error {
 	switch {
 	case errors.Is(err, errNoAnswer):
-		return fmt.Errorf("no answer within %s", answerTimeout)
+		return err
 	case errors.Is(err, io.EOF):
 		return errors.New("the server ended the stream")
 	default:

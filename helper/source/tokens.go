@@ -2,6 +2,7 @@ package source
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"math/rand/v2"
 	"sync"
@@ -178,7 +179,8 @@ func (t *tokens) first() *token {
 // fetch fetches and checks one token.
 func (t *tokens) fetch(ctx context.Context, l *link, e *token, prev *jwtsvid.SVID) fetched {
 	t.board.attempted(key{ProfileJWTSVID, e.request})
-	ctx, cancel := context.WithTimeoutCause(withHeader(ctx), answerTimeout, errNoAnswer)
+	silent := fmt.Errorf("%w within %s", errNoAnswer, answerTimeout)
+	ctx, cancel := context.WithTimeoutCause(withHeader(ctx), answerTimeout, silent)
 	defer cancel()
 	req := &workload.JWTSVIDRequest{Audience: e.request.Audience()}
 	if !e.request.ID.IsZero() {
