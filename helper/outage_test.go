@@ -34,19 +34,20 @@ func memoryDir(t *testing.T) string {
 
 // A patient is a helper with a process, over a Workload API that goes down.
 type patient struct {
-	t     *testing.T
-	api   *devapi.Server
-	run   *daemonRun
-	certs string
-	rec   string
-	flips <-chan time.Time
-	told  int // how often the process has been told
+	t      *testing.T
+	api    *devapi.Server
+	faults *devapi.Faults
+	run    *daemonRun
+	certs  string
+	rec    string
+	flips  <-chan time.Time
+	told   int // how often the process has been told
 }
 
 func newPatient(t *testing.T, dir string, f *flips) *patient {
 	t.Helper()
-	api, _ := devapitest.Start(t, devapi.Config{ManualRotation: true})
-	p := &patient{t: t, api: api, certs: filepath.Join(dir, "certs"), rec: filepath.Join(dir, "record")}
+	api, faults := devapitest.Start(t, devapi.Config{ManualRotation: true})
+	p := &patient{t: t, api: api, faults: faults, certs: filepath.Join(dir, "certs"), rec: filepath.Join(dir, "record")}
 	p.run = startDaemon(t, api, fmt.Sprintf("output %q {\n x509_svid {}\n}", p.certs)+childProcess(t, p.rec, ""))
 	awaitStarted(t, p.rec)
 	api.Rotate() // the first time, it is waited whether there is a handler
