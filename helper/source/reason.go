@@ -1,6 +1,10 @@
 package source
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+	"time"
+)
 
 // Reason says in one word why an answer was refused; it labels counters.
 type Reason string
@@ -25,6 +29,8 @@ const (
 type Rejection struct {
 	Reason Reason
 	Err    error
+	// from is when the same answer is good; zero: never, or unknown.
+	from time.Time
 }
 
 func (r *Rejection) Error() string { return r.Err.Error() }
@@ -35,4 +41,15 @@ func (r *Rejection) Unwrap() error { return r.Err }
 // tokens have no place in it.
 func reject(reason Reason, format string, args ...any) error {
 	return &Rejection{Reason: reason, Err: fmt.Errorf(format, args...)}
+}
+
+// recheck returns how long to wait before an answer that was refused is asked
+// for again: as long as the policy says, or until the same one is good.
+func recheck(err error, policy time.Duration, now time.Time) time.Duration {
+	const least = 10 * time.Millisecond // a clock may be set back
+	var r *Rejection
+	if errors.As(err, &r) && !r.from.IsZero() {
+		return min(policy, max(r.from.Sub(now), least))
+	}
+	return policy
 }

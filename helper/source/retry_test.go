@@ -2,6 +2,7 @@ package source
 
 import (
 	"context"
+	"crypto/x509"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -173,6 +174,32 @@ func TestServerThatTakesMinutesToAnswer(t *testing.T) {
 		synctest.Wait()
 		if !allArrived(s.Snapshot(), s.Status()) {
 			t.Errorf("not there after %d streams", f.x509.opened())
+		}
+		check(t, stop())
+	})
+}
+
+// An SVID from a clock that is ahead is taken as soon as it is valid, not when it
+// is asked for again by chance, and not before.
+func TestSVIDOfAClockThatIsAhead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fakeServer{}
+		from := time.Now().Add(55 * time.Second)
+		f.x509.say(x509Answer(issueX509(t, newAuthority(t, "example.org"), testID, "", func(c *x509.Certificate) { c.NotBefore = from })))
+		s := newFakeSource(t, f, Needs{X509: true}, logger(t))
+		stop := run(t, s)
+		time.Sleep(time.Until(from) - time.Millisecond)
+		synctest.Wait()
+		if s.Snapshot() != nil {
+			t.Error("taken before it is valid")
+		}
+		time.Sleep(20 * time.Millisecond)
+		synctest.Wait()
+		if s.Snapshot() == nil {
+			t.Error("not taken when it is valid")
+		}
+		if n := f.x509.opened(); n > 12 {
+			t.Errorf("%d streams in a minute", n)
 		}
 		check(t, stop())
 	})

@@ -126,7 +126,7 @@ func (s *stream[R, P]) session(ctx context.Context, l *link) error {
 func (s *stream[R, P]) receive(resp *R, now time.Time) (time.Duration, error) {
 	part, err := s.parse(resp, s.last, now)
 	if part == nil {
-		return s.retry.failed(s.report(err), now), errRecheck
+		return recheck(err, s.retry.failed(s.report(err), now), now), errRecheck
 	}
 	s.retry.good(now)
 	s.patience, s.renewed = answerTimeout, false

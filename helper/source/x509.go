@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto"
 	"crypto/x509"
+	"fmt"
 	"slices"
 	"time"
 
@@ -194,7 +195,8 @@ func checkTimes(id spiffeid.ID, leaf *x509.Certificate, now time.Time) error {
 	case now.After(leaf.NotAfter):
 		return reject(ReasonExpired, "X.509-SVID of %s expired at %s", id, leaf.NotAfter.UTC().Format(time.RFC3339))
 	case now.Before(leaf.NotBefore):
-		return reject(ReasonNotYetValid, "X.509-SVID of %s is valid from %s on; compare the clocks", id, leaf.NotBefore.UTC().Format(time.RFC3339))
+		err := fmt.Errorf("X.509-SVID of %s is valid from %s on; compare the clocks", id, leaf.NotBefore.UTC().Format(time.RFC3339))
+		return &Rejection{Reason: ReasonNotYetValid, Err: err, from: leaf.NotBefore}
 	}
 	return nil
 }
