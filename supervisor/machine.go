@@ -93,7 +93,7 @@ func (s state) failed(e event) (state, []action) {
 	switch {
 	case s.stop:
 		return s.end(nil)
-	case s.starts == 0 || s.spec.Restart == RestartNever:
+	case s.starts == 0 && s.spec.Restart != RestartOnRotation || s.spec.Restart == RestartNever:
 		return s.end(&ExitError{Code: e.exit.Code, Err: e.err})
 	}
 	s.failure = e.err.Error()

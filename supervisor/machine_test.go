@@ -167,6 +167,7 @@ func nextCases() []nextCase {
 		{"running, to be stopped at once", with(in(starting, never), func(s *state) { s.stop, s.pending = true, []syscall.Signal{syscall.SIGTERM} }), started, stopping, "send SIGTERM to 9", nil},
 		{"signals received during the start", with(in(starting, never), func(s *state) { s.pending = []syscall.Signal{syscall.SIGUSR1, syscall.SIGUSR2} }), started, running, "send SIGUSR1 to 9, send SIGUSR2 to 9", nil},
 		{"the first start fails", with(in(starting, always), func(s *state) { s.starts = 0 }), failed, done, "", exitIs(127)},
+		{"the first start fails, on-rotation", with(in(starting, onRot), func(s *state) { s.starts = 0 }), failed, waiting, "", fails("not found")},
 		{"a restart fails", in(starting, always), failed, backoff, "", wakesAfter(500 * time.Millisecond)},
 		{"a restart fails, never", in(starting, never), failed, done, "", exitIs(127)},
 		{"a start at a rotation fails", in(starting, onRot), failed, waiting, "", fails("not found")},

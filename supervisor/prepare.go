@@ -85,7 +85,7 @@ func (spec *Spec) checkDir() error {
 
 func (spec *Spec) checkCommand() error {
 	_, err := spec.lookPath()
-	if err != nil {
+	if err != nil && spec.Restart != RestartOnRotation { // that one may come with a later rotation
 		return startError(spec.Command[0], err)
 	}
 	return nil

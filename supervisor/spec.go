@@ -82,7 +82,7 @@ const (
 	RestartNever      RestartPolicy = ""            // its exit is the helper's
 	RestartOnFailure  RestartPolicy = "on-failure"  // when its status is not 0
 	RestartAlways     RestartPolicy = "always"      // whatever its status
-	RestartOnRotation RestartPolicy = "on-rotation" // not now: at the next rotation
+	RestartOnRotation RestartPolicy = "on-rotation" // not now: at the next rotation, and if it cannot be executed now, then too
 )
 
 // An ExitError is the end of a process in the shell's terms: its own status, or

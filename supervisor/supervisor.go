@@ -64,7 +64,8 @@ type change struct {
 }
 
 // New checks spec as far as can be checked before there is a process. A command
-// that does not exist is an *ExitError 127, one that cannot be executed 126.
+// that does not exist is an *ExitError 127, one that cannot be executed 126,
+// unless it is started with each rotation.
 func New(spec Spec, log *slog.Logger) (*Supervisor, error) {
 	if err := spec.prepare(); err != nil {
 		return nil, err

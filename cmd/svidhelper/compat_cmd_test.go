@@ -101,6 +101,18 @@ renew_signal = "SIGHUP"
 		s.record.await(t, "exits started")
 		s.stop(syscall.SIGTERM, 0)
 	}},
+	{name: "cmd that is not there is in the log, the files are written, and the next X.509 update starts it if it is there by then", conf: `
+cmd = "later"
+`, test: func(t *testing.T, s *swapped) {
+		s.start()
+		s.log.await(t, "published")
+		s.log.await(t, "process not started", "later", "not found")
+		wantCertificates(t, s.read("svid.pem"), s.api.SVIDs()[0].Certificates...)
+		s.standIn("later", "exits")
+		s.api.Rotate()
+		s.record.await(t, "later started")
+		s.stop(syscall.SIGTERM, 0)
+	}},
 	{name: "an empty renew_signal means no signal, and cmd is still started again when it has exited", conf: `
 cmd = "stays"
 renew_signal = ""
