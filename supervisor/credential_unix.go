@@ -4,6 +4,7 @@ package supervisor
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"os/user"
 	"slices"
@@ -42,18 +43,17 @@ func (spec *Spec) credential() (*syscall.Credential, error) {
 func becomeUser(c *syscall.Credential, name string, hasGroup bool) error {
 	u, err := user.Lookup(name)
 	if err != nil {
-		u, err = user.LookupId(name)
-	}
-	if err != nil {
-		uid, numeric := strconv.ParseUint(name, 10, 32)
-		switch {
-		case numeric != nil:
+		uid, is := parseID(name)
+		if !is {
 			return fmt.Errorf("process user %q is neither known nor a number", name)
-		case !hasGroup:
-			return fmt.Errorf("process user %s is not in the user database, so its group is unknown: set group, too", name)
 		}
-		c.Uid, c.Groups = uint32(uid), nil
-		return nil
+		if u, err = user.LookupId(strconv.FormatUint(uint64(uid), 10)); err != nil {
+			if !hasGroup {
+				return fmt.Errorf("process user %s is not in the user database, so its group is unknown: set group, too", name)
+			}
+			c.Uid, c.Groups = uid, nil
+			return nil
+		}
 	}
 	uid, err := strconv.ParseUint(u.Uid, 10, 32)
 	if err != nil {
@@ -82,11 +82,18 @@ func lookUpGroup(name string) (uint32, error) {
 	if g, err := user.LookupGroup(name); err == nil {
 		name = g.Gid
 	}
-	gid, err := strconv.ParseUint(name, 10, 32)
-	if err != nil {
+	gid, is := parseID(name)
+	if !is {
 		return 0, fmt.Errorf("process group %q is neither known nor a number", name)
 	}
-	return uint32(gid), nil
+	return gid, nil
+}
+
+// parseID reads the number of a user or group. The last one is nobody's: to the
+// kernel it means no change.
+func parseID(s string) (id uint32, is bool) {
+	n, err := strconv.ParseUint(s, 10, 32)
+	return uint32(n), err == nil && n != math.MaxUint32
 }
 
 func ids(ns []int) []uint32 {

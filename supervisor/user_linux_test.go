@@ -45,8 +45,12 @@ func TestUserAndGroups(t *testing.T) {
 		"a group":                  {Spec{Group: "keys"}, "0 4713", 0},
 		"numbers":                  {Spec{User: "1234", Group: "1235"}, "1234 1235", 0},
 		"a number without a group": {Spec{User: "1234"}, "set group", 1},
-		"an unknown user":          {Spec{User: "nobody-knows"}, `user "nobody-knows" is neither known nor a number`, 1},
-		"an unknown group":         {Spec{Group: "nobody-knows"}, `group "nobody-knows" is neither known nor a number`, 1},
+		// to the kernel one is root's, the other means no change
+		"a number beyond all": {Spec{User: "4294967296", Group: "1235"}, `user "4294967296" is neither known nor a number`, 1},
+		"the last number":     {Spec{User: "4294967295", Group: "1235"}, `user "4294967295" is neither known nor a number`, 1},
+		"the last group":      {Spec{Group: "4294967295"}, `group "4294967295" is neither known nor a number`, 1},
+		"an unknown user":     {Spec{User: "nobody-knows"}, `user "nobody-knows" is neither known nor a number`, 1},
+		"an unknown group":    {Spec{Group: "nobody-knows"}, `group "nobody-knows" is neither known nor a number`, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
