@@ -31,7 +31,7 @@ func readableAs(cred *syscall.Credential, spec Spec, paths []string) error {
 	}
 	// System calls of their own: those of package syscall change all threads.
 	if err := unix.Setgroups(groups); err != nil {
-		return fmt.Errorf("become process user %s: %w", spec.runsAs(), err)
+		return spec.cannotBecome(err)
 	}
 	unix.SetfsgidRetGid(int(cred.Gid))
 	unix.SetfsuidRetUid(int(cred.Uid))
@@ -40,7 +40,7 @@ func readableAs(cred *syscall.Credential, spec Spec, paths []string) error {
 	gid, _ := unix.SetfsgidRetGid(-1)
 	uid, _ := unix.SetfsuidRetUid(-1)
 	if gid != int(cred.Gid) || uid != int(cred.Uid) {
-		return fmt.Errorf("become process user %s: %w", spec.runsAs(), unix.EPERM)
+		return spec.cannotBecome(unix.EPERM)
 	}
 	for _, path := range paths {
 		f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
@@ -54,6 +54,10 @@ func readableAs(cred *syscall.Credential, spec Spec, paths []string) error {
 		f.Close()
 	}
 	return nil
+}
+
+func (spec Spec) cannotBecome(err error) error {
+	return fmt.Errorf("become process user %s: %w; start svidhelper as root, or leave user and group out", spec.runsAs(), err)
 }
 
 // runsAs names the process's user for people.
