@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"os/signal"
 	"syscall"
 
 	"github.com/oklog/run"
@@ -30,6 +29,10 @@ type Options struct {
 	// the configuration that takes the place of the running one.
 	File string
 	Load func() (*config.Config, error)
+	// Signals are those that the helper receives, of supervisor.Signals.
+	// Whoever subscribes does so until the program's end: one that comes when
+	// the process has just ended must not take the place of its status.
+	Signals <-chan os.Signal
 }
 
 // Run watches the Workload API, keeps the outputs fresh and the process told,
@@ -45,10 +48,7 @@ func Run(ctx context.Context, c *config.Config, log *slog.Logger, o Options) (er
 
 	var g run.Group
 	{ // signals, before there is anybody whom they could concern
-		signals := make(chan os.Signal, 1024) // a flood must not crowd out a SIGTERM
-		signal.Notify(signals, supervisor.Signals()...)
-		defer signal.Stop(signals)
-		add(&g, ctx, func(ctx context.Context) error { return d.handleSignals(ctx, signals) })
+		add(&g, ctx, func(ctx context.Context) error { return d.handleSignals(ctx, o.Signals) })
 	}
 	{ // the Workload API
 		add(&g, ctx, d.source.run)

@@ -21,6 +21,7 @@ import (
 
 	"github.com/svidhelper/svidhelper/helper/config"
 	"github.com/svidhelper/svidhelper/helper/devapi"
+	"github.com/svidhelper/svidhelper/supervisor"
 )
 
 func TestMain(m *testing.M) {
@@ -109,8 +110,11 @@ func startDaemonAt(t *testing.T, api *devapi.Server, file string) *daemonRun {
 	ctx, cancel := context.WithCancel(context.Background())
 	r.stop = cancel
 	log := slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	go func() { r.done <- Run(ctx, c, log, Options{File: r.file, Load: r.load}) }()
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, supervisor.Signals()...)
+	go func() { r.done <- Run(ctx, c, log, Options{File: r.file, Load: r.load, Signals: signals}) }()
 	t.Cleanup(func() {
+		signal.Stop(signals)
 		cancel()
 		select {
 		case <-r.done:

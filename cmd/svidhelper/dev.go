@@ -132,8 +132,9 @@ func (o *devOptions) config() (devapi.Config, error) {
 // ends.
 func serveDev(api *devapi.Server, socket string, command []string, stdout io.Writer, log *slog.Logger) (err error) {
 	signals := make(chan os.Signal, 64)
-	signal.Notify(signals, devSignals(command)...) // before there is anything to clean up
-	defer signal.Stop(signals)
+	// Before there is anything to clean up, and until the end of the program, so
+	// that a late one does not take the place of the command's status.
+	signal.Notify(signals, devSignals(command)...)
 
 	address, remove, err := devAddress(socket)
 	if err != nil {

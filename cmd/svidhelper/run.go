@@ -3,8 +3,11 @@ package main
 import (
 	"context"
 	"io"
+	"os"
+	"os/signal"
 
 	"github.com/svidhelper/svidhelper/helper"
+	"github.com/svidhelper/svidhelper/supervisor"
 )
 
 func runRun(args []string, stdout, stderr io.Writer) int {
@@ -45,7 +48,10 @@ func supervise(args []string, ignoreArguments bool, stdout, stderr io.Writer) in
 		_, err := once(c, log)
 		return exit(err, stderr)
 	}
+	signals := make(chan os.Signal, 1024) // a flood must not crowd out a SIGTERM
+	signal.Notify(signals, supervisor.Signals()...)
 	return exit(helper.Run(context.Background(), c, log, helper.Options{
+		Signals: signals,
 		Version: version,
 		File:    o.path(),
 		Load:    o.reload,
