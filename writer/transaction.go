@@ -119,7 +119,7 @@ func (t *transaction) writeSome(dir string, items []item, dirs []string) (err er
 		if !canSyncDirs {
 			break
 		}
-		f, err := t.fs.OpenFile(name, os.O_RDONLY, 0)
+		f, err := t.fs.OpenFile(name, os.O_RDONLY|openNonblock, 0)
 		if err != nil {
 			return failed("open directory", name, err)
 		}
@@ -180,7 +180,7 @@ func (d *Dir) syncDir(name string) error {
 	if !d.fsync || !canSyncDirs {
 		return nil
 	}
-	f, err := d.fs.OpenFile(name, os.O_RDONLY, 0)
+	f, err := d.fs.OpenFile(name, os.O_RDONLY|openNonblock, 0)
 	if err != nil {
 		return failed("open directory", name, err)
 	}
