@@ -311,7 +311,18 @@ var rules = []fact{
 			t.Error(d)
 		}
 	}},
-	{name: "a name that leads out of cert_dir", bare: true, src: `jwt_bundle_file_name = "../x"`, err: []string{"jwt_bundle_file_name", "leads out"}},
+	{name: "a name that leads out of cert_dir", src: `cert_dir = "/run/certs/web"
+		jwt_bundle_file_name = "../../jwks.json"
+		jwt_svids = [{jwt_audience="a", jwt_svid_file_name="/../f"}]`, warning: []string{"leads out of", `"/run"`}, check: func(t *testing.T, c *Config) {
+		directory("/run")(t, c)
+		o := c.Outputs[0]
+		if o.JWTBundles[0].File.Name != "jwks.json" || o.JWTSVIDs[0].File.Name != "certs/f" || x509(c).Key.Name != "certs/web/svid_key.pem" {
+			t.Errorf("files are %+v", o)
+		}
+	}},
+	{name: "a name that leads out of a relative cert_dir", src: `cert_dir = "certs"
+		jwt_bundle_file_name = "../jwks.json"`, warning: []string{"leads out of"}, check: directory(".")},
+	{name: "a name that leads out of the working directory", bare: true, src: `jwt_bundle_file_name = "../x"`, err: []string{"jwt_bundle_file_name", "leads out"}},
 	{name: "modes default to 0644 and 0600", src: "jwt_bundle_file_name = \"b\"\njwt_svids = [{jwt_audience=\"a\", jwt_svid_file_name=\"f\"}]", check: func(t *testing.T, c *Config) {
 		o := c.Outputs[0]
 		if m := o.JWTBundles[0].File.Mode; m != 0o600 {

@@ -18,6 +18,7 @@ type dropIn struct {
 	renew                 supervisor.Rotation // none if empty
 	badRenew              *misfit
 	certDir, hint         string
+	below                 string // cert_dir, seen from the output's directory
 	svid, key, bundle     string
 	jwtBundle             string
 	certMode, keyMode     fs.FileMode

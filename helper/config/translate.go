@@ -103,6 +103,7 @@ func (f *dropIn) output(d *decoder, c *Config, at places, flags Flags) {
 	if hasControl(o.Dir) {
 		d.errorf(at.of("cert_dir"), "", "cert_dir has a control character, such as the line break at the end of a heredoc")
 	}
+	f.climb(d, &o, at)
 	d.files = nil
 	if names {
 		o.X509SVIDs = []writer.X509SVID{f.x509SVID(d, at)}
@@ -111,14 +112,14 @@ func (f *dropIn) output(d *decoder, c *Config, at places, flags Flags) {
 		o.JWTSVIDs = append(o.JWTSVIDs, writer.JWTSVID{
 			Audience: append([]string{j.audience}, j.extra...),
 			Hint:     f.hint,
-			File:     d.flatFile(j.at, "jwt_svid_file_name", j.file, f.jwtSVIDMode, true),
+			File:     f.file(d, j.at, "jwt_svid_file_name", j.file, f.jwtSVIDMode, true),
 		})
 	}
 	if f.jwtBundle != "" {
 		if f.jwtBundleMode == 0 {
 			f.jwtBundleMode = 0o600 // spiffe-helper's default, though a bundle is no secret
 		}
-		o.JWTBundles = []writer.JWTBundle{{File: d.flatFile(at, "jwt_bundle_file_name", f.jwtBundle, f.jwtBundleMode, false)}}
+		o.JWTBundles = []writer.JWTBundle{{File: f.file(d, at, "jwt_bundle_file_name", f.jwtBundle, f.jwtBundleMode, false)}}
 	}
 	d.checkFiles(&o, d.files)
 	d.take("output", o.Dir, at.of(slices.Concat([]string{"cert_dir"}, flatFileKeys)...))
@@ -145,9 +146,9 @@ func (f *dropIn) x509SVID(d *decoder, at places) writer.X509SVID {
 	}
 	x := writer.X509SVID{
 		Select:                writer.Selector{Hint: f.hint},
-		Cert:                  d.flatFile(at, "svid_file_name", f.svid, f.certMode, false),
-		Key:                   d.flatFile(at, "svid_key_file_name", f.key, f.keyMode, true),
-		Bundle:                d.flatFile(at, "svid_bundle_file_name", f.bundle, f.certMode, false),
+		Cert:                  f.file(d, at, "svid_file_name", f.svid, f.certMode, false),
+		Key:                   f.file(d, at, "svid_key_file_name", f.key, f.keyMode, true),
+		Bundle:                f.file(d, at, "svid_bundle_file_name", f.bundle, f.certMode, false),
 		IntermediatesInBundle: f.intermediatesInBundle,
 		OmitExpired:           f.omitExpired,
 	}
@@ -157,21 +158,48 @@ func (f *dropIn) x509SVID(d *decoder, at places) writer.X509SVID {
 	return x
 }
 
-// flatFile returns the file of that name. Every name is joined to cert_dir, one
-// that begins with a slash too.
-func (d *decoder) flatFile(at places, key, name string, mode fs.FileMode, secret bool) writer.FileSpec {
+// file returns the file of that name. Every name is joined to cert_dir, one that
+// begins with a slash too.
+func (f *dropIn) file(d *decoder, at places, key, name string, mode fs.FileMode, secret bool) writer.FileSpec {
 	if name == "" {
 		return writer.FileSpec{}
 	}
-	if d.goos == "windows" {
-		name = strings.ReplaceAll(name, `\`, "/")
-	}
-	spec := writer.FileSpec{Name: path.Clean(strings.TrimLeft(name, "/")), Mode: mode}
+	spec := writer.FileSpec{Name: path.Join(f.below, relative(d, name)), Mode: mode}
 	if hint, err := checkName(spec.Name, d.goos); err != nil {
 		d.errorf(at.of(key), hint, "%s: %v", key, err)
 	}
 	d.files = append(d.files, namedFile{spec, key, at.of(key), secret})
 	return spec
+}
+
+// relative returns the path from cert_dir to the file of that name.
+func relative(d *decoder, name string) string {
+	if d.goos == "windows" {
+		name = strings.ReplaceAll(name, `\`, "/")
+	}
+	return path.Clean(strings.TrimLeft(name, "/"))
+}
+
+// climb has the output be a directory above cert_dir, if a name leads there:
+// all of the files have to be below it.
+func (f *dropIn) climb(d *decoder, o *writer.Output, at places) {
+	names := []string{f.svid, f.key, f.bundle, f.jwtBundle}
+	for _, j := range f.jwts {
+		names = append(names, j.file)
+	}
+	dir := o.Dir
+	for slices.ContainsFunc(names, func(name string) bool {
+		return strings.HasPrefix(path.Join(f.below, relative(d, name)), "../")
+	}) {
+		last := filepath.Base(o.Dir)
+		if last == "." || last == ".." || last == string(filepath.Separator) {
+			return // nobody knows what it is called from above
+		}
+		o.Dir, f.below = filepath.Dir(o.Dir), path.Join(last, f.below)
+	}
+	if f.below != "" {
+		d.warnf(at.of("cert_dir"), "", "a file name leads out of %s: all of the files are published together in %s", quote(dir), quote(o.Dir))
+	}
 }
 
 func (h *dropInHealth) translate(d *decoder) *health.Config {
