@@ -103,7 +103,8 @@ func (c *chaser) step(name string) (made bool, err error) {
 }
 
 // mkdir makes a directory on the way, or the last one, which gets its own mode
-// later and until then is for nobody else. The umask has no say.
+// later and until then is for nobody else. The umask has no say; a parent that
+// hands its group down does.
 func (c *chaser) mkdir(name string) error {
 	mode := uint32(0o755)
 	if len(c.pending) == 0 {
@@ -112,7 +113,14 @@ func (c *chaser) mkdir(name string) error {
 	if err := unix.Mkdirat(c.top(), name, mode); err != nil {
 		return err
 	}
-	return unix.Fchmodat(c.top(), name, mode, 0)
+	var st unix.Stat_t
+	if err := unix.Fstatat(c.top(), name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return err
+	}
+	if uint32(st.Mode)&0o777 == mode {
+		return nil
+	}
+	return unix.Fchmodat(c.top(), name, mode|uint32(st.Mode)&unix.S_ISGID, 0)
 }
 
 func (c *chaser) open(name string) (fd int, err error) {

@@ -105,29 +105,36 @@ func TestKeyForEverybody(t *testing.T) {
 }
 
 // TestSetGroupID publishes in a directory that hands its group down, as
-// Kubernetes makes volumes with an fsGroup.
+// Kubernetes makes volumes with an fsGroup, and in one that is made below it.
 func TestSetGroupID(t *testing.T) {
 	asRoot(t)
 	for _, mode := range modes {
-		dir := memoryDir(t)
-		must(t, os.Chown(dir, -1, nobody))
-		must(t, os.Chmod(dir, 0o777|fs.ModeSetgid))
-		o := trio(dir)
-		o.Publish = mode
-		o.Rights.KeyMode = 0o640
-		d := open(t, o)
-		publish(t, d, encode(t, newAuthority(t, "example.org").answer(t), o))
-		if mode, _, gid := stat(t, filepath.Join(dir, "tls.key")); mode != 0o640 || gid != nobody {
-			t.Errorf("mode %04o, group %d", mode, gid)
-		}
-		if info, err := os.Stat(dir); err != nil || info.Mode() != fs.ModeDir|fs.ModeSetgid|0o777 {
-			t.Errorf("the directory itself: %v", info.Mode())
-		}
-		if mode == ModeSymlink {
-			if mode, _, _ := stat(t, filepath.Join(dir, dataName)); mode != 0o755 {
-				t.Errorf("the generation: %04o", mode)
+		for _, below := range []string{".", "made/tls"} {
+			volume := memoryDir(t)
+			must(t, os.Chown(volume, -1, nobody))
+			must(t, os.Chmod(volume, 0o777|fs.ModeSetgid))
+			dir := filepath.Join(volume, below)
+			o := trio(dir)
+			o.Publish = mode
+			o.Rights.KeyMode = 0o640
+			d := open(t, o)
+			publish(t, d, encode(t, newAuthority(t, "example.org").answer(t), o))
+			if mode, _, gid := stat(t, filepath.Join(dir, "tls.key")); mode != 0o640 || gid != nobody {
+				t.Errorf("%s: mode %04o, group %d", below, mode, gid)
 			}
+			want := fs.ModeDir | fs.ModeSetgid | 0o777
+			if below != "." {
+				want = fs.ModeDir | fs.ModeSetgid | 0o755
+			}
+			if info, err := os.Stat(dir); err != nil || info.Mode() != want {
+				t.Errorf("%s: the directory itself: %v", below, info.Mode())
+			}
+			if mode == ModeSymlink {
+				if mode, _, _ := stat(t, filepath.Join(dir, dataName)); mode != 0o755 {
+					t.Errorf("%s: the generation: %04o", below, mode)
+				}
+			}
+			must(t, d.Close())
 		}
-		must(t, d.Close())
 	}
 }
