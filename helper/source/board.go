@@ -110,20 +110,21 @@ func (b *board) completed() {
 		return
 	}
 	for _, r := range b.records {
-		if r.LastSuccess.IsZero() {
+		if r.LastSuccess.IsZero() && !slices.Contains(b.dispensable, r.Profile) {
 			return
 		}
 	}
 	b.complete = true
 }
 
-// lenient reports whether no answer for that profile is fatal: everything that
-// was needed at some time has been answered, so that something may run already
-// and depend on it, or nothing ever will.
-func (b *board) lenient(p Profile) bool {
+// lenient reports whether no answer to k is fatal: it has been answered before,
+// or everything has that was needed at some time, so that something runs already
+// and depends on it; or nothing ever will.
+func (b *board) lenient(k key) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.complete || slices.Contains(b.dispensable, p)
+	r := b.records[k]
+	return b.complete || slices.Contains(b.dispensable, k.profile) || r != nil && !r.LastSuccess.IsZero()
 }
 
 // dispense sets the profiles that nothing depends on.

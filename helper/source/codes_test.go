@@ -165,6 +165,46 @@ func testCodeMidStream(t *testing.T, code codes.Code, state State, attempts int)
 	})
 }
 
+// What has been answered is not given up for an answer that no retry will mend,
+// whether or not everything else has been answered.
+func TestNothingIsFatalOnceItHasWorked(t *testing.T) {
+	request := jwtRequest("", "a")
+	for name, needs := range map[string]Needs{
+		"a token is still denied":             {X509: true, JWTSVIDs: []snapshot.JWTRequest{request}},
+		"a token that can be done without":    {X509: true, JWTSVIDs: []snapshot.JWTRequest{request}, Dispensable: []Profile{ProfileJWTSVID}},
+		"nothing else, and something is new":  {X509: true},
+		"nothing else, and nothing is missed": {X509: true, Dispensable: []Profile{ProfileX509SVID}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := failingServer(status.Error(codes.PermissionDenied, "no"))
+				f.x509.fail(nil)
+				f.x509.say(x509Answer(issueX509For(t, newAuthority(t, "example.org"), time.Hour)))
+				s := newFakeSource(t, f, needs, logger(t))
+				stop := run(t, s)
+				time.Sleep(time.Second)
+				synctest.Wait()
+				if s.Snapshot() == nil {
+					t.Fatal("nothing arrived")
+				}
+				needs.JWTSVIDs = []snapshot.JWTRequest{request}
+				s.Reconfigure(needs)
+				for _, code := range []codes.Code{codes.InvalidArgument, codes.Unimplemented} {
+					f.x509.fail(status.Error(code, "as told"))
+					time.Sleep(time.Minute)
+					synctest.Wait()
+					select {
+					case err := <-s.fatal:
+						t.Fatal(err)
+					default:
+					}
+				}
+				check(t, stop())
+			})
+		})
+	}
+}
+
 // issueX509For issues an X.509-SVID for the next d.
 func issueX509For(t testing.TB, a *devapi.Authority, d time.Duration) *workload.X509SVID {
 	t.Helper()

@@ -192,7 +192,7 @@ func report(b *board, k key, err error, fatal func(error)) class {
 		state = StateUnsupported
 	}
 	b.bad(k, state, code, "", tidy(err))
-	if (c == invalid || c == unsupported) && !b.lenient(k.profile) {
+	if (c == invalid || c == unsupported) && !b.lenient(k) {
 		fatal(&FatalError{Profile: k.String(), Code: code, Err: tidy(err)})
 	}
 	return c
