@@ -112,7 +112,7 @@ func TestSetGroupID(t *testing.T) {
 		for _, below := range []string{".", "made/tls"} {
 			volume := memoryDir(t)
 			must(t, os.Chown(volume, -1, nobody))
-			must(t, os.Chmod(volume, 0o777|fs.ModeSetgid))
+			must(t, os.Chmod(volume, 0o775|fs.ModeSetgid))
 			dir := filepath.Join(volume, below)
 			o := trio(dir)
 			o.Publish = mode
@@ -122,7 +122,7 @@ func TestSetGroupID(t *testing.T) {
 			if mode, _, gid := stat(t, filepath.Join(dir, "tls.key")); mode != 0o640 || gid != nobody {
 				t.Errorf("%s: mode %04o, group %d", below, mode, gid)
 			}
-			want := fs.ModeDir | fs.ModeSetgid | 0o777
+			want := fs.ModeDir | fs.ModeSetgid | 0o775
 			if below != "." {
 				want = fs.ModeDir | fs.ModeSetgid | 0o755
 			}
