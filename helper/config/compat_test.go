@@ -379,6 +379,14 @@ var rules = []fact{
 		bind_port = 70000 }`, err: []string{"2:3", "bind_port", "0 to 65535"}},
 	{name: "a negative port", src: `health_checks { listener_enabled = true
 		bind_port = -1 }`, err: []string{"bind_port", "0 to 65535"}},
+	{name: "health_checks mean nothing to a one-shot", src: `daemon_mode = false
+		health_checks { listener_enabled = true
+		bind_port = 70000
+		liveness_path = "/ready" }`, check: func(t *testing.T, c *Config) {
+		if c.Health != nil {
+			t.Errorf("health is %+v", c.Health)
+		}
+	}},
 	{name: "equal paths", src: `health_checks { listener_enabled = true
 		liveness_path = "/ready" }`, err: []string{"liveness_path and readiness_path are both"}},
 	{name: "Windows: the address is a named pipe's name", goos: "windows", src: `agent_address = "spire-agent\\public\\api"`, check: address(`npipe:spire-agent\public\api`)},

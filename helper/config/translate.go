@@ -40,7 +40,7 @@ func (f *dropIn) translate(d *decoder, c *Config, at places, flags Flags) {
 	if f.pidFile != "" {
 		f.hook(d, c, at.of("pid_file_name"), flags)
 	}
-	if f.health != nil && f.health.enabled && c.Health == nil {
+	if f.health != nil && f.health.enabled && c.Health == nil && !c.OneShot {
 		c.Health = f.health.translate(d)
 	}
 }
