@@ -48,7 +48,9 @@ func fetch(ctx context.Context, c *config.Config, log *slog.Logger) (*snapshot.S
 	if timeout == 0 {
 		timeout = DefaultTimeout
 	}
-	src, err := source.New(sourceConfig(c), log)
+	cfg := sourceConfig(c)
+	cfg.Needs.Dispensable = nil // no process starts without something
+	src, err := source.New(cfg, log)
 	if err != nil {
 		return nil, err
 	}

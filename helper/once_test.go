@@ -133,6 +133,31 @@ func TestOnce(t *testing.T) {
 	}
 }
 
+// TestOnceNeedsEverything: what cmd of a spiffe-helper file can start without,
+// its one-shot cannot do without, and does not wait for when it cannot come.
+func TestOnceNeedsEverything(t *testing.T) {
+	t.Parallel()
+	api, faults := devapitest.Start(t, devapi.Config{ManualRotation: true})
+	faults.Fail(codes.Unimplemented, devapi.FetchJWTSVID)
+	c, diagnostics := config.Parse("helper.conf", fmt.Appendf(nil, `
+cert_dir = %q
+cmd = "true"
+daemon_mode = false
+svid_file_name = "svid.pem"
+svid_key_file_name = "key.pem"
+svid_bundle_file_name = "bundle.pem"
+jwt_svids = [{jwt_audience = "a", jwt_svid_file_name = "a.jwt"}]
+`, t.TempDir()))
+	if err := diagnostics.Err(); err != nil {
+		t.Fatal(err)
+	}
+	c.AgentAddress, c.Timeout = api.Addr(), time.Hour
+	err := Once(t.Context(), c, slog.New(slog.NewTextHandler(newLogBuffer(), nil)))
+	if err == nil || !strings.Contains(err.Error(), "does not support it") {
+		t.Errorf("Once returned %v", err)
+	}
+}
+
 // TestOnceSocketComesLate: the socket's directory, then the socket.
 func TestOnceSocketComesLate(t *testing.T) {
 	api, _ := devapitest.New(t, devapi.Config{ManualRotation: true})
