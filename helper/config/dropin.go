@@ -133,6 +133,10 @@ func healthChecksTable(h *dropInHealth) *block {
 
 func (f *dropIn) cmdArgs() value {
 	return readOnly(func(d *decoder, n *node) {
+		if n.kind == nodeList {
+			d.complain(n, `write them in one string: cmd_args = "-c \"two words\""`, "want a string, not a list")
+			return
+		}
 		s, ok := d.str(n)
 		if !ok {
 			return

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -77,6 +78,7 @@ func (f Flags) Parse(filename string, src []byte) (*Config, Diagnostics) {
 }
 
 func (f Flags) parse(filename string, src []byte, goos string) (*Config, Diagnostics) {
+	src = bytes.TrimPrefix(src, []byte("\ufeff")) // editors on Windows begin a file with it
 	r := &reporter{file: filename, src: src}
 	if len(src) > maxSize {
 		r.errorf(noSpan, "is it the right one?", "the file is larger than %d bytes", maxSize)

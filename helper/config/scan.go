@@ -53,9 +53,6 @@ type scanner struct {
 // scan returns the tokens of src, and whether their brackets match.
 func scan(src []byte, json bool, r *reporter) ([]token, bool) {
 	s := &scanner{src: src, literal: json, report: r, newline: true}
-	if bytes.HasPrefix(src, []byte("\ufeff")) {
-		s.pos = len("\ufeff")
-	}
 	for s.next() {
 		if r.full() {
 			return s.tokens, false
@@ -167,10 +164,14 @@ func (s *scanner) unclosedString(hint string) int {
 // heredoc takes <<EOF, lines, EOF. The closing marker may be indented.
 func (s *scanner) heredoc() {
 	first := s.lineEnd(s.pos)
-	marker, _ := heredocMarker(s.src[s.pos:first])
+	opening := bytes.TrimSuffix(s.src[s.pos:first], []byte("\r"))
+	marker, _ := heredocMarker(opening)
 	if len(marker) == 0 {
 		s.stray(s.pos + 2)
 		return
+	}
+	if written := bytes.ReplaceAll(opening, []byte(" "), nil); len(written) < len(opening) {
+		s.report.errorf(span{s.pos, first}, "write "+string(written), "a heredoc begins with << and a word, without spaces")
 	}
 	for line := first + 1; line <= len(s.src); {
 		end := s.lineEnd(line)
@@ -187,8 +188,7 @@ func (s *scanner) heredoc() {
 // heredocMarker returns the marker of a heredoc's first line, and whether it
 // is of the indented form.
 func heredocMarker(line []byte) (marker []byte, indented bool) {
-	line = bytes.TrimRight(line[len("<<"):], "\r")
-	line, indented = bytes.CutPrefix(line, []byte("-"))
+	line, indented = bytes.CutPrefix(bytes.TrimSpace(line[len("<<"):]), []byte("-"))
 	for _, c := range line {
 		if !isWord(rune(c)) || c >= utf8.RuneSelf {
 			return nil, false

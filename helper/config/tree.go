@@ -87,7 +87,7 @@ func (l *layout) parse(file string) (hclsyntax.Expression, hcl.Diagnostics) {
 // isJSON reports whether the first character that is not white space is a
 // brace.
 func isJSON(src []byte) bool {
-	src = bytes.TrimLeft(bytes.TrimPrefix(src, []byte("\ufeff")), " \t\r\n")
+	src = bytes.TrimLeft(src, " \t\r\n")
 	return len(src) > 0 && src[0] == '{'
 }
 
