@@ -46,6 +46,10 @@ func explainConnection(c Connection, address string) string {
 		return fmt.Sprintf("no socket at %s%s: start the agent that provides it, mount its directory here, or correct the address", path, missingPart(path))
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Sprintf("permission denied on %s for %s: check the rights of the socket and of the directories above it", path, whoami())
+	case errors.Is(err, errRefused) && kindOfFile(path) != "":
+		return fmt.Sprintf("%s is a %s, not a socket: correct the address; where a container mounts a socket that does not exist yet, there is a directory in its place", path, kindOfFile(path))
+	case errors.Is(err, syscall.ENOTDIR):
+		return fmt.Sprintf("no socket at %s: a part of the path is a file, correct the address", path)
 	case errors.Is(err, errRefused):
 		return fmt.Sprintf("connection refused at %s: nobody listens there, the agent is down or has left its socket behind", path)
 	case errors.Is(err, syscall.EINVAL) && len(path) > maxSocketPath:
@@ -69,6 +73,19 @@ func missingPart(path string) string {
 		return ""
 	}
 	return fmt.Sprintf(", not even %s exists", missing)
+}
+
+// kindOfFile names what is at path, unless it is a socket or cannot be seen.
+func kindOfFile(path string) string {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil || info.Mode()&fs.ModeSocket != 0:
+		return ""
+	case info.IsDir():
+		return "directory"
+	default:
+		return "file"
+	}
 }
 
 // maxSocketPath is the longest path of a socket on Linux; elsewhere it is a few

@@ -44,6 +44,21 @@ func TestExplain(t *testing.T) {
 			func(s Status) bool { return s.Connection.LastError != nil },
 			[]string{"connection refused", "the agent is down"},
 		},
+		"a directory": {
+			func(t *testing.T) string { return "unix://" + t.TempDir() },
+			func(s Status) bool { return s.Connection.LastError != nil },
+			[]string{"is a directory, not a socket", "mounts a socket that does not exist yet"},
+		},
+		"a file": {
+			func(t *testing.T) string { return "unix://" + must(os.Executable()) },
+			func(s Status) bool { return s.Connection.LastError != nil },
+			[]string{"is a file, not a socket"},
+		},
+		"a file on the way": {
+			func(t *testing.T) string { return "unix://" + must(os.Executable()) + "/api.sock" },
+			func(s Status) bool { return s.Connection.LastError != nil },
+			[]string{"no socket at /", "is a file"},
+		},
 		"path too long": {
 			func(t *testing.T) string { return "unix:///" + strings.Repeat("x", 200) },
 			func(s Status) bool { return s.Connection.LastError != nil },
