@@ -77,6 +77,7 @@ func (c *connection) establish(ctx context.Context) *link {
 		if ctx.Err() != nil {
 			return nil
 		}
+		c.watch.connected(false)
 		if errors.Is(err, errChanged) {
 			c.retry.reset()
 			rush.begin(time.Now())

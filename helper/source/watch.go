@@ -75,8 +75,39 @@ func (w *socketWatch) socket() socketID {
 	return identify(w.path)
 }
 
+// hesitation is how long a socket that is there from the start is not watched,
+// unless it refuses.
+const hesitation = 250 * time.Millisecond
+
+// hesitate lets what is over soon, as a one-shot is, do without a watch: to begin
+// one takes the kernel long in a directory of many names. It returns whether
+// there is a connection by then.
+func (w *socketWatch) hesitate(ctx context.Context) (connected bool) {
+	if !w.seen.exists() {
+		return false
+	}
+	timer := time.NewTimer(hesitation)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return connected
+		case <-timer.C:
+			return connected
+		case connected = <-w.modes:
+			if !connected {
+				return false
+			}
+		}
+	}
+}
+
 // run watches until ctx ends.
 func (w *socketWatch) run(ctx context.Context) {
+	connected, touched := w.hesitate(ctx), false
+	if ctx.Err() != nil {
+		return
+	}
 	fs, err := newWatcher()
 	if err != nil {
 		w.log.Info("cannot watch for the Workload API's socket: looking for it while there is no connection",
@@ -86,7 +117,6 @@ func (w *socketWatch) run(ctx context.Context) {
 		defer fs.Close()
 	}
 	a := armed{fs: fs, log: w.log, dirs: make(map[string]os.FileInfo), barred: make(map[string]bool)}
-	connected, touched := false, false
 	for {
 		r := a.arm(w.path, connected)
 		now := identify(w.path)
