@@ -11,6 +11,12 @@ case $version in
 [0-9]*.*) ;;
 *) version=0~$version ;;
 esac
+case $arch in # from Go's names to Debian's
+386) arch=i386 ;;
+arm) arch=armhf ;;
+ppc64le) arch=ppc64el ;;
+mips64le) arch=mips64el ;;
+esac
 top=$(cd "$(dirname "$0")/.." && pwd)
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT

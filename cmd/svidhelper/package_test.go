@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 )
@@ -33,9 +32,9 @@ func TestPackage(t *testing.T) {
 		t.Skip("dpkg-deb is not installed")
 	}
 	dir := t.TempDir() // a small program stands in for ours: to compress that takes seconds
-	run(t, "sh", "../../.ci/package.sh", "testdata/compat/exits", "v1.2.3", runtime.GOARCH, dir)
+	run(t, "sh", "../../.ci/package.sh", "testdata/compat/exits", "v1.2.3", "all", dir)
 	root := filepath.Join(dir, "root")
-	for _, deb := range []string{"svidhelper_1.2.3_" + runtime.GOARCH + ".deb", "svidhelper-spiffe-helper_1.2.3_all.deb"} {
+	for _, deb := range []string{"svidhelper_1.2.3_all.deb", "svidhelper-spiffe-helper_1.2.3_all.deb"} {
 		run(t, "dpkg-deb", "-x", filepath.Join(dir, deb), root)
 	}
 	for _, name := range []string{
@@ -101,6 +100,10 @@ func TestPackageVersions(t *testing.T) {
 			run(t, "dpkg", "--compare-versions", older, "lt", c.want)
 		}
 		older = c.want
+	}
+	run(t, "sh", "../../.ci/package.sh", "testdata/compat/exits", "v1.0.0", "arm", dir)
+	if got := run(t, "dpkg-deb", "-f", filepath.Join(dir, "svidhelper_1.0.0_armhf.deb"), "Architecture"); got != "armhf\n" {
+		t.Errorf("the architecture is %s", got)
 	}
 }
 
