@@ -122,7 +122,7 @@ func (t *tokens) run(ctx context.Context) {
 // start begins the fetches that are due, those that waited longest first. It
 // returns when there is more to begin; zero if something has to come first.
 func (t *tokens) start(ctx context.Context, l *link, now time.Time) (next time.Time) {
-	for {
+	for !l.isGone() {
 		e := t.first()
 		if e == nil {
 			return time.Time{}
@@ -142,6 +142,7 @@ func (t *tokens) start(ctx context.Context, l *link, now time.Time) (next time.T
 			t.results <- t.fetch(fetchCtx, l, e, prev)
 		})
 	}
+	return time.Time{}
 }
 
 // free returns when another fetch may begin: now, or when one of those under way
@@ -212,7 +213,11 @@ func (t *tokens) apply(ctx context.Context, r fetched) {
 	now := time.Now()
 	switch {
 	case r.err == nil:
+		first := t.barren()
 		t.good(e, r.svid, now)
+		if first {
+			t.awaken(now)
+		}
 		return
 	case r.link.isGone():
 		t.board.lost(k)
@@ -222,8 +227,11 @@ func (t *tokens) apply(ctx context.Context, r fetched) {
 	c := report(t.board, k, r.err, t.fatal)
 	e.failing = true
 	e.due = now.Add(e.retry.failed(c, now))
-	if c == unsupported {
+	switch c {
+	case unsupported:
 		e.due = now.Add(never)
+	case transient, denied:
+		t.probe(e, now)
 	}
 }
 

@@ -152,6 +152,45 @@ func TestAudiencesThatHangHoldUpNobody(t *testing.T) {
 	}
 }
 
+// An identity that is issued late is noticed within seconds, by one token or a
+// hundred, and does not cost a hundred requests every few seconds.
+func TestTokensOfALateIdentity(t *testing.T) {
+	t.Parallel()
+	for _, count := range []int{1, 100} {
+		for _, code := range []codes.Code{codes.PermissionDenied, codes.Unavailable} {
+			t.Run(fmt.Sprint(count, " ", code), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					good := answerJWT(t, newAuthority(t, "example.org"), time.Hour)
+					from := time.Now().Add(92 * time.Second)
+					f := &fakeServer{jwt: func(ctx context.Context, req *workload.JWTSVIDRequest) (*workload.JWTSVIDResponse, error) {
+						if time.Now().Before(from) {
+							return nil, status.Error(code, "not yet")
+						}
+						return good(ctx, req)
+					}}
+					needs := Needs{}
+					for i := range count {
+						needs.JWTSVIDs = append(needs.JWTSVIDs, jwtRequest("", fmt.Sprint(i)))
+					}
+					s := newFakeSource(t, f, needs, (&logCounter{}).logger())
+					stop := run(t, s)
+					time.Sleep(time.Until(from))
+					// 1 s doubling to 30 s, and one more every 5 s.
+					if n := f.fetched(); n > 8*count+20 {
+						t.Errorf("%d fetches of %d tokens in 92 s", n, count)
+					}
+					time.Sleep(probeEvery + time.Second)
+					synctest.Wait()
+					if !allArrived(s.Snapshot(), s.Status()) {
+						t.Errorf("%d tokens are not there %v after the identity", len(s.Status().Awaited()), time.Since(from))
+					}
+					check(t, stop())
+				})
+			})
+		}
+	}
+}
+
 // A token of tiny life does not make the source spin.
 func TestTokensThatHardlyLive(t *testing.T) {
 	for name, life := range map[string]time.Duration{"1 s": time.Second, "100 ms after a skew": 100 * time.Millisecond, "expired": -time.Minute} {
