@@ -5,7 +5,9 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -29,6 +31,11 @@ type witness struct {
 	claims  chan claim    // capacity 1, latest wins
 	updates chan struct{} // capacity 1: the target's progress has changed
 	status  atomic.Pointer[health.Proof]
+	open    atomic.Bool // the last claim has been neither proven nor given up
+	// unproven is when the target had been told of the first rotation of those
+	// that were not proven; zero: there is none. It belongs to who runs.
+	unproven time.Time
+	cut      proof.Result // of the last claim, if a newer one cut its proof short
 }
 
 // A claim is what should be served once a notification has arrived.
@@ -92,8 +99,10 @@ func clientCertificate(svid snapshot.X509SVID) *tls.Certificate {
 	return c
 }
 
-// run proves the newest claim, until ctx ends.
+// run proves the newest claim, until ctx ends. One that wants what is being
+// proven already does not begin the wait anew.
 func (w *witness) run(ctx context.Context) error {
+	var current claim
 	stop, ended := launch(ctx, nil)
 	quit := func() {
 		stop()
@@ -107,7 +116,13 @@ func (w *witness) run(ctx context.Context) error {
 			quit()
 			return nil
 		case c := <-w.claims:
+			if w.open.Load() && c.same(current) {
+				continue
+			}
 			quit()
+			w.superseded()
+			current = c
+			w.open.Store(true)
 			stop, ended = launch(ctx, func(ctx context.Context) error { return w.prove(ctx, c) })
 		}
 	}
@@ -118,11 +133,17 @@ func (w *witness) run(ctx context.Context) error {
 // person may mend what no escalation could. The error is ctx's.
 func (w *witness) prove(ctx context.Context, c claim) error {
 	w.begin(c)
+	w.cut = proof.Result{}
 	if err := w.arrived(ctx, c); err != nil {
 		return err
 	}
+	if w.unproven.IsZero() {
+		w.unproven = time.Now()
+	}
 	r, err := w.prover.Run(ctx, c.want(), w.escalate)
 	if ctx.Err() != nil {
+		w.tried(r)
+		w.cut = r
 		return ctx.Err()
 	}
 	w.conclude(r, err)
@@ -179,7 +200,26 @@ func (w *witness) begin(c claim) {
 	w.status.Store(&st)
 }
 
-// tried remembers a late look that has not shown what is wanted.
+// superseded gives up a proof that a newer one takes the place of. That is a
+// failure if rotations have come faster than they were proven for longer than a
+// proof lasts: else it would never be said. What the last one has had no time to
+// see is no failure yet.
+func (w *witness) superseded() {
+	waited := time.Since(w.unproven)
+	if !w.open.Load() || w.unproven.IsZero() || waited < w.prover.Patience() || w.cut.Serial == "" && w.cut.Attempts < 2 {
+		return
+	}
+	serves := "shows no certificate"
+	if w.cut.Serial != "" {
+		serves = "serves serial " + w.cut.Serial
+	}
+	st := w.health()
+	w.cut.Attempts = 0 // counted already
+	w.conclude(w.cut, fmt.Errorf("%s %s, not the published %s, nor any that was published in the last %v: it takes up new files too slowly, or not at all",
+		st.Address, serves, st.Want, waited.Round(time.Millisecond)))
+}
+
+// tried remembers connections that have not shown what is wanted.
 func (w *witness) tried(r proof.Result) {
 	st := *w.status.Load()
 	st.Served = cmp.Or(r.Serial, st.Served)
@@ -201,12 +241,14 @@ func (w *witness) conclude(r proof.Result, err error) {
 		said.Event, said.Failed, said.Want, said.Error = eventFailed, "proof", st.Want, err.Error()
 		w.log.Error("rotation not proven", "error", err)
 	} else {
+		w.unproven = time.Time{}
 		st.Latency = st.Latency.Observe(r.Latency)
 		said.Latency = r.Latency.Seconds()
 		w.log.Info("rotation proven: the service serves what was published",
 			"serial", r.Serial, "latency", r.Latency.Round(time.Microsecond), "connections", r.Attempts)
 	}
 	w.status.Store(&st)
+	w.open.Store(false)
 	w.note(said) // last: whoever hears of it finds that health agrees
 }
 
@@ -217,6 +259,11 @@ func (w *witness) note(e event) {
 
 // health is how the last proof went.
 func (w *witness) health() health.Proof { return *w.status.Load() }
+
+// same reports whether another claim wants the same to be served.
+func (c claim) same(other claim) bool {
+	return slices.EqualFunc(c.leaves, other.leaves, (*x509.Certificate).Equal)
+}
 
 func (c claim) want() proof.Want {
 	return proof.Want{

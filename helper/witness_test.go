@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -20,23 +21,32 @@ import (
 	"github.com/svidhelper/svidhelper/helper/snapshot"
 )
 
-// TestLateLooksAreOneConnectionEach: a service that failed to take up a rotation
-// is not dialled through whole proofs from then on, but once a look; the look
-// that finds the new certificate ends the matter.
-func TestLateLooksAreOneConnectionEach(t *testing.T) {
-	t.Parallel()
+// A trial is a witness at work, and the service that it looks at.
+type trial struct {
+	*witness
+	t       *testing.T
+	svids   []snapshot.X509SVID // of one rotation each
+	serving atomic.Pointer[x509svid.SVID]
+	seen    atomic.Uint64 // connections
+}
+
+// startTrial has the service serve the first of n rotations.
+func startTrial(t *testing.T, n int) *trial {
+	t.Helper()
 	api, _ := devapitest.Start(t, devapi.Config{ManualRotation: true})
-	last := func() snapshot.X509SVID { return snapshot.X509SVID{SVID: api.SVIDs()[0]} }
-	before := last()
-	api.Rotate()
-	after := last()
-
-	var serving atomic.Pointer[x509svid.SVID]
-	serving.Store(before.SVID)
-	address := serveTLS(t, func() *tls.Certificate { return clientCertificate(snapshot.X509SVID{SVID: serving.Load()}) })
-
+	try := &trial{t: t}
+	for range n {
+		try.svids = append(try.svids, snapshot.X509SVID{SVID: api.SVIDs()[0]})
+		api.Rotate()
+	}
+	try.serve(0)
+	address := serveTLS(t, func() *tls.Certificate {
+		try.seen.Add(1)
+		return clientCertificate(snapshot.X509SVID{SVID: try.serving.Load()})
+	})
 	quiet := slog.New(slog.DiscardHandler)
-	w, err := newWitness(&proof.Config{TLS: address, Timeout: 100 * time.Millisecond}, &target{
+	var err error
+	try.witness, err = newWitness(&proof.Config{TLS: address, Timeout: 100 * time.Millisecond}, &target{
 		name:     "process",
 		progress: func() progress { return progress{} },
 		journal:  newJournal("", quiet),
@@ -46,39 +56,99 @@ func TestLateLooksAreOneConnectionEach(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error)
-	go func() { ended <- w.run(ctx) }()
-	defer func() { cancel(); <-ended }()
-	until := func(what string, is func(health.Proof) bool) health.Proof {
-		t.Helper()
-		eventually(t, func() error {
-			if st := w.health(); !is(st) {
-				return notYet("%s: %+v", what, st)
-			}
-			return nil
-		})
-		return w.health()
-	}
+	go func() { ended <- try.run(ctx) }()
+	t.Cleanup(func() { cancel(); <-ended })
+	return try
+}
 
-	w.expect([]snapshot.X509SVID{after}, time.Now())
-	failed := until("no failure", func(p health.Proof) bool { return p.Failures == 1 })
+func (try *trial) serve(i int) { try.serving.Store(try.svids[i].SVID) }
+
+func (try *trial) rotate(i int) {
+	try.expect([]snapshot.X509SVID{try.svids[i]}, time.Now())
+}
+
+func (try *trial) serial(i int) string { return proof.Serial(try.svids[i].Certificates[0]) }
+
+// until waits for a status, and does something each time that it looks.
+func (try *trial) until(what string, is func(health.Proof) bool, meanwhile func()) health.Proof {
+	try.t.Helper()
+	eventually(try.t, func() error {
+		if st := try.health(); !is(st) {
+			meanwhile()
+			return notYet("%s: %+v", what, st)
+		}
+		return nil
+	})
+	return try.health()
+}
+
+func failedOnce(p health.Proof) bool { return p.Failures > 0 }
+func proven(p health.Proof) bool     { return p.Proven }
+func nothing()                       {}
+
+// TestLateLooksAreOneConnectionEach: a service that failed to take up a rotation
+// is not dialled through whole proofs from then on, but once a look; the look
+// that finds the new certificate ends the matter.
+func TestLateLooksAreOneConnectionEach(t *testing.T) {
+	t.Parallel()
+	try := startTrial(t, 2)
+	try.rotate(1)
+	failed := try.until("no failure", failedOnce, nothing)
 	began := time.Now()
 	const looks = 2
 	for n := range uint64(looks) {
-		w.progressed() // has it look at once
-		until("no look", func(p health.Proof) bool { return p.Attempts > failed.Attempts+n })
+		try.progressed() // has it look at once
+		try.until("no look", func(p health.Proof) bool { return p.Attempts > failed.Attempts+n }, nothing)
 	}
-	st := w.health()
+	st := try.health()
 	byItself := uint64(time.Since(began)/time.Second) + 1 // it looks once a second at most
 	if made := st.Attempts - failed.Attempts; made > looks+byItself {
 		t.Errorf("%d connections for %d looks", made, looks)
 	}
-	if old := proof.Serial(before.Certificates[0]); st.Served != old || st.Proven || st.Problem == "" || st.Failures != 1 {
-		t.Errorf("%+v, want %s served", st, old)
+	if st.Served != try.serial(0) || st.Proven || st.Problem == "" || st.Failures != 1 {
+		t.Errorf("%+v, want %s served", st, try.serial(0))
 	}
-	serving.Store(after.SVID)
-	w.progressed()
-	st = until("not proven", func(p health.Proof) bool { return p.Proven })
-	if st.Problem != "" || st.Served != proof.Serial(after.Certificates[0]) {
+	try.serve(1)
+	try.progressed()
+	if st = try.until("not proven", proven, nothing); st.Problem != "" || st.Served != try.serial(1) {
+		t.Errorf("%+v", st)
+	}
+}
+
+// TestBundlesDoNotPutOffAFailure: other material changes faster than a proof
+// lasts. That the service does not serve the SVID is found out all the same.
+func TestBundlesDoNotPutOffAFailure(t *testing.T) {
+	t.Parallel()
+	try := startTrial(t, 2)
+	st := try.until("no failure", failedOnce, func() { try.rotate(1) })
+	if st.Served != try.serial(0) || st.Want != try.serial(1) || st.Problem == "" {
+		t.Errorf("%+v", st)
+	}
+}
+
+// TestRotationsFasterThanAProof: each takes the place of the one before, and none
+// is ever served. That is a failure, until one is.
+func TestRotationsFasterThanAProof(t *testing.T) {
+	t.Parallel()
+	try := startTrial(t, 3)
+	next, seen, rotations := 1, try.seen.Load(), 1
+	try.rotate(next)
+	st := try.until("no failure", failedOnce, func() {
+		if try.seen.Load() < seen+2 {
+			return // it has not shown its certificate to this proof
+		}
+		if rotations++; rotations > 200 {
+			t.Fatal("no failure after 200 rotations")
+		}
+		next, seen = 3-next, try.seen.Load()
+		try.rotate(next)
+	})
+	if st.Served != try.serial(0) || !strings.Contains(st.Problem, "serial "+try.serial(0)) {
+		t.Errorf("%+v", st)
+	}
+	try.serve(1)
+	try.rotate(1)
+	if st := try.until("not proven", proven, nothing); st.Problem != "" {
 		t.Errorf("%+v", st)
 	}
 }

@@ -161,6 +161,11 @@ func (p *Prover) Run(ctx context.Context, want Want, escalate func(Escalation) e
 	return sum, err
 }
 
+// Patience is how long Run lasts at most.
+func (p *Prover) Patience() time.Duration {
+	return p.cfg.Timeout * time.Duration(1+len(p.cfg.OnFailure))
+}
+
 // Prove dials the service until it presents what is wanted, for at most
 // Timeout. The error is the context's if that ended, else an *Error.
 func (p *Prover) Prove(ctx context.Context, want Want) (Result, error) {
