@@ -17,7 +17,7 @@ func (d *decoder) entries(n *node, example string, each func(it *item)) {
 	seen := map[string]bool{}
 	for _, it := range n.items {
 		if d.key = key + "." + d.show(it.at); seen[it.key] {
-			d.errorf(it.at, "", "%s is given twice", d.key)
+			d.errorf(it.at, "keep one of them", "%s is given twice", d.key)
 		} else if len(it.labels) > 0 {
 			d.errorf(it.labels[0].span, "write "+key+" = "+example, "%s is not a block", d.key)
 		} else {

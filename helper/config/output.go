@@ -77,7 +77,7 @@ func (d *decoder) checkFiles(o *writer.Output, files []namedFile) {
 	byName, parents := map[string]namedFile{}, map[string]namedFile{}
 	for _, f := range files {
 		if g, taken := byName[f.Name]; taken {
-			d.errorf(f.at, "", "%s: %q is already the name of %s, line %d", f.key, f.Name, g.key, d.line(g.at))
+			d.errorf(f.at, "give each a name of its own", "%s: %q is already the name of %s, line %d", f.key, f.Name, g.key, d.line(g.at))
 		} else if g, taken := parents[f.Name]; taken {
 			d.errorf(f.at, "", "%s: %q is already a directory for %q, line %d", f.key, f.Name, g.Name, d.line(g.at))
 		}

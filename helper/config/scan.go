@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"unicode/utf8"
 )
@@ -63,7 +64,7 @@ func scan(src []byte, json bool, r *reporter) ([]token, bool) {
 		}
 	}
 	for _, t := range s.open {
-		r.errorf(t.span, s.odd, "%q is never closed", src[t.start:t.end])
+		r.errorf(t.span, cmp.Or(s.odd, fmt.Sprintf("add a %q where it ends", string(closing(src[t.start])))), "%q is never closed", src[t.start:t.end])
 	}
 	return s.tokens, !s.broken && len(s.open) == 0
 }
@@ -118,7 +119,7 @@ func (s *scanner) lineEnd(from int) int {
 func (s *scanner) blockComment() {
 	i := bytes.Index(s.src[s.pos+2:], []byte("*/"))
 	if i < 0 {
-		s.report.errorf(span{s.pos, s.pos + 2}, "", "the comment is never closed")
+		s.report.errorf(span{s.pos, s.pos + 2}, "end it with */", "the comment is never closed")
 		s.pos = len(s.src)
 		return
 	}
@@ -138,7 +139,7 @@ func (s *scanner) stringEnd() int {
 		case c == '"' && braces == 0:
 			return i + 1
 		case c == '\n' && braces == 0:
-			return s.unclosedString("")
+			return s.unclosedString("end it with a double quote on its line")
 		case c == '$' && braces == 0 && !s.literal && i+1 < len(s.src) && s.src[i+1] == '{':
 			braces++
 			i++
@@ -152,7 +153,7 @@ func (s *scanner) stringEnd() int {
 		s.literal = true // or each further one would be looked for up to the end
 		return s.unclosedString(`"${" needs its "}" within the string; a lone one is written \u0024{`)
 	}
-	return s.unclosedString("")
+	return s.unclosedString("end it with a double quote on its line")
 }
 
 func (s *scanner) unclosedString(hint string) int {
@@ -212,18 +213,21 @@ func (s *scanner) punct(c byte) {
 	}
 }
 
-// close matches a closing bracket with the last open one. '{' and '}', like '['
-// and ']', are two code points apart.
+// closing is the bracket that closes another: '{' and '}', like '[' and ']', are
+// two code points apart.
+func closing(open byte) byte { return open + 2 }
+
+// close matches a closing bracket with the last open one.
 func (s *scanner) close(t token, c byte) {
 	if len(s.open) == 0 {
-		s.report.errorf(t.span, "", "%q closes nothing", string(c))
+		s.report.errorf(t.span, "remove it, or see what is missing above", "%q closes nothing", string(c))
 		s.broken = true
 		return
 	}
 	last := s.open[len(s.open)-1]
-	if s.src[last.start] != c-2 {
+	if closing(s.src[last.start]) != c {
 		s.report.errorf(last.span, "", "%q is never closed", s.src[last.start:last.end])
-		s.report.errorf(t.span, "", "%q does not close it", string(c))
+		s.report.errorf(t.span, fmt.Sprintf("write %q", string(closing(s.src[last.start]))), "%q does not close it", string(c))
 		s.open, s.broken = nil, true
 		return
 	}

@@ -93,7 +93,7 @@ func (d *decoder) read(object *node, at span, b *block) {
 			continue
 		}
 		if first, twice := where.keys[f.key]; twice && !f.flat && !repeatable(f.value) {
-			d.errorf(it.at, "", "%s is given twice, first in line %d", f.key, d.line(first))
+			d.errorf(it.at, "keep one of them", "%s is given twice, first in line %d", f.key, d.line(first))
 			continue
 		}
 		where.keys[f.key] = it.at
@@ -109,7 +109,7 @@ func (d *decoder) read(object *node, at span, b *block) {
 func (d *decoder) take(kind, name string, at span) {
 	key := kind + " " + name
 	if first, twice := d.taken[key]; twice {
-		d.errorf(at, "", "%s is there twice, first in line %d", kind+" "+quote(name), d.line(first))
+		d.errorf(at, "keep one of them, or put them together", "%s is there twice, first in line %d", kind+" "+quote(name), d.line(first))
 		return
 	}
 	d.taken[key] = at
@@ -223,7 +223,7 @@ func (v one[T]) read(d *decoder, it *item) {
 	b := v.table(dst)
 	for i, in := range d.instances(it, b) {
 		if i > 0 {
-			d.errorf(in.at, "", "%s is given twice", it.key)
+			d.errorf(in.at, "keep one of them", "%s is given twice", it.key)
 			return
 		}
 		*v.dst = dst

@@ -41,7 +41,7 @@ func suggest(key string, b *block) string {
 	if len(keys) <= 12 {
 		return "its keys are " + enumerate(keys, "and")
 	}
-	return ""
+	return "helper.conf.example has every key"
 }
 
 // isBlock reports whether the key is that of a block.

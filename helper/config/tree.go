@@ -106,7 +106,7 @@ func unwrap(tokens []token, r *reporter) []token {
 		}
 		if depth == 0 {
 			if i+1 < len(tokens) {
-				r.errorf(tokens[i+1].span, "", "text after the end of the JSON document")
+				r.errorf(tokens[i+1].span, "remove it", "text after the end of the JSON document")
 			}
 			return tokens[1:i]
 		}

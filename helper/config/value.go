@@ -61,7 +61,7 @@ func (d *decoder) str(n *node) (string, bool) {
 		}
 		d.complain(n, hint, "a string needs double quotes")
 	default:
-		d.complain(n, "", "want a string, not %s", n.describe())
+		d.complain(n, "write "+d.key+` = "…"`, "want a string, not %s", n.describe())
 	}
 	return "", false
 }
