@@ -270,9 +270,10 @@ func TestFetchWithoutARightToTheSocket(t *testing.T) {
 	for _, c := range []struct {
 		name        string
 		dir, socket os.FileMode
+		closed      string
 	}{
-		{"the socket is another's", 0o755, 0o600},
-		{"its directory is another's", 0o700, 0o666},
+		{"the socket is another's", 0o755, 0o600, "its mode is Srw-------"},
+		{"its directory is another's", 0o700, 0o666, " is drwx------"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -298,7 +299,7 @@ func TestFetchWithoutARightToTheSocket(t *testing.T) {
 			if took := time.Since(begin); code != exitFailure || took < time.Second || took > 3*time.Second {
 				t.Errorf("exit status %d after %v", code, took)
 			}
-			for _, word := range []string{api.Addr(), "permission denied on " + socket, "uid 65534", "check the rights", "within 1s"} {
+			for _, word := range []string{api.Addr(), "permission denied on " + socket, "uid 65534", "check the rights", "within 1s", c.closed} {
 				if !strings.Contains(last, word) {
 					t.Errorf("%q does not say %q", last, word)
 				}

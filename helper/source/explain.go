@@ -45,7 +45,7 @@ func explainConnection(c Connection, address string) string {
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Sprintf("no socket at %s%s: start the agent that provides it, mount its directory here, or correct the address", path, missingPart(path))
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Sprintf("permission denied on %s for %s: check the rights of the socket and of the directories above it", path, whoami())
+		return fmt.Sprintf("permission denied on %s for %s%s: check the rights of the socket and of the directories above it", path, whoami(), closedPart(path))
 	case errors.Is(err, errRefused) && kindOfFile(path) != "":
 		return fmt.Sprintf("%s is a %s, not a socket: correct the address; where a container mounts a socket that does not exist yet, there is a directory in its place", path, kindOfFile(path))
 	case errors.Is(err, syscall.ENOTDIR):
@@ -73,6 +73,26 @@ func missingPart(path string) string {
 		return ""
 	}
 	return fmt.Sprintf(", not even %s exists", missing)
+}
+
+// closedPart says which part of the path is closed to us, as far as its mode
+// shows it.
+func closedPart(path string) string {
+	names := strings.Split(path, "/")
+	for i := 2; i <= len(names); i++ {
+		part := strings.Join(names[:i], "/")
+		if _, err := os.Lstat(part); !errors.Is(err, fs.ErrPermission) {
+			continue
+		}
+		if dir, err := os.Stat(filepath.Dir(part)); err == nil {
+			return fmt.Sprintf(", the mode of %s is %v", filepath.Dir(part), dir.Mode())
+		}
+		return ""
+	}
+	if socket, err := os.Stat(path); err == nil {
+		return fmt.Sprintf(", its mode is %v", socket.Mode())
+	}
+	return ""
 }
 
 // kindOfFile names what is at path, unless it is a socket or cannot be seen.
