@@ -50,7 +50,7 @@ func buildAndRun(m *testing.M) int {
 		return 1
 	}
 	svidhelper = filepath.Join(dir, "svidhelper")
-	build := exec.Command("go", "build", "-tags", "grpcnotrace", "-o", svidhelper, "../cmd/svidhelper")
+	build := exec.Command("go", "build", "-tags", "grpcnotrace,nethttpomithttp2", "-o", svidhelper, "../cmd/svidhelper")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "building svidhelper: %v\n%s", err, out)
