@@ -138,6 +138,22 @@ func TestHookCommandThatHangsIsKilledWithItsGroup(t *testing.T) {
 	waitGone(t, pid())
 }
 
+func TestHookCommandThatLeavesItsGroupIsKilled(t *testing.T) {
+	path, pid := fifo(t)
+	h := commandHook(t, HookSpec{
+		Timeout: time.Second,
+		Command: []string{"env", childVar + "=stray", testBinary(), path},
+	}, nil)
+	runHook(t, h)
+	h.Rotated(Notice{})
+	stray := pid()
+	s := await(t, h, "failed", failed)
+	if strings.Contains(s.LastError.Error(), "does not die") {
+		t.Error(s.LastError)
+	}
+	waitGone(t, stray)
+}
+
 // waitGone waits until nobody runs under that pid.
 func waitGone(t *testing.T, pid string) {
 	t.Helper()

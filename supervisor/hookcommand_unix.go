@@ -13,8 +13,10 @@ func ownGroup(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 }
 
-// killGroup ends the command's process group. The group's number is not given
-// to anybody else while the command has not been waited for, or a member lives.
+// killGroup ends the command's process group, and the command itself if it has
+// moved to another one. The group's number is not given to anybody else while
+// the command has not been waited for, or a member lives.
 func killGroup(cmd *exec.Cmd) {
 	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+	_ = cmd.Process.Kill()
 }

@@ -46,6 +46,25 @@ func (m tests) Run() int {
 // childParts are the processes that the tests run.
 var childParts = map[string]func() int{
 	"record": recordMain,
+	"stray":  strayMain,
+}
+
+// strayMain moves to its parent's process group, writes its pid to the file that
+// it is given, and stays.
+func strayMain() int {
+	group, err := syscall.Getpgid(os.Getppid())
+	if err == nil {
+		err = syscall.Setpgid(0, group)
+	}
+	if err == nil {
+		err = os.WriteFile(os.Args[1], fmt.Appendln(nil, os.Getpid()), 0)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	time.Sleep(time.Hour)
+	return 0
 }
 
 // recordMain writes to the file that it is given, or to stdout, "ready", and the
