@@ -35,6 +35,56 @@ func TestHelperIsKilled(t *testing.T) {
 	}
 }
 
+// The kernel forgets that the process was to end with the helper when it gains
+// rights by its file.
+func TestHelperOfAProcessWithMoreRightsIsKilled(t *testing.T) {
+	needRoot(t)
+	spec := child("record", "-")
+	spec.Command[0] = withAnotherGroup(t, spec.Command[0])
+	for range 3 {
+		h := startHelper(t, helperCommand(t, spec))
+		pid := h.ready()
+		h.kill(syscall.SIGKILL)
+		h.want("SIGTERM")
+		awaitGone(t, pid)
+		_ = h.Wait()
+	}
+}
+
+// Its guard goes with it.
+func TestGuardEndsWithTheProcess(t *testing.T) {
+	needRoot(t)
+	path, out := pipe(t)
+	spec := child("record", path)
+	spec.Command[0] = withAnotherGroup(t, spec.Command[0])
+	s := supervise(t, spec)
+	s.Rotated()
+	out.ready()
+	s.Stop()
+	wantStatus(t, s.result(), 42) // a guard that stays is a goroutine that waits for it
+}
+
+// withAnotherGroup returns a copy of a program that is setgid to a group that is
+// not ours.
+func withAnotherGroup(t *testing.T, program string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "setgid")
+	content, err := os.ReadFile(program)
+	if err == nil {
+		err = os.WriteFile(path, content, 0o755)
+	}
+	if err == nil {
+		err = os.Chown(path, -1, 65534)
+	}
+	if err == nil {
+		err = os.Chmod(path, 0o755|os.ModeSetgid)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
 // A master that gets its stop signal takes its workers with it.
 func TestHelperOfNginxIsKilled(t *testing.T) {
 	nginx, err := exec.LookPath("nginx")

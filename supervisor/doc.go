@@ -20,7 +20,9 @@
 //
 // The process gets its stop signal when the helper dies, even of SIGKILL, and so
 // takes its own children with it. The kernel forgets that wish for a process
-// that changes its credentials (su-exec, setuid programs).
+// that changes its credentials. One that does so by executing a file that is
+// setuid, setgid or has capabilities has a guard, a small process beside it; one
+// that does it later (su-exec, gosu) outlives a helper that is killed.
 //
 // A rotation signal waits until the process has a handler for it, and one that
 // would only end the process is not sent: that is a Failure in Status, and so is

@@ -44,20 +44,28 @@ func (h *unixHost) start() (process, error) {
 		return nil, err
 	}
 	foreground := h.term.offer(attr.Sys)
-	path, argv := adopting(path, h.spec.Command)
-	pid, err := spawn(func() (int, error) {
-		if err := h.spec.limitThread(); err != nil {
-			return 0, err
-		}
-		return syscall.ForkExec(path, argv, attr)
-	})
+	begin := func(path string, argv []string) (int, error) {
+		return spawn(func() (int, error) {
+			if err := h.spec.limitThread(); err != nil {
+				return 0, err
+			}
+			return syscall.ForkExec(path, argv, attr)
+		})
+	}
+	p := &unixProcess{group: h.spec.SignalGroup, term: h.term, unguard: func() {}}
+	if gains(h.spec.inDir(path), attr.Sys.Credential) {
+		p.pid, p.unguard, err = startGuarded(h.spec, path, attr, begin)
+	} else {
+		p.pid, err = begin(adopting(path, h.spec.Command, noGate))
+	}
 	if foreground {
-		h.term.taken(pid, err)
+		h.term.taken(p.pid, err)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return &unixProcess{pid: pid, group: h.spec.SignalGroup, term: h.term, masks: openMasks(pid)}, nil
+	p.masks = openMasks(p.pid)
+	return p, nil
 }
 
 // procAttr is how the process is to be started: in a process group of its own,
@@ -98,6 +106,8 @@ type unixProcess struct {
 	group bool
 	term  *terminal
 	masks *masks
+
+	unguard func() // called once, when it is gone
 }
 
 func (p *unixProcess) id() int { return p.pid }
@@ -130,6 +140,7 @@ func (p *unixProcess) poll(now time.Time) change {
 func (p *unixProcess) gone() {
 	p.term.back()
 	p.masks.close()
+	p.unguard()
 	release(p.pid)
 }
 

@@ -2,4 +2,6 @@ package supervisor
 
 func listenFDs() []int { return nil }
 
-func adopting(path string, argv []string) (string, []string) { return path, argv }
+const noGate = -1
+
+func adopting(path string, argv []string, _ int) (string, []string) { return path, argv }

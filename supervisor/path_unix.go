@@ -17,18 +17,11 @@ import (
 func (spec *Spec) lookPath() (string, error) {
 	name := spec.Command[0]
 	if strings.ContainsRune(name, filepath.Separator) {
-		path := name
-		if !filepath.IsAbs(path) {
-			path = filepath.Join(spec.Dir, path)
-		}
-		return name, executable(path)
+		return name, executable(spec.inDir(name))
 	}
 	var denied error
 	for _, dir := range filepath.SplitList(spec.variable("PATH")) {
-		path := filepath.Join(cmp.Or(dir, "."), name)
-		if !filepath.IsAbs(path) && spec.Dir != "" {
-			path = filepath.Join(spec.Dir, path)
-		}
+		path := spec.inDir(filepath.Join(cmp.Or(dir, "."), name))
 		if _, err := os.Stat(path); err != nil {
 			continue // not there, or where we cannot look
 		}
@@ -39,6 +32,14 @@ func (spec *Spec) lookPath() (string, error) {
 		}
 	}
 	return "", cmp.Or[error](denied, &fs.PathError{Op: "find in PATH", Path: name, Err: fs.ErrNotExist})
+}
+
+// inDir returns path as it is seen from the helper's own directory.
+func (spec *Spec) inDir(path string) string {
+	if filepath.IsAbs(path) || spec.Dir == "" {
+		return path
+	}
+	return filepath.Join(spec.Dir, path)
 }
 
 // executable reports why path cannot be executed by anybody, if so. Whether the
