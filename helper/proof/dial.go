@@ -57,12 +57,26 @@ func (p *Prover) dial(ctx context.Context, want Want) (sighting, error) {
 		if !shown.asked || !turnedAway(err) {
 			seen.leaf = nil // the service may not have the key for it
 		}
-		return seen, fmt.Errorf("tls: %w", err)
+		return seen, explain(err)
 	}
 	if stop() {
 		goodbye(ctx, conn, secure, protocol)
 	}
 	return seen, nil
+}
+
+// explain says of a handshake that failed what it looks like from here.
+func explain(err error) error {
+	var header tls.RecordHeaderError
+	switch {
+	case errors.As(err, &header):
+		return fmt.Errorf("the service does not speak TLS here; is it another port, or is starttls missing: %w", err)
+	case errors.Is(err, io.EOF):
+		return fmt.Errorf("the service closed the connection in the handshake: %w", err)
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("the service says nothing in the handshake: %w", err)
+	}
+	return fmt.Errorf("handshake: %w", err)
 }
 
 // shown is what a handshake has brought to light.

@@ -74,3 +74,31 @@ func TestEscalationKeepsWhatWasServed(t *testing.T) {
 		t.Errorf("%+v: %v", r, err)
 	}
 }
+
+// What is no TLS service is named for what it looks like.
+func TestNoTLSService(t *testing.T) {
+	t.Parallel()
+	for say, want := range map[string]string{
+		"HTTP/1.0 400 Bad Request\r\n\r\n": "does not speak TLS here",
+		"SSH-2.0-OpenSSH\r\n":              "starttls",
+		"\x15\x03\x03\x00\x02\x02\x28":     "handshake failure",
+		"":                                 "closed the connection in the handshake",
+		"silence":                          "says nothing in the handshake",
+	} {
+		s := serve(t, "tcp", "127.0.0.1:0", issue(t, 1), func(s *service) {
+			s.before = func(conn net.Conn) error {
+				conn.Read(make([]byte, 4096)) // else it would be a reset
+				if say == "silence" {
+					io.Copy(io.Discard, conn)
+				} else {
+					io.WriteString(conn, say)
+				}
+				return errors.New("done")
+			}
+		})
+		_, err := prover(t, Config{TLS: s.address(), Timeout: 50 * time.Millisecond}).Prove(t.Context(), wanted(issue(t, 2)))
+		if !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "tls: tls:") {
+			t.Errorf("%q: %v", say, err)
+		}
+	}
+}
