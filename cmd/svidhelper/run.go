@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 
 	"github.com/svidhelper/svidhelper/helper"
 	"github.com/svidhelper/svidhelper/supervisor"
@@ -47,6 +48,9 @@ func supervise(args []string, ignoreArguments bool, stdout, stderr io.Writer) in
 	if c.OneShot {
 		_, err := once(c, log)
 		return exit(err, stderr)
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(50) // nearly always idle, and many on a machine: memory is worth more than time
 	}
 	signals := make(chan os.Signal, 1024) // a flood must not crowd out a SIGTERM
 	signal.Notify(signals, supervisor.Signals()...)
