@@ -59,7 +59,8 @@ func dispatch(args []string, stdout, stderr io.Writer) int {
 		return runDropIn(rest, stdout, stderr)
 	case slices.Contains([]string{"-h", "-help", "--help"}, rest[0]):
 		usage(stdout)
-		return exitOK
+		fmt.Fprintln(stdout) // and the flags that need no command
+		return runDropIn(rest[:1], stdout, stderr)
 	case strings.HasPrefix(rest[0], "-"):
 		return runDropIn(rest, stdout, stderr)
 	case rest[0] == "help":
