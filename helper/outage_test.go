@@ -99,8 +99,16 @@ func (p *patient) outage(d time.Duration, crash bool, machine *pulse) recovery {
 	if got := leafOnDisk(p.t, p.certs, "svid.pem"); fmt.Sprintf("%x", got.SerialNumber) != want {
 		p.t.Errorf("%x is on disk, not %s", got.SerialNumber, want)
 	}
-	return recovery{published: published.Sub(start), told: told.Sub(start), late: late}
+	r := recovery{published: published.Sub(start), told: told.Sub(start), late: late}
+	if r.told > promise {
+		lines := strings.SplitAfter(p.run.log.String(), "\n")
+		p.t.Logf("back at %v, on disk %v later:\n%s", start.Format(time.RFC3339Nano), r.published, strings.Join(lines[max(0, len(lines)-6):], ""))
+	}
+	return r
 }
+
+// promise is how long after a socket's return everything is as it should be.
+const promise = 100 * time.Millisecond
 
 // A series is a number of outages of the same length.
 type series struct {
@@ -194,7 +202,7 @@ func measure(t *testing.T, all []*series) (slow []*series) {
 func (s *series) prompt(t *testing.T, all []recovery) bool {
 	// hops is how often, at most, somebody waits for somebody else to run
 	// between the socket's return and the signal.
-	const promise, hops = 100 * time.Millisecond, 30
+	const hops = 30
 	value := func(n int, of func(recovery) time.Duration) time.Duration {
 		return percentile(all, n, of).Round(100 * time.Microsecond)
 	}
