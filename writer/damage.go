@@ -56,7 +56,7 @@ func (d *Dir) intact(name string) bool {
 // rightDir reports whether a directory has a mode, if there is one to have.
 func (d *Dir) rightDir(name string, mode fs.FileMode) bool {
 	info, err := d.fs.Lstat(name)
-	return name == "" || mode == 0 || err == nil && modeEqual(info.Mode(), mode)
+	return name == "" || mode == 0 || err == nil && (d.lock.plain || modeEqual(info.Mode(), mode))
 }
 
 func (d *Dir) intactBelow(prefix string) bool {

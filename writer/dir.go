@@ -79,6 +79,9 @@ func (d *Dir) attach() (err error) {
 	if d.lock.unsupported {
 		d.log.Warn("the file system has no locks: nothing keeps a second helper away", "output", d.output.Dir)
 	}
+	if d.lock.plain {
+		d.log.Warn("the file system keeps no owners or modes: whoever sees it can read what is published", "output", d.output.Dir)
+	}
 	if err := d.setDirRights(created); err != nil {
 		return err
 	}

@@ -31,6 +31,8 @@
 //     promises. Network file systems, and fsync = false, promise less.
 //   - The previous generation stays for one second, so that whoever resolved it
 //     finishes. A reader that takes longer finds its files gone.
+//   - A file system that keeps no owners or modes keeps no keys from anybody who
+//     sees it. A warning at the start says so.
 //   - Whoever may write in the directory may also replace what is in it. That is
 //     noticed and repaired, not prevented.
 //

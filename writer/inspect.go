@@ -103,7 +103,7 @@ func (d *Dir) compare(name string, it item) held {
 		return h
 	}
 	h.data, h.shared = it.Data, true
-	if it.rights.equal(info) {
+	if d.lock.plain || it.rights.equal(info) {
 		h.rights = it.rights
 	} else {
 		h.rights = rights{uid: -2} // equal to none that is wanted

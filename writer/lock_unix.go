@@ -23,6 +23,7 @@ type dirLock struct {
 	*os.File
 	name        string // of the file that is locked
 	made        bool   // by us
+	plain       bool   // the file system keeps no owners, or no modes
 	unsupported bool   // the file system cannot lock
 }
 
@@ -102,7 +103,8 @@ func (l *dirLock) take(r *os.Root) (locked bool, err error) {
 	if named, err := r.Lstat(l.name); err != nil || !os.SameFile(opened, named) {
 		return false, ignoreMissing(err)
 	}
-	if uid, _, _ := ownerOf(opened); uid != ownUID && !l.made { // where files have no owners, all have the same
+	uid, _, _ := ownerOf(opened)
+	if uid != ownUID && !l.made {
 		if err := r.Remove(l.name); err != nil {
 			return false, foreignLock(err)
 		}
@@ -111,7 +113,15 @@ func (l *dirLock) take(r *os.Root) (locked bool, err error) {
 	if st, ok := opened.Sys().(*syscall.Stat_t); ok && st.Nlink > 1 {
 		return true, nil // what else is linked here is not ours to write to
 	}
-	return true, l.sign()
+	if err := l.sign(); err != nil {
+		return false, err
+	}
+	signed, err := l.Stat()
+	if err != nil {
+		return false, failed("look at", l.name, err)
+	}
+	l.plain = uid != ownUID || signed.Mode().Perm() != 0o600
+	return true, nil
 }
 
 // sign writes into the lock file who has it.

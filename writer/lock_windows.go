@@ -16,6 +16,7 @@ type dirLock struct {
 	*os.File
 	name        string // of the file that is locked
 	unsupported bool   // the file system cannot lock
+	plain       bool   // no file system keeps modes
 }
 
 // lockDir takes the lock of a directory. A locked file cannot be read, so that

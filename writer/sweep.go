@@ -39,9 +39,10 @@ func (d *Dir) generation() (string, error) {
 
 // ours reports whether something that has one of our names was made by this
 // user, or given by it to the output's owner, and can be changed by nobody else.
+// Where files have no owners there is no telling.
 func (d *Dir) ours(info fs.FileInfo) bool {
 	uid, _, known := ownerOf(info)
-	return !known || info.Mode()&0o022 == 0 && (uid == ownUID || d.dirRights.uid >= 0 && uid == d.dirRights.uid)
+	return !known || d.lock.plain || info.Mode()&0o022 == 0 && (uid == ownUID || d.dirRights.uid >= 0 && uid == d.dirRights.uid)
 }
 
 // ownName reports whether a name in the directory belongs to this package.
