@@ -38,7 +38,9 @@
 //
 // What cannot be done from a Go program: SIGPROF and the real-time signals 32 to
 // 34 are not passed on; of the signals that were ignored when the helper was
-// started only SIGHUP and SIGINT are still ignored in the process.
+// started only SIGHUP and SIGINT are still ignored in the process, and of those
+// that were blocked some are not blocked in it (SIGHUP, SIGTERM and SIGCHLD among
+// them).
 //
 // # macOS
 //
