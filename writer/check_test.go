@@ -328,6 +328,33 @@ func TestReadOnlyMountGoes(t *testing.T) {
 	must(t, holds(t, dir, set))
 }
 
+// TestGenerationThatCannotBeRemoved has a previous generation be in use when it
+// is to go. The rotation after it is free takes it along.
+func TestGenerationThatCannotBeRemoved(t *testing.T) {
+	asRoot(t)
+	dir := memoryDir(t)
+	o := trio(dir)
+	o.X509SVIDs[0].Combined.Name = "below/all.pem"
+	a := newAuthority(t, "example.org")
+	d := open(t, o)
+	publish(t, d, encode(t, a.answer(t), o))
+	first, err := os.Readlink(filepath.Join(dir, dataName))
+	must(t, err)
+	inUse := filepath.Join(dir, first, "below")
+	must(t, unix.Mount("tmpfs", inUse, "tmpfs", 0, ""))
+	for range 2 {
+		d.discard(retired{root: d.root, gen: first}) // as the keeper does when its time has come
+		if _, err := os.Stat(inUse); err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(t, unix.Unmount(inUse, 0))
+	d.discard(retired{root: d.root, gen: genPrefix + "99"})
+	if _, err := os.Lstat(filepath.Join(dir, first)); err == nil {
+		t.Errorf("%s is still there", first)
+	}
+}
+
 // bindMount makes a file a mount point: of-name beside the directory is what
 // everybody else sees of it.
 func bindMount(t *testing.T, base, file string) {

@@ -29,6 +29,7 @@ type Dir struct {
 	have      *published           // nil: look at the disk before the next publish
 	number    int                  // of the next generation
 	spare     *spare               // a retired generation that can become the next one
+	stuck     []stuck              // the keeper's: what it could not remove
 	dirRights rights               // of generations and of directories below
 	closed    bool
 

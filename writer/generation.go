@@ -147,44 +147,68 @@ func (t *transaction) retire(gen string) {
 }
 
 // discard removes a generation whose time has come, or makes it the spare one.
+// If the directory has been replaced since, a generation of that name is
+// another one.
 func (d *Dir) discard(old retired) {
-	d.keeper.unwatch(below(old.gen, old.dirs)...)
-	root, spare := d.prune(old)
-	if root == nil {
+	d.mu.Lock()
+	here := d.root == old.root
+	d.mu.Unlock()
+	if !here {
 		return
 	}
-	if spare != nil {
+	d.keeper.unwatch(below(old.gen, old.dirs)...)
+	if spare := d.prune(old); spare != nil {
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		if d.root == root && d.spare == nil && d.have != nil && d.have.gen == old.next {
+		if d.root == old.root && d.spare == nil && d.have != nil && d.have.gen == old.next {
 			d.spare = spare
 			return
 		}
 	}
-	d.cleared(root.RemoveAll(old.gen))
+	d.clear(old.root, old.gen)
+}
+
+// stuck is a generation that could not be removed.
+type stuck struct {
+	root *os.Root
+	gen  string
+}
+
+// clear removes a generation, and those that could not be removed before: on a
+// network file system that can be because a reader has a file of theirs open.
+// Only the keeper calls it.
+func (d *Dir) clear(root *os.Root, gen string) {
+	again := d.stuck
+	d.stuck = nil
+	for _, s := range append(again, stuck{root, gen}) {
+		err := s.root.RemoveAll(s.gen)
+		if err == nil || errors.Is(err, os.ErrClosed) {
+			continue
+		}
+		d.stuck = append(d.stuck, s)
+		if s.gen == gen {
+			d.cleared(err)
+		}
+	}
 }
 
 // prune removes from a generation what the one after it does not share, if that
 // makes it a spare one.
-func (d *Dir) prune(old retired) (*os.Root, *spare) {
+func (d *Dir) prune(old retired) *spare {
 	d.mu.Lock()
-	root := d.root
-	worth := d.spare == nil && d.have != nil && d.have.gen == old.next && len(d.have.last)-len(old.stale) >= worthSparing
-	if d.closed {
-		root = nil
-	}
+	worth := d.root == old.root && !d.closed && d.spare == nil && d.have != nil && d.have.gen == old.next && len(d.have.last)-len(old.stale) >= worthSparing
 	d.mu.Unlock()
-	if !worth || root == nil {
-		return root, nil
+	if !worth {
+		return nil
 	}
 	s := &spare{gen: old.gen, missing: map[string]bool{}}
 	for _, name := range old.stale {
-		if err := root.Remove(path.Join(old.gen, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return root, nil
+		if err := old.root.Remove(path.Join(old.gen, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil
 		}
 		s.missing[name] = true
 	}
-	return root, s
+	return s
 }
 
 // dropSpare removes the spare generation.
@@ -196,7 +220,7 @@ func (d *Dir) dropSpare() {
 }
 
 // cleared logs that something that is not needed any more could not be removed;
-// the next Open tries again.
+// the next rotation or the next Open tries again.
 func (d *Dir) cleared(err error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, os.ErrClosed) {
 		d.log.Warn("cannot clear what is not needed any more", "output", d.output.Dir, "error", err)

@@ -3,6 +3,7 @@ package writer
 import (
 	"errors"
 	"io/fs"
+	"os"
 	"path"
 	"path/filepath"
 	"strings"
@@ -49,6 +50,7 @@ type keeper struct {
 
 // retired is a previous generation.
 type retired struct {
+	root  *os.Root // that it is in
 	gen   string
 	dirs  []string // in it
 	stale []string // names that the generation after it does not share
@@ -149,9 +151,10 @@ func (k *keeper) base() string {
 	return k.path
 }
 
-// retire has a previous generation removed after a while.
+// retire has a previous generation removed after a while. The directory must be
+// locked by the caller.
 func (k *keeper) retire(old retired, after time.Duration) {
-	old.due = time.Now().Add(after)
+	old.due, old.root = time.Now().Add(after), k.dir.root
 	k.mu.Lock()
 	k.old = append(k.old, old)
 	k.mu.Unlock()

@@ -218,3 +218,33 @@ func TestEmptyDirectoryInTheWay(t *testing.T) {
 		must(t, d.Close())
 	}
 }
+
+// TestReplacedByItsBackup has the directory be replaced by an older copy of it,
+// whose current generation has the name of one that is about to be removed.
+func TestReplacedByItsBackup(t *testing.T) {
+	t.Parallel()
+	base := t.TempDir()
+	dir, backup := filepath.Join(base, "tls"), filepath.Join(base, "backup")
+	o := trio(dir)
+	a := newAuthority(t, "example.org")
+	d := open(t, o)
+	first := encode(t, a.answer(t), o)
+	publish(t, d, first)
+	gen, err := os.Readlink(filepath.Join(dir, dataName))
+	must(t, err)
+	must(t, os.CopyFS(filepath.Join(backup, gen), os.DirFS(filepath.Join(dir, gen))))
+	for _, f := range first.Files {
+		must(t, os.Chmod(filepath.Join(backup, gen, f.Name), f.Mode))
+	}
+	must(t, os.Symlink(gen, filepath.Join(backup, dataName)))
+	old := retired{root: d.root, gen: gen}
+	publish(t, d, encode(t, a.answer(t), o))
+	must(t, os.Rename(dir, dir+"-away"))
+	must(t, os.Rename(backup, dir))
+	publish(t, d, first)
+	if now, err := os.Readlink(filepath.Join(dir, dataName)); now != gen {
+		t.Fatalf("%s is current, and not %s: %v", now, gen, err)
+	}
+	d.discard(old) // as the keeper does when its time has come
+	must(t, whole(dir, first))
+}
