@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -313,7 +314,7 @@ var rules = []fact{
 	}},
 	{name: "a name that leads out of cert_dir", src: `cert_dir = "/run/certs/web"
 		jwt_bundle_file_name = "../../jwks.json"
-		jwt_svids = [{jwt_audience="a", jwt_svid_file_name="/../f"}]`, warning: []string{"leads out of", `"/run"`}, check: func(t *testing.T, c *Config) {
+		jwt_svids = [{jwt_audience="a", jwt_svid_file_name="/../f"}]`, warning: []string{"leads out of", strconv.Quote(filepath.FromSlash("/run"))}, check: func(t *testing.T, c *Config) {
 		directory("/run")(t, c)
 		o := c.Outputs[0]
 		if o.JWTBundles[0].File.Name != "jwks.json" || o.JWTSVIDs[0].File.Name != "certs/f" || x509(c).Key.Name != "certs/web/svid_key.pem" {
