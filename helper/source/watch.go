@@ -74,7 +74,7 @@ func (w *socketWatch) socket() socketID {
 
 // hesitation is how long a socket that is there from the start is not watched,
 // unless it refuses.
-const hesitation = 250 * time.Millisecond
+const hesitation = 50 * time.Millisecond
 
 // hesitate lets what is over soon, as a one-shot is, do without a watch: to begin
 // one takes the kernel long in a directory of many names. It returns whether
