@@ -116,6 +116,14 @@ fetches() {
 }
 check "fetch over TCP publishes a pair that openssl accepts" fetches
 
+# The development Workload API still serves.
+supervises() {
+	status=0
+	SPIFFE_ENDPOINT_SOCKET=${line#*=} exe run -dir "$($wine winepath -w "$work/run")" -on-rotation restart -- cmd /c "exit 7" || status=$?
+	[ "$status" = 7 ] && [ -s "$work/run/svid.pem" ]
+}
+check "runs a process on top, whose exit status is its own" supervises
+
 refuses() {
 	cat >"$work/helper.conf" <<-'T'
 	agent_address = "spire-agent\\public\\api"
