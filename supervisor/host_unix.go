@@ -156,3 +156,5 @@ func (p *unixProcess) kill() error {
 	_ = syscall.Kill(-p.pid, syscall.SIGKILL)
 	return syscall.Kill(p.pid, syscall.SIGKILL)
 }
+
+func (p *unixProcess) proceed() { _ = syscall.Kill(-p.pid, syscall.SIGCONT) }

@@ -87,6 +87,8 @@ func (p *windowsProcess) kill() error {
 	return err
 }
 
+func (p *windowsProcess) proceed() {} // nothing stops it
+
 func (p *windowsProcess) handling(syscall.Signal) handling { return handlingUnseen }
 
 func (spec *Spec) checkHost() error {

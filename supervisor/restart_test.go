@@ -28,6 +28,7 @@ type fakeHost struct {
 	starts  int
 	fail    error
 	process *fakeProcess
+	jobs    []string // what was done for job control
 }
 
 func newFakeHost() *fakeHost { return &fakeHost{changes: make(chan os.Signal, 1)} }
@@ -69,8 +70,14 @@ func (h *fakeHost) start() (process, error) {
 	return h.process, nil
 }
 
-func (h *fakeHost) suspend(process, syscall.Signal) {}
-func (h *fakeHost) resume(process) bool             { return false }
+func (h *fakeHost) suspend(process, syscall.Signal) {
+	h.change(func() { h.jobs = append(h.jobs, "suspend") })
+}
+
+func (h *fakeHost) resume(process) bool {
+	h.change(func() { h.jobs = append(h.jobs, fmt.Sprint("resume after ", h.process.signals)) })
+	return true
+}
 
 // ends makes the process end, and lets the supervisor react.
 func (h *fakeHost) ends(code int) {
@@ -81,6 +88,7 @@ func (h *fakeHost) ends(code int) {
 type fakeProcess struct {
 	host      *fakeHost
 	pid       int
+	halted    syscall.Signal // job control has stopped it since the last poll
 	exit      *Exit
 	reaped    bool
 	stopsWith *Exit // at any signal; nil ignores it
@@ -100,6 +108,10 @@ func (p *fakeProcess) id() int { return p.pid }
 func (p *fakeProcess) poll(time.Time) change {
 	p.host.mu.Lock()
 	defer p.host.mu.Unlock()
+	if sig := p.halted; sig != 0 {
+		p.halted = 0
+		return change{stopped: sig}
+	}
 	if p.exit == nil {
 		return change{}
 	}
@@ -129,6 +141,10 @@ func (p *fakeProcess) kill() error {
 	p.killed = true
 	p.end(Exit{Signal: syscall.SIGKILL})
 	return nil
+}
+
+func (p *fakeProcess) proceed() {
+	p.host.change(func() { p.host.jobs = append(p.host.jobs, "proceed") })
 }
 
 func (p *fakeProcess) handling(syscall.Signal) handling {

@@ -46,8 +46,12 @@ func signalName(sig syscall.Signal) string {
 
 func continues(sig syscall.Signal) bool { return sig == syscall.SIGCONT }
 
-func suspends(sig syscall.Signal) bool {
-	return sig == syscall.SIGTSTP || sig == syscall.SIGTTIN || sig == syscall.SIGTTOU
+func suspends(sig syscall.Signal) bool { return sig == syscall.SIGTSTP || wantsTerminal(sig) }
+
+// wantsTerminal reports whether sig stops what uses a terminal that is not its
+// own at the moment.
+func wantsTerminal(sig syscall.Signal) bool {
+	return sig == syscall.SIGTTIN || sig == syscall.SIGTTOU
 }
 
 // harmless reports whether a process without a handler survives sig.

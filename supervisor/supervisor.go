@@ -52,6 +52,8 @@ type process interface {
 	send(syscall.Signal) error
 	// kill ends it and its group.
 	kill() error
+	// proceed continues it and its group.
+	proceed()
 	// handling tells what it does with a signal.
 	handling(syscall.Signal) handling
 }
@@ -176,6 +178,7 @@ type loop struct {
 	process process
 	starts  chan startResult // nil unless a start is under way
 	timer   *time.Timer
+	urged   bool // it was continued so that it hears the last signal
 }
 
 type startResult struct {
@@ -216,6 +219,7 @@ func (l *loop) do(a action) (e event, is bool) {
 	case actStart:
 		l.start()
 	case actSend:
+		l.urged = false
 		err := l.process.send(a.signal)
 		l.reportSent(a, err)
 	case actKill:
@@ -261,22 +265,58 @@ func (l *loop) poll() {
 			l.process = nil
 			l.step(event{kind: evExited, exit: *c.exit})
 		case c.stopped != 0:
-			l.s.host.suspend(l.process, c.stopped)
+			l.suspended(c.stopped)
 		default:
 			return
 		}
 	}
 }
 
-func (l *loop) signal(sig syscall.Signal) {
-	if continues(sig) && l.s.host.resume(l.process) {
+// suspended follows the process, which job control has stopped with sig. One
+// that is to end, and asked for the terminal instead, is first continued once:
+// stopped, it would not hear that it is to end.
+func (l *loop) suspended(sig syscall.Signal) {
+	if l.state.phase == stopping && wantsTerminal(sig) && !l.urged {
+		l.urged = true
+		l.process.proceed()
 		return
+	}
+	l.s.host.suspend(l.process, sig)
+}
+
+// together is how far apart signals may arrive that were sent one right after
+// the other.
+const together = 5 * time.Millisecond
+
+func (l *loop) signal(sig syscall.Signal) {
+	if continues(sig) {
+		l.overtake()
+		if l.s.host.resume(l.process) {
+			return
+		}
 	}
 	if l.process == nil && suspends(sig) {
 		l.s.host.suspend(nil, sig)
 		return
 	}
 	l.step(event{kind: evSignalled, signal: sig})
+}
+
+// overtake passes on what was sent right before a SIGCONT, and may come after
+// it: each signal takes any thread of the helper. To end a stopped job, a shell
+// sends SIGTERM and then SIGCONT; a process that was continued first might ask
+// for the terminal and be stopped again.
+func (l *loop) overtake() {
+	for late := time.After(together); ; {
+		select {
+		case sig := <-l.s.signals:
+			if !continues(sig) {
+				l.step(event{kind: evSignalled, signal: sig})
+			}
+		case <-late:
+			return
+		}
+	}
 }
 
 // publish hands the new state to whoever watches it.

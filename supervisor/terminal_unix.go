@@ -188,7 +188,7 @@ func (t *terminal) suspend(pid int, sig syscall.Signal) {
 	case pid == 0:
 	case t.fd < 0, sig == syscall.SIGSTOP && t.given == 0:
 		return // no shell watches; who stopped the process continues it
-	case (sig == syscall.SIGTTIN || sig == syscall.SIGTTOU) && t.inForeground():
+	case wantsTerminal(sig) && t.inForeground():
 		t.hand(pid)
 		return
 	case uncontrolled():
