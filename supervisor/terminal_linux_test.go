@@ -85,27 +85,33 @@ func (s *terminalSession) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// expect waits until the terminal shows text, after what was expected before.
-func (s *terminalSession) expect(text string) {
+// expect waits until the terminal shows all the texts, in any order, after what
+// was expected before.
+func (s *terminalSession) expect(texts ...string) {
 	s.t.Helper()
 	late := time.After(patience)
-	for {
-		s.mu.Lock()
-		shown := s.record.String()
-		i := strings.Index(shown[s.seen:], text)
-		if i >= 0 {
-			s.seen += i + len(text)
-		}
-		s.mu.Unlock()
-		if i >= 0 {
-			return
-		}
+	for !s.shows(texts) {
 		select {
 		case <-s.more:
 		case <-late:
-			s.t.Fatalf("the terminal does not show %q", text)
+			s.t.Fatalf("the terminal does not show %q", texts)
 		}
 	}
+}
+
+func (s *terminalSession) shows(texts []string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	shown, end := s.record.String(), s.seen
+	for _, text := range texts {
+		i := strings.Index(shown[s.seen:], text)
+		if i < 0 {
+			return false
+		}
+		end = max(end, s.seen+i+len(text))
+	}
+	s.seen = end
+	return true
 }
 
 // types is what a person types; \x03 is Ctrl-C, \x1a Ctrl-Z.
@@ -123,6 +129,21 @@ func (s *terminalSession) command(line string) {
 	s.expect(line)
 }
 
+// started waits for the end of the line in which the helper says that the
+// process runs: what is typed earlier is echoed in the middle of it.
+func (s *terminalSession) started() {
+	s.t.Helper()
+	s.expect("process started")
+	s.expect("\r\n")
+}
+
+// foreground types fg, and waits until the shell has said what it continues.
+func (s *terminalSession) foreground(job string) {
+	s.t.Helper()
+	s.command("fg")
+	s.expect(job + "\r\n")
+}
+
 // asHelper is how the shell runs a command behind the helper.
 func asHelper(command string) string { return "$H run -config $C -- " + command }
 
@@ -131,7 +152,7 @@ func TestTerminalSession(t *testing.T) {
 	t.Parallel()
 	s := newTerminal(t)
 	s.command(asHelper("cat"))
-	s.expect("process started")
+	s.started()
 	s.types("hello\n")
 	s.expect("hello\r\n") // the terminal's echo
 	s.expect("hello\r\n") // cat's
@@ -142,7 +163,7 @@ func TestTerminalSession(t *testing.T) {
 		s.command("jobs")
 		s.expect("Stopped")
 		s.expect(prompt)
-		s.command("fg")
+		s.foreground(asHelper("cat"))
 		s.types("once more\n")
 		s.expect("once more\r\n")
 		s.expect("once more\r\n")
@@ -154,7 +175,7 @@ func TestTerminalSession(t *testing.T) {
 	s.expect(prompt)
 
 	s.command(asHelper("cat"))
-	s.expect("process started")
+	s.started()
 	s.types("\x04") // the end of the input
 	s.expect(prompt)
 	s.command("echo status=$?")
@@ -172,10 +193,10 @@ func TestTerminalBackground(t *testing.T) {
 	t.Parallel()
 	s := newTerminal(t)
 	s.command(asHelper("cat") + " &")
-	s.expect("process started")
+	s.started()
 	for s.stoppedJobs() == 0 {
 	}
-	s.command("fg")
+	s.foreground(asHelper("cat"))
 	s.types("hello\n")
 	s.expect("hello\r\n")
 	s.expect("hello\r\n")
@@ -205,13 +226,13 @@ func TestTerminalPipeline(t *testing.T) {
 	t.Parallel()
 	s := newTerminal(t)
 	s.command(asHelper("cat") + " | sed -u 's/^/out: /'")
-	s.expect("process started")
+	s.started()
 	s.types("hello\n")
 	s.expect("out: hello")
 	s.types("\x1a")
 	s.expect("Stopped")
 	s.expect(prompt)
-	s.command("fg")
+	s.foreground("")
 	s.types("again\n")
 	s.expect("out: again")
 	s.types("\x03")
@@ -255,7 +276,7 @@ func TestTerminalShellInShell(t *testing.T) {
 	s.command("PS1='OUTER> '")
 	s.expect("OUTER> ")
 	s.command(asHelper("bash --norc --noprofile --noediting -i"))
-	s.expect("process started")
+	s.expect("command=bash\r\n", "OUTER> ") // a log line, and the prompt that is inherited
 	s.command("PS1='INNER> '")
 	s.expect("INNER> ")
 	s.command("cat")
@@ -265,7 +286,7 @@ func TestTerminalShellInShell(t *testing.T) {
 	s.types("\x1a")
 	s.expect("Stopped")
 	s.expect("INNER> ")
-	s.command("fg")
+	s.foreground("cat")
 	s.types("hello\n")
 	s.expect("hello\r\n")
 	s.expect("hello\r\n")
@@ -305,7 +326,7 @@ func TestTerminalComesBack(t *testing.T) {
 func TestTerminalOfASession(t *testing.T) {
 	t.Parallel()
 	s := onTerminal(t, helperCommand(t, Spec{Command: []string{"cat"}}))
-	s.expect("process started")
+	s.started()
 	s.types("\x1a")
 	s.types("hello\n")
 	s.expect("hello\r\n")
@@ -320,7 +341,7 @@ func TestTerminalOfASession(t *testing.T) {
 func TestTerminalHangup(t *testing.T) {
 	t.Parallel()
 	s := onTerminal(t, helperCommand(t, Spec{Command: shell("trap 'exit 9' HUP; while sleep 0.05; do :; done")}))
-	s.expect("process started")
+	s.started()
 	s.types("hello\n")
 	s.expect("hello\r\n")
 	s.tty.Close()
