@@ -26,12 +26,13 @@
 //
 // A rotation signal waits until the process has a handler for it, and one that
 // would only end the process is not sent: that is a Failure in Status, and so is
-// a signal that the process ignores. What a Go program handles can be seen for
-// all signals but SIGHUP, SIGINT, SIGQUIT, SIGABRT and SIGTERM; one that has
-// subscribed to any signal is taken to handle these. Ruby, Java's
-// virtual machine, and bash with a trap for EXIT have handlers of their own that
-// end the program. Ruby is told once it has run for ten seconds; the others are
-// if somebody has chosen the signal, and not if nobody has.
+// a signal that the process ignores. Whether a Go program handles SIGHUP, SIGINT,
+// SIGQUIT, SIGABRT or SIGTERM only its memory tells, which the helper reads if it
+// may: not, without CAP_SYS_PTRACE, that of another user's process. Such a
+// program, Java's virtual machine, and bash with a trap for EXIT, all of which
+// have handlers of their own that end them, are told if somebody has chosen the
+// signal, and not if nobody has. Ruby, which has one, too, is told once it has run
+// for ten seconds.
 //
 // As PID 1, or as a subreaper, every orphan is reaped. In front of a terminal,
 // job control works as for the process itself.

@@ -9,7 +9,7 @@ const (
 	handlingUnseen  handling = iota // it cannot be seen
 	handlingCaught                  // there is a handler
 	handlingPartial                 // there is one in who is busy, perhaps the first of many
-	handlingRuntime                 // its language runtime has one; it has asked for some signals
+	handlingGo                      // the Go runtime has one; it has asked for some signals
 	handlingBuiltIn                 // its language runtime has one from the start
 	handlingJVM                     // as that, and it is rare that the program has one
 	handlingBash                    // it has one since the script's trap for EXIT
@@ -24,6 +24,8 @@ const (
 // to choose.
 func (h handling) endedBy() (kind string, is bool) {
 	switch h {
+	case handlingGo:
+		return "a Go program whose memory cannot be read", true
 	case handlingJVM:
 		return "a Java virtual machine", true
 	case handlingBash:
@@ -41,6 +43,7 @@ const (
 	unclearLong     = 2 * time.Second
 	partialLong     = 2 * time.Second // a runtime takes microseconds, if nobody takes the processor away
 	partialPoll     = 5 * time.Millisecond
+	goPoll          = 25 * time.Millisecond
 	hopelessPoll    = time.Second
 )
 
@@ -82,7 +85,12 @@ func (w handlerWatch) look(seen handling, started, at time.Time) (_ handlerWatch
 		}
 	case handlingUnseen:
 		wait = blindPatience - age
-	case handlingRuntime, handlingBash:
+	case handlingGo:
+		// It may only be busy with a signal at this moment.
+		if same < blindPatience {
+			wait = goPoll
+		}
+	case handlingBash:
 		// Who has asked for some signals a while ago, or has run for long, has
 		// asked for this one if he ever will.
 		wait = min(blindPatience-same, handlerPatience-age)

@@ -161,11 +161,11 @@ func (s *hookSignal) waitHandled(ctx context.Context, p hookProcess) error {
 	var watch handlerWatch
 	for {
 		handling := seen.handling(s.sig)
-		if kind, ends := handling.endedBy(); ends && !s.chosen {
-			return fmt.Errorf("it is %s, which %s ends unless it is handled: if it is, say so with signal", kind, signalName(s.sig))
-		}
 		var v verdict
 		if watch, v, _ = watch.look(handling, p.started, time.Now()); v == verdictSend {
+			if kind, ends := handling.endedBy(); ends && !s.chosen {
+				return fmt.Errorf("it is %s, which %s ends unless it is handled: if it is, say so with signal", kind, signalName(s.sig))
+			}
 			return nil
 		}
 		select {

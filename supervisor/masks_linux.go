@@ -136,10 +136,10 @@ const (
 	goLeaves  = syscall.Signal(34)
 )
 
-// What the program has asked for shows in two places. os/signal has a thread of
-// its own that blocks all that nobody has asked for, except those by which
-// people end a program. And SIGCONT and SIGTTOU are caught only on demand: who
-// has asked for these has asked for all.
+// What the program has asked for shows in three places. SIGCONT and SIGTTOU are
+// caught only on demand: who has asked for these has asked for all. os/signal
+// has a thread of its own that blocks all that nobody has asked for, except
+// those by which people end a program. And for these there is its memory.
 func (m *masks) goHandling(caught sigset, sig syscall.Signal) handling {
 	if caught.has(syscall.SIGCONT) && caught.has(syscall.SIGTTOU) {
 		return handlingCaught
@@ -150,10 +150,16 @@ func (m *masks) goHandling(caught sigset, sig syscall.Signal) handling {
 		return handlingDefault // it has asked for none
 	case blocked.has(sig):
 		return handlingDefault // for others
-	case goNeverBlocks.has(sig):
-		return handlingRuntime // for some, and perhaps for this one
+	case !goNeverBlocks.has(sig):
+		return handlingCaught
 	}
-	return handlingCaught
+	switch wanted, ok := goWanted(m.pid, blocked); {
+	case !ok:
+		return handlingGo // for some, and perhaps for this one
+	case wanted.has(sig):
+		return handlingCaught
+	}
+	return handlingDefault
 }
 
 // goNeverBlocks are the signals that a Go program's signal thread does not block

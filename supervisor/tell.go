@@ -81,12 +81,12 @@ func (s state) looked(e event) (state, []action) {
 		return s.fail(e, "an earlier process died of %s", signalName(sig))
 	case verdict == verdictNone && !meansEnd(sig):
 		return s.fail(e, "process %d has no handler for %s", s.pid, signalName(sig))
-	case ends && s.spec.OnRotation.Signal == 0:
-		return s.fail(e, "process %d is %s, which %s ends unless it is handled: if it is, say so with on_rotation",
-			s.pid, kind, signalName(sig))
 	case verdict == verdictWait:
 		s.tellAt = again
 		return s, nil
+	case ends && s.spec.OnRotation.Signal == 0:
+		return s.fail(e, "process %d is %s, which %s ends unless it is handled: if it is, say so with on_rotation",
+			s.pid, kind, signalName(sig))
 	}
 	return s.send(e)
 }
