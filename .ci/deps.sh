@@ -1,11 +1,13 @@
 #!/bin/sh
-# Installs the real servers that the integration tests run, from the
-# distribution's packages, when it can; otherwise says what will be skipped.
+# Installs the real servers that the integration tests run, and the C compiler
+# that the race detector needs, from the distribution's packages, when it can; otherwise says what will be skipped.
 set -eu
 
 # A line each: the program that shows the package is there, the package.
 wanted() {
 	cat <<-'T'
+	cc gcc
+	/usr/include/stdlib.h libc6-dev
 	nginx nginx
 	/usr/lib/postgresql/*/bin/initdb postgresql
 	psql postgresql-client
@@ -42,10 +44,18 @@ if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
 		trap 'rm -f $policy' EXIT
 	fi
 	export DEBIAN_FRONTEND=noninteractive
+	# A mirror that fails once, or another installation that is under way, is no
+	# reason to give up; nor are stale lists, as long as they have the packages.
+	log=$(mktemp)
+	patiently="-o Acquire::Retries=5 -o DPkg::Lock::Timeout=300"
 	# shellcheck disable=SC2086
-	if { apt-get update -qq && apt-get install -y -qq --no-install-recommends $missing; } >/tmp/svidhelper-deps.log 2>&1; then
+	apt-get $patiently update -qq >"$log" 2>&1 || true
+	# shellcheck disable=SC2086
+	if apt-get $patiently install -y -qq --no-install-recommends $missing >>"$log" 2>&1; then
+		rm -f "$log"
 		exit 0
 	fi
-	tail -n 20 /tmp/svidhelper-deps.log
+	tail -n 20 "$log"
+	rm -f "$log"
 fi
 echo "not installed, so their tests will be skipped:$missing"
