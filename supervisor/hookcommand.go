@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -64,20 +65,19 @@ func (c *hookCommand) notify(ctx context.Context, n Notice) error {
 	cmd := exec.Command(c.argv[0], c.argv[1:]...)
 	cmd.Env = append(os.Environ(), n.environ()...)
 	cmd.Stdin = bytes.NewReader(line(n.Event))
-	cmd.Stdout, cmd.Stderr = out, out
 	cmd.WaitDelay = hookWaitDelay
 	ownGroup(cmd)
 
 	began := time.Now()
-	if err := startCommand(cmd); err != nil {
+	wait, err := startGathering(cmd, out)
+	if err != nil {
 		return fmt.Errorf("start command: %w", err)
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- waitCommand(cmd) }()
+	go func() { ended <- wait() }()
 
 	timeout := time.NewTimer(c.timeout)
 	defer timeout.Stop()
-	var err error
 	select {
 	case err = <-ended:
 		if errors.Is(err, exec.ErrWaitDelay) {
@@ -98,6 +98,43 @@ func (c *hookCommand) notify(ctx context.Context, n Notice) error {
 	}
 	c.log.Info("hook command succeeded", "command", c.argv[0], "took", time.Since(began))
 	return nil
+}
+
+// startGathering starts the command. wait waits for its end and for its output,
+// all of which is in out then, however late we are with reading. Whoever it has
+// left behind with its pipe is not waited for.
+func startGathering(cmd *exec.Cmd, out *hookOutput) (wait func() error, err error) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	cmd.Stdout, cmd.Stderr = w, w
+	err = startCommand(cmd)
+	w.Close()
+	if err != nil {
+		r.Close()
+		return nil, err
+	}
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		_, _ = io.Copy(out, r) // until the end, or until we have had enough
+	}()
+	return func() error {
+		defer r.Close()
+		err := waitCommand(cmd)
+		select {
+		case <-read:
+			return err
+		case <-time.After(hookWaitDelay):
+		}
+		if r.SetReadDeadline(time.Unix(1, 0)) != nil {
+			r.Close() // where pipes have no deadlines
+		}
+		<-read
+		drain(r, out)
+		return err
+	}, nil
 }
 
 // killed ends the command's process group and reports whether the command is
