@@ -87,7 +87,7 @@ func (l *listener) hears(what string) {
 		}
 	case <-l.ended:
 		l.t.Fatalf("process %d ended, want %q", l.pid(), what)
-	case <-time.After(20 * time.Second):
+	case <-time.After(hookPatience):
 		l.t.Fatalf("process %d does not say %q", l.pid(), what)
 	}
 }
@@ -171,17 +171,13 @@ func TestPIDFileThatIsNotRightYet(t *testing.T) {
 				writePID(t, path, c.content)
 			}
 			runHook(t, h)
-			began := time.Now()
-			h.Rotated(Notice{First: true})
-			if took := time.Since(began); took > 100*time.Millisecond {
-				t.Errorf("Rotated took %v", took)
-			}
+			h.Rotated(Notice{First: true}) // there is nobody yet whom it could wait for
 			s := await(t, h, "failed", failed)
 			if !strings.Contains(lastError(s), c.says) {
 				t.Errorf("error %q, want %q", lastError(s), c.says)
 			}
 			l := listen(t).handle()
-			began = time.Now()
+			began := time.Now()
 			writePID(t, path, strconv.Itoa(l.pid()))
 			l.hears("hup")
 			t.Logf("told %v after the file was right", time.Since(began))
@@ -329,7 +325,7 @@ func TestPIDFileStopIsImmediate(t *testing.T) {
 	stop := runHook(t, h)
 	h.Rotated(Notice{})
 	await(t, h, "asked", func(s HookStatus) bool { return s.Asked == 1 })
-	if took := stop(); took > time.Second {
+	if took := stop(); took > hookHandlerWait/2 {
 		t.Errorf("stop took %v", took)
 	}
 	l.unharmed()
@@ -395,8 +391,8 @@ func FuzzParsePID(f *testing.F) {
 
 func TestProcessName(t *testing.T) {
 	dir := t.TempDir()
-	// the kernel keeps 15 bytes: both names look the same to it
-	name := "svidhelper-test-master"
+	// the kernel keeps 15 bytes, and it sees every process of the machine
+	name := fmt.Sprintf("svid%011d-master", os.Getpid())
 	noLeak(t)
 	bin := filepath.Join(dir, name)
 	shell, err := os.ReadFile("/bin/sh")
@@ -432,11 +428,13 @@ func TestProcessName(t *testing.T) {
 		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 		cmd.Wait()
 	}()
-	if lines.Scan(); lines.Text() != "up" {
-		t.Fatalf("the process says %q", lines.Text())
+	heard := make(map[string]bool) // the master may be found before its worker is up
+	for range 2 {
+		lines.Scan()
+		heard[lines.Text()] = true
 	}
-	if lines.Scan(); lines.Text() != "master" {
-		t.Fatalf("told was %q", lines.Text())
+	if !heard["up"] || !heard["master"] {
+		t.Fatalf("the processes say %v", heard)
 	}
 	await(t, h, "told", told)
 	h.Rotated(Notice{})
@@ -457,6 +455,22 @@ func TestProcessLookUp(t *testing.T) {
 	}
 	if p.started.Before(before.Add(-50*time.Millisecond)) || p.started.After(time.Now().Add(50*time.Millisecond)) {
 		t.Errorf("started at %v, want about %v", p.started, before)
+	}
+}
+
+// Whoever is held up between a look at one clock and a look at the other must
+// not take a process for younger than it is: a pid file would seem stale.
+func TestBootTimeOfWhoIsHeldUp(t *testing.T) {
+	boot := time.Date(2026, 8, 1, 12, 0, 0, 0, time.UTC)
+	held := []time.Duration{300 * time.Millisecond, 20 * time.Millisecond, 0, time.Second}
+	up := time.Hour
+	got, err := bootTimeBy(func() (wall time.Time, sinceBoot, late time.Duration, err error) {
+		wall, up = boot.Add(up), up+held[0]
+		late, held = held[0], held[1:]
+		return wall, up, late, nil
+	})
+	if err != nil || !got.Equal(boot) {
+		t.Errorf("the machine was booted at %v (%v), not %v", boot, err, got)
 	}
 }
 
