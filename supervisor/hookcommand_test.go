@@ -3,14 +3,17 @@
 package supervisor
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -53,7 +56,7 @@ func fifo(t *testing.T) (path string, line func() string) {
 	t.Cleanup(func() { f.Close() })
 	return path, func() string {
 		t.Helper()
-		f.SetReadDeadline(time.Now().Add(20 * time.Second))
+		f.SetReadDeadline(time.Now().Add(hookPatience))
 		var text []byte
 		for one := make([]byte, 1); ; {
 			if _, err := f.Read(one); err != nil {
@@ -97,6 +100,34 @@ func TestHookCommandThatFailsSaysWhy(t *testing.T) {
 	}
 }
 
+// slowLog is a log that holds up whoever writes the first line.
+type slowLog struct {
+	slog.Handler
+	first func()
+}
+
+func (l *slowLog) Handle(context.Context, slog.Record) error { l.first(); return nil }
+func (l *slowLog) WithAttrs([]slog.Attr) slog.Handler        { return l }
+
+// What a command said is not lost because we were late to read it.
+func TestHookCommandIsHeardToItsEnd(t *testing.T) {
+	gate, _ := fifo(t)
+	wait := sync.OnceFunc(func() {
+		if err := os.WriteFile(gate, []byte("go\n"), 0); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(10 * hookWaitDelay) // the command has long ended
+	})
+	log := slog.New(&slowLog{slog.NewTextHandler(io.Discard, nil), wait})
+	h := commandHook(t, HookSpec{Command: sh(`echo starting; read go <"$1"; echo "no such unit" >&2; exit 3`, gate)}, log)
+	runHook(t, h)
+	h.Rotated(Notice{})
+	s := await(t, h, "failed", failed)
+	if got := lastError(s); !strings.Contains(got, "exit status 3") || !strings.Contains(got, "no such unit") {
+		t.Errorf("error %q", got)
+	}
+}
+
 func TestHookCommandIsRetried(t *testing.T) {
 	mark := filepath.Join(t.TempDir(), "mark")
 	h := commandHook(t, HookSpec{Retries: 2, Command: sh(`[ -e "$1" ] || { : > "$1"; exit 1; }`, mark)}, nil)
@@ -123,35 +154,39 @@ func TestHookCommandThatIsMissing(t *testing.T) {
 }
 
 func TestHookCommandThatHangsIsKilledWithItsGroup(t *testing.T) {
-	path, pid := fifo(t)
-	h := commandHook(t, HookSpec{
-		Timeout: 300 * time.Millisecond,
-		Command: sh(`trap '' TERM; sleep 600 & echo $! > "$1"; sleep 600`, path),
-	}, nil)
-	runHook(t, h)
-	began := time.Now()
-	h.Rotated(Notice{})
-	s := await(t, h, "failed", failed)
-	if took := time.Since(began); took > 5*time.Second || !strings.Contains(s.LastError.Error(), "timeout") {
-		t.Errorf("after %v: %v", took, s.LastError)
-	}
-	waitGone(t, pid())
+	waitGone(t, timesOut(t, 300*time.Millisecond, func(path string) []string {
+		return sh(`trap '' TERM; sleep 600 & echo $! > "$1"; sleep 600`, path)
+	}))
 }
 
 func TestHookCommandThatLeavesItsGroupIsKilled(t *testing.T) {
-	path, pid := fifo(t)
-	h := commandHook(t, HookSpec{
-		Timeout: time.Second,
-		Command: []string{"env", childVar + "=stray", testBinary(), path},
-	}, nil)
-	runHook(t, h)
-	h.Rotated(Notice{})
-	stray := pid()
-	s := await(t, h, "failed", failed)
-	if strings.Contains(s.LastError.Error(), "does not die") {
-		t.Error(s.LastError)
+	waitGone(t, timesOut(t, time.Second, func(path string) []string {
+		return []string{"env", childVar + "=stray", testBinary(), path}
+	}))
+}
+
+// timesOut runs a hook until its timeout, and returns the pid that its command
+// has written to a FIFO. A command that had no time for that gets more.
+func timesOut(t *testing.T, timeout time.Duration, command func(path string) []string) (pid string) {
+	t.Helper()
+	for ; ; timeout *= 2 {
+		path, line := fifo(t)
+		h := commandHook(t, HookSpec{Timeout: timeout, Command: command(path)}, nil)
+		stop := runHook(t, h)
+		h.Rotated(Notice{})
+		s := await(t, h, "failed", failed)
+		stop()
+		if !strings.Contains(lastError(s), "timeout") {
+			t.Error(s.LastError)
+		}
+		if err := os.WriteFile(path, []byte("nothing\n"), 0); err != nil {
+			t.Fatal(err)
+		}
+		if pid := line(); pid != "nothing" {
+			return pid
+		}
+		t.Logf("in %v the command came to nothing", timeout)
 	}
-	waitGone(t, stray)
 }
 
 // waitGone waits until nobody runs under that pid.
@@ -179,6 +214,10 @@ func waitGone(t *testing.T, pid string) {
 	}
 }
 
+// notHeld is longer than anything takes that is not held up until a timeout, on
+// a busy machine too.
+const notHeld = defaultHookTimeout / 3
+
 func TestHookCommandThatForksIntoTheBackgroundDoesNotHoldUs(t *testing.T) {
 	path, pid := fifo(t)
 	h := commandHook(t, HookSpec{Command: sh(`sleep 600 & echo $! > "$1"; echo started`, path)}, nil)
@@ -188,7 +227,7 @@ func TestHookCommandThatForksIntoTheBackgroundDoesNotHoldUs(t *testing.T) {
 	await(t, h, "told", told)
 	took := time.Since(began)
 	t.Logf("a command that left somebody behind with its pipes held us for %v", took)
-	if took > 5*time.Second {
+	if took > notHeld {
 		t.Errorf("it held us for %v", took)
 	}
 	n, _ := strconv.Atoi(pid())
@@ -239,15 +278,17 @@ func TestHookSlowCommandCoalescesARotationStorm(t *testing.T) {
 	runHook(t, h)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
+	began := time.Now()
 	for i := range 100 {
 		h.Rotated(Notice{Env: []string{fmt.Sprintf("N=%d", i)}})
 		<-tick.C
 	}
+	took := time.Since(began)
 	s := await(t, h, "told", func(s HookStatus) bool { return s.Delivered == 100 })
 	runs, _ := os.ReadFile(out)
 	lines := strings.Fields(string(runs))
-	t.Logf("100 rotations in a second, a command of 200 ms: %d runs, for %v", s.Runs, lines)
-	if len(lines) > 20 || lines[len(lines)-1] != "99" {
+	t.Logf("100 rotations in %v, a command of 200 ms: %d runs, for %v", took, s.Runs, lines)
+	if len(lines) > 2+int(took/(200*time.Millisecond)) || lines[len(lines)-1] != "99" {
 		t.Errorf("runs for %v", lines)
 	}
 }
@@ -272,7 +313,7 @@ func TestHookStopIsImmediate(t *testing.T) {
 			}
 			took := stop()
 			t.Logf("stop took %v", took)
-			if took > time.Second {
+			if took > notHeld {
 				t.Errorf("stop took %v", took)
 			}
 			if name == "forks away" { // out of our hands, so the test ends it
@@ -286,7 +327,7 @@ func TestHookStopIsImmediate(t *testing.T) {
 		stop := runHook(t, h)
 		h.Rotated(Notice{})
 		await(t, h, "failed", failed)
-		if took := stop(); took > time.Second {
+		if took := stop(); took > notHeld {
 			t.Errorf("stop took %v", took)
 		}
 	})
