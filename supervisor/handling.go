@@ -44,6 +44,8 @@ const (
 	partialLong     = 2 * time.Second // a runtime takes microseconds, if nobody takes the processor away
 	partialPoll     = 5 * time.Millisecond
 	goPoll          = 25 * time.Millisecond
+	blockedPoll     = blockedLong / 4
+	longestPoll     = 100 * time.Millisecond
 	hopelessPoll    = time.Second
 )
 
@@ -53,8 +55,10 @@ const (
 type handlerWatch struct {
 	seen   handling
 	since  time.Time
-	queued bool // the process takes the signal from a queue
-	caught bool // it has a handler, and not only for the moment
+	last   time.Time     // the look before this one
+	wait   time.Duration // how long there was to be between the two
+	queued bool          // the process takes the signal from a queue
+	caught bool          // it has a handler, and not only for the moment
 }
 
 // A verdict says what to do with the signal.
@@ -71,8 +75,12 @@ const (
 func (w handlerWatch) look(seen handling, started, at time.Time) (_ handlerWatch, v verdict, next time.Time) {
 	if w.since.IsZero() || seen != w.seen && !(seen.blocked() && w.seen.blocked()) {
 		w.since = at
+	} else if late := at.Sub(w.last) - max(w.wait, blockedPoll); !w.last.IsZero() && late > 0 {
+		// Nobody got to run (a virtual machine was held, say): the process has not
+		// had that time either.
+		w.since = w.since.Add(late)
 	}
-	w.seen = seen
+	w.seen, w.last = seen, at
 	age, same := at.Sub(started), at.Sub(w.since)
 	var wait time.Duration
 	switch seen {
@@ -104,7 +112,7 @@ func (w handlerWatch) look(seen handling, started, at time.Time) (_ handlerWatch
 		}
 		w.queued = w.queued || same >= long
 		if !w.queued {
-			wait = blockedLong / 4
+			wait = blockedPoll
 		}
 	default:
 		w.caught = false
@@ -113,15 +121,16 @@ func (w handlerWatch) look(seen handling, started, at time.Time) (_ handlerWatch
 		}
 		wait = again(age)
 	}
-	if wait <= 0 {
+	w.wait = max(0, min(wait, longestPoll))
+	if w.wait == 0 {
 		return w, verdictSend, at
 	}
-	return w, verdictWait, at.Add(wait)
+	return w, verdictWait, at.Add(w.wait)
 }
 
 // again is how long to wait before another look at a process of that age.
 // Nothing tells us when a handler comes; looking more rarely the longer it takes
 // costs little and adds an eighth to the wait at most.
 func again(age time.Duration) time.Duration {
-	return min(max(age/8, time.Millisecond), 100*time.Millisecond)
+	return min(max(age/8, time.Millisecond), longestPoll)
 }

@@ -229,7 +229,7 @@ func nextCases() []nextCase {
 		{"no handler after an hour", behind(in(running, never)), looked(handlingDefault), running, "", fails("no handler for SIGHUP")},
 		{"ignored after an hour", behind(in(running, never)), looked(handlingIgnored), running, "", wakesAfter(time.Second)},
 		{"no handler for a signal that means the end", behind(in(running, Spec{OnRotation: Rotation{Signal: syscall.SIGTERM}})), looked(handlingDefault), running, "tell 7 with SIGTERM up to 2", nil},
-		{"unseen, 80 ms in", young(behind(in(running, never))), looked(handlingUnseen), running, "", wakesAfter(920 * time.Millisecond)},
+		{"unseen, 80 ms in", young(behind(in(running, never))), looked(handlingUnseen), running, "", wakesAfter(longestPoll)},
 		{"unseen after an hour", behind(in(running, never)), looked(handlingUnseen), running, "tell 7 with SIGHUP up to 2", nil},
 		{"perhaps a runtime's first, 80 ms in", young(behind(in(running, never))), looked(handlingPartial), running, "", wakesAfter(partialPoll)},
 		{"perhaps a runtime's first, for long", with(behind(in(running, never)), func(s *state) { s.watch = handlerWatch{seen: handlingPartial, since: noon} }), looked(handlingPartial), running, "tell 7 with SIGHUP up to 2", nil},
@@ -240,7 +240,7 @@ func nextCases() []nextCase {
 		{"Go's, at first", behind(in(running, hup)), looked(handlingGo), running, "", wakesAfter(goPoll)},
 		{"Go's, though nobody chose it", with(behind(in(running, never)), func(s *state) { s.watch = handlerWatch{seen: handlingGo, since: noon} }), looked(handlingGo), running, "", fails("Go program")},
 		{"Go's, as chosen", with(behind(in(running, hup)), func(s *state) { s.watch = handlerWatch{seen: handlingGo, since: noon} }), looked(handlingGo), running, "tell 7 with SIGHUP up to 2", nil},
-		{"a runtime's own, 80 ms in", young(behind(in(running, never))), looked(handlingBuiltIn), running, "", wakesAfter(handlerPatience - 80*time.Millisecond)},
+		{"a runtime's own, 80 ms in", young(behind(in(running, never))), looked(handlingBuiltIn), running, "", wakesAfter(longestPoll)},
 		{"a runtime's own, after an hour", behind(in(running, never)), looked(handlingBuiltIn), running, "tell 7 with SIGHUP up to 2", nil},
 		{"Java's, though nobody chose it", behind(in(running, never)), looked(handlingJVM), running, "", fails("Java virtual machine")},
 		{"bash's, though nobody chose it", behind(in(running, never)), looked(handlingBash), running, "", fails("bash")},
@@ -352,6 +352,48 @@ func TestNext(t *testing.T) {
 			if !covered[[2]uint8{uint8(p), uint8(k)}] {
 				t.Errorf("no case for event %d in state %s", k, states[p])
 			}
+		}
+	}
+}
+
+// Who has no handler yet gets his time, of which none counts in which nobody got
+// to run: a machine that is held for a second goes on with all that was to
+// happen in it, in any order.
+func TestPatienceIsTheProcessesOwnTime(t *testing.T) {
+	for seen, want := range map[handling]time.Duration{
+		handlingUnseen:  blindPatience,
+		handlingGo:      blindPatience,
+		handlingBash:    blindPatience,
+		handlingPartial: partialLong,
+		handlingBlocked: blockedLong,
+		handlingUnclear: unclearLong,
+		handlingBuiltIn: handlerPatience,
+		handlingJVM:     handlerPatience,
+	} {
+		// patience is how long it takes if the look after the second is late.
+		patience := func(late time.Duration) time.Duration {
+			var w handlerWatch
+			at := noon
+			for looks := 1; ; looks++ {
+				var v verdict
+				var again time.Time
+				if w, v, again = w.look(seen, noon, at); v == verdictSend {
+					return at.Sub(noon)
+				}
+				if at = again; looks == 2 {
+					at = at.Add(late)
+				}
+			}
+		}
+		if got := patience(0); got < want || got >= want+longestPoll {
+			t.Errorf("handling %d: %v, want %v", seen, got, want)
+		}
+		if seen == handlingUnseen || want == handlerPatience {
+			continue // they count from the start, which nobody was there to see
+		}
+		const held = 3 * time.Second
+		if got := patience(held); got < want+held-blockedPoll {
+			t.Errorf("handling %d: %v in a machine that was held for %v, want %v more", seen, got, held, want)
 		}
 	}
 }
