@@ -64,9 +64,7 @@ func TestCommandThatCannotBeExecuted(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, content string, mode os.FileMode) string {
 		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(content), mode); err != nil {
-			t.Fatal(err)
-		}
+		writeProgram(t, path, content, mode)
 		return path
 	}
 	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
@@ -119,9 +117,7 @@ func TestCommandInDirAndPath(t *testing.T) {
 		if code == "x" {
 			mode = 0o644
 		}
-		if err := os.WriteFile(path, []byte("#!/bin/sh\nexit "+code+"\n"), mode); err != nil {
-			t.Fatal(err)
-		}
+		writeProgram(t, path, "#!/bin/sh\nexit "+code+"\n", mode)
 	}
 	t.Chdir(base)
 	t.Setenv("PATH", "bin:/usr/bin:/bin")

@@ -42,9 +42,16 @@ func newProduct() (p *product, err error) {
 		return p, err
 	}
 	// go test caches a result until a file changes that the test has looked at.
+	// Others come and go meanwhile, in .git above all.
 	err = filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.Name() == ".git" {
+			return filepath.SkipDir
+		}
 		if err == nil && filepath.Ext(path) == ".go" {
 			_, err = os.Stat(path)
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
 		}
 		return err
 	})

@@ -3,6 +3,7 @@
 package supervisor
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -23,6 +24,7 @@ import (
 // a synctest bubble, whose clock is the test's.
 type fakeHost struct {
 	changes chan os.Signal
+	cancel  context.CancelFunc // ends Run's context
 
 	mu      sync.Mutex // the test looks and changes from its own goroutine
 	starts  int
@@ -162,8 +164,11 @@ func fake(t *testing.T, spec Spec, f func(t *testing.T, s *Supervisor, h *fakeHo
 		}
 		h := newFakeHost()
 		s := newSupervisor(spec, h, discard)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		h.cancel = cancel
 		done := make(chan error, 1)
-		go func() { done <- s.Run(t.Context()) }()
+		go func() { done <- s.Run(ctx) }()
 		f(t, s, h, func() error {
 			s.Stop()
 			return <-done

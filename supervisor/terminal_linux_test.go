@@ -303,9 +303,7 @@ func TestTerminalShellInShell(t *testing.T) {
 func TestTerminalComesBack(t *testing.T) {
 	t.Parallel()
 	noInterpreter := filepath.Join(t.TempDir(), "script")
-	if err := os.WriteFile(noInterpreter, []byte("#!/no/such/interpreter\n"), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	writeProgram(t, noInterpreter, "#!/no/such/interpreter\n", 0o755)
 	for command, status := range map[string]string{
 		"true":                                  "0",
 		noInterpreter:                           "127",

@@ -99,9 +99,7 @@ func TestProcessSeesNoHelper(t *testing.T) {
 func TestEnvAndDir(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "tool"), []byte("#!/bin/sh\necho \"$0 in $(pwd)\"; echo $A $B $C $PATH\n"), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	writeProgram(t, filepath.Join(dir, "tool"), "#!/bin/sh\necho \"$0 in $(pwd)\"; echo $A $B $C $PATH\n", 0o755)
 	cmd := helperCommand(t, Spec{
 		Command: []string{"./tool"},
 		Dir:     dir,
