@@ -11,14 +11,14 @@ import (
 // short, hides no more than one that hangs later.
 func TestProofCutShortWhileConnecting(t *testing.T) {
 	t.Parallel()
-	stillServes(t, serve(t, "tcp", "127.0.0.1:0", issue(t, 0xabc), func(s *service) {
+	stillServes(t, func(s *service) {
 		s.before = func(net.Conn) error {
 			ln := s.ln.(*net.TCPListener)
 			ln.SetDeadline(time.Unix(1, 0)) // ends Accept
 			fillBacklog(t, ln)
 			return nil
 		}
-	}))
+	})
 }
 
 // fillBacklog has further connections to a listener that accepts none hang.

@@ -13,8 +13,9 @@ import (
 )
 
 const (
-	// goodbyeTime bounds the end of a connection.
-	goodbyeTime = 250 * time.Millisecond
+	// goodbyeTime bounds the end of a connection. A service closes it at once,
+	// and a busy one soon; to leave before it has would be noise in its log.
+	goodbyeTime = time.Second
 	// goodbyeSize bounds, in bytes, what we read after our goodbye.
 	goodbyeSize = 64 << 10
 	// plainSize bounds, in bytes, what a service may say before TLS.

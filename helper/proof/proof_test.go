@@ -44,9 +44,7 @@ func TestProveOverEachKindOfAddress(t *testing.T) {
 		if err != nil || !r.Proven || r.Serial != "7" || r.Attempts != 1 || r.Latency <= 0 {
 			t.Errorf("%s: %+v, %v", c.dial, r, err)
 		}
-		if end := s.last(t, 1); !isGoodbye(end) {
-			t.Errorf("%s: the service saw %v, want a goodbye", c.dial, end)
-		}
+		s.sawGoodbye(t, c.dial)
 		if !slices.Equal(s.names, []string{c.sni}) {
 			t.Errorf("%s: server name %q, want %q", c.dial, s.names, c.sni)
 		}
@@ -74,9 +72,7 @@ func TestProveWaitsForTheReload(t *testing.T) {
 	if r.Latency < time.Minute {
 		t.Errorf("latency %v does not count from the publish", r.Latency)
 	}
-	if s.most != 1 {
-		t.Errorf("%d connections at a time", s.most)
-	}
+	s.sawOneAtATime(t)
 }
 
 func TestProveWaitsForTheService(t *testing.T) {
@@ -107,7 +103,8 @@ func TestProveThatFailsSaysWhatIsServed(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "tcp", "127.0.0.1:0", issue(t, 0xabc), nil)
 	began := time.Now()
-	r, err := prover(t, Config{TLS: s.address(), Timeout: time.Second}).Prove(t.Context(), wanted(issue(t, 0xdef)))
+	const timeout = 2 * time.Second
+	r, err := prover(t, Config{TLS: s.address(), Timeout: timeout}).Prove(t.Context(), wanted(issue(t, 0xdef)))
 	e := failure(t, err)
 	if e.Served != "abc" || e.Want != "def" || e.Address != s.address() || e.Err != nil {
 		t.Errorf("%+v", e)
@@ -118,13 +115,14 @@ func TestProveThatFailsSaysWhatIsServed(t *testing.T) {
 	if r.Proven || r.Serial != "abc" {
 		t.Errorf("%+v", r)
 	}
-	if took := time.Since(began); took < time.Second || took > 5*time.Second {
-		t.Errorf("a timeout of 1s took %v", took)
+	if took := time.Since(began); took < timeout || took > patience {
+		t.Errorf("a timeout of %v took %v", timeout, took)
 	}
-	t.Logf("%d connections in 1s; %v", r.Attempts, err)
-	if r.Attempts > 20 || s.most > 1 {
-		t.Errorf("%d connections, %d at a time", r.Attempts, s.most)
+	t.Logf("%d connections in %v; %v", r.Attempts, timeout, err)
+	if r.Attempts > 20 {
+		t.Errorf("%d connections", r.Attempts)
 	}
+	s.sawOneAtATime(t)
 }
 
 // However long the timeout is, the number of connections is bounded.
@@ -159,8 +157,9 @@ func TestProveShowsTheClientCertificate(t *testing.T) {
 		if r, err := p.Prove(t.Context(), want); err != nil || !r.Proven {
 			t.Errorf("%+v, %v", r, err)
 		}
-		if end := s.last(t, 1); !isGoodbye(end) || len(s.clients) != 1 || s.clients[0].Int64() != 42 {
-			t.Errorf("the service saw client %v and %v", s.clients, end)
+		s.sawGoodbye(t, "with a client certificate")
+		if len(s.clients) != 1 || s.clients[0].Int64() != 42 {
+			t.Errorf("the service saw client %v", s.clients)
 		}
 
 		// turned away, but the certificate has been seen
@@ -193,8 +192,9 @@ func TestProveKeepsAHopelessClientCertificate(t *testing.T) {
 	if err != nil || r.Attempts != 1 {
 		t.Errorf("%+v, %v", r, err)
 	}
-	if end := s.last(t, 1); !isGoodbye(end) || s.clients[0] != nil {
-		t.Errorf("the service saw client %v and %v", s.clients, end)
+	s.sawGoodbye(t, "without a client certificate")
+	if len(s.clients) != 1 || s.clients[0] != nil {
+		t.Errorf("the service saw client %v", s.clients)
 	}
 }
 
@@ -247,10 +247,13 @@ func TestProveNobodyThere(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		refused = 10061 // WSAECONNREFUSED
 	}
-	_, err := prover(t, Config{TLS: deserted(t), Timeout: 100 * time.Millisecond}).Prove(t.Context(), wanted(issue(t, 1)))
-	if e := failure(t, err); !errors.Is(e, refused) || e.Served != "" {
-		t.Errorf("%v", e)
-	}
+	unhurried(t, 100*time.Millisecond, func(timeout time.Duration) error {
+		_, err := prover(t, Config{TLS: deserted(t), Timeout: timeout}).Prove(t.Context(), wanted(issue(t, 1)))
+		if e := failure(t, err); !errors.Is(e, refused) || e.Served != "" {
+			return e
+		}
+		return nil
+	})
 }
 
 // Stopping does not wait for a service that does not answer.
@@ -276,7 +279,7 @@ func TestProveStopsAtOnce(t *testing.T) {
 		if err := <-done; !errors.Is(err, context.Canceled) {
 			t.Errorf("%q: %v", starttls, err)
 		}
-		if took := time.Since(began); took > time.Second {
+		if took := time.Since(began); took > tryTimeout*3/4 {
 			t.Errorf("%q: stop took %v", starttls, took)
 		}
 		conn.Close()
@@ -313,22 +316,25 @@ func TestRunEscalatesInOrder(t *testing.T) {
 		}, "true [signal restart]"},
 		{"nothing helps", func(*service, Escalation) error { return nil }, "false [signal restart]"},
 	} {
-		s := serve(t, "tcp", "127.0.0.1:0", before, nil)
-		p := prover(t, Config{
-			TLS:       s.address(),
-			Timeout:   100 * time.Millisecond,
-			OnFailure: []Escalation{EscalateSignal, EscalateRestart},
+		unhurried(t, 100*time.Millisecond, func(timeout time.Duration) error {
+			s := serve(t, "tcp", "127.0.0.1:0", before, nil)
+			p := prover(t, Config{
+				TLS:       s.address(),
+				Timeout:   timeout,
+				OnFailure: []Escalation{EscalateSignal, EscalateRestart},
+			})
+			r, err := p.Run(t.Context(), wanted(after), func(e Escalation) error { return c.do(s, e) })
+			if err != nil {
+				failure(t, err)
+			}
+			if r.Attempts < len(r.Escalated) || (err == nil) != r.Proven {
+				t.Errorf("%s: %d attempts for %d escalations: %+v, %v", c.name, r.Attempts, len(r.Escalated), r, err)
+			}
+			if got := fmt.Sprint(r.Proven, " ", r.Escalated); got != c.want {
+				return fmt.Errorf("%s: %s, %v; want %s", c.name, got, err, c.want)
+			}
+			return nil
 		})
-		r, err := p.Run(t.Context(), wanted(after), func(e Escalation) error { return c.do(s, e) })
-		if got := fmt.Sprint(r.Proven, " ", r.Escalated); got != c.want || (err == nil) != r.Proven {
-			t.Errorf("%s: %s, %v; want %s", c.name, got, err, c.want)
-		}
-		if err != nil {
-			failure(t, err)
-		}
-		if r.Attempts < 1+len(r.Escalated) {
-			t.Errorf("%s: %d attempts for %d escalations", c.name, r.Attempts, len(r.Escalated))
-		}
 	}
 }
 

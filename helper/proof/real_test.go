@@ -195,7 +195,7 @@ func TestNginxRotationsAreProven(t *testing.T) {
 	t.Parallel()
 	s, own, first := startNginx(t)
 	mine := func() (*tls.Certificate, error) { return own, nil }
-	p := prover(t, Config{TLS: "unix://" + s.path("socket")})
+	p := prover(t, Config{TLS: "unix://" + s.path("socket"), Timeout: patience})
 	first.Certificate = mine
 	if _, err := p.Prove(t.Context(), first); err != nil {
 		t.Fatal(err)
@@ -212,39 +212,44 @@ func TestNginxRotationsAreProven(t *testing.T) {
 // does not help, the restart does.
 func TestNginxWithItsMasterStopped(t *testing.T) {
 	t.Parallel()
-	s, _, first := startNginx(t)
-	p := prover(t, Config{
-		TLS:       "unix://" + s.path("socket"),
-		Timeout:   300 * time.Millisecond,
-		OnFailure: []Escalation{EscalateSignal, EscalateRestart},
-	})
-	patient := prover(t, Config{TLS: "unix://" + s.path("socket")})
-	if _, err := patient.Prove(t.Context(), first); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
-	want := s.publish(issue(t, 2))
-	var errs []string
-	r, err := p.Run(t.Context(), want, func(e Escalation) error {
-		if e == EscalateSignal {
-			return s.cmd.Process.Signal(syscall.SIGHUP)
+	unhurried(t, 300*time.Millisecond, func(timeout time.Duration) error {
+		s, _, first := startNginx(t)
+		p := prover(t, Config{
+			TLS:       "unix://" + s.path("socket"),
+			Timeout:   timeout,
+			OnFailure: []Escalation{EscalateSignal, EscalateRestart},
+		})
+		patient := prover(t, Config{TLS: "unix://" + s.path("socket"), Timeout: patience})
+		if _, err := patient.Prove(t.Context(), first); err != nil {
+			t.Fatal(err)
 		}
-		_, err := p.Prove(t.Context(), want) // what the log says now
-		errs = append(errs, err.Error())
-		s.kill()
-		os.Remove(s.path("socket"))
-		s.start(s.argv...)
+		if err := s.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		want := s.publish(issue(t, 2))
+		var before error
+		r, err := p.Run(t.Context(), want, func(e Escalation) error {
+			if e == EscalateSignal {
+				return s.cmd.Process.Signal(syscall.SIGHUP)
+			}
+			_, before = p.Prove(t.Context(), want) // what the log says now
+			s.kill()
+			os.Remove(s.path("socket"))
+			s.start(s.argv...)
+			return nil
+		})
+		if before == nil || !slices.Equal(r.Escalated, p.cfg.OnFailure) {
+			t.Errorf("%+v, %v, before the restart %v", r, err, before)
+		}
+		if err != nil {
+			return err
+		}
+		if !strings.Contains(before.Error(), "serial 1,") || !strings.Contains(before.Error(), "published 2,") {
+			return fmt.Errorf("before the restart: %w", before)
+		}
+		t.Logf("proven after %v, having escalated %v", r.Latency, r.Escalated)
 		return nil
 	})
-	if err != nil || !slices.Equal(r.Escalated, p.cfg.OnFailure) {
-		t.Errorf("%+v, %v", r, err)
-	}
-	if len(errs) != 1 || !strings.Contains(errs[0], "serial 1,") || !strings.Contains(errs[0], "published 2,") {
-		t.Errorf("before the restart: %q", errs)
-	}
-	t.Logf("proven after %v, having escalated %v", r.Latency, r.Escalated)
 }
 
 func TestPostgresRotationsAreProven(t *testing.T) {
@@ -268,29 +273,32 @@ func TestPostgresRotationsAreProven(t *testing.T) {
 		s.cmd.Process.Signal(syscall.SIGQUIT)
 		s.cmd.Wait()
 	})
-	p := prover(t, Config{TLS: "127.0.0.1:" + port, StartTLS: StartTLSPostgres})
+	p := prover(t, Config{TLS: "127.0.0.1:" + port, StartTLS: StartTLSPostgres, Timeout: patience})
 	if _, err := p.Prove(t.Context(), first); err != nil {
 		t.Fatal(err)
 	}
 	s.rotate(p, 6, func() (*tls.Certificate, error) { return own, nil })
-
-	// it does no TLS on its socket, and says so
-	socket := prover(t, Config{TLS: "unix://" + s.path(".s.PGSQL."+port), StartTLS: StartTLSPostgres, Timeout: 50 * time.Millisecond})
-	if _, err := socket.Prove(t.Context(), first); !strings.Contains(fmt.Sprint(err), "does not do TLS") {
-		t.Errorf("on the socket: %v", err)
-	}
 	for line := range strings.Lines(s.logged()) {
 		if strings.Contains(line, "could not") || strings.Contains(line, "incomplete") || strings.Contains(line, "SSL error") {
 			t.Errorf("the proofs made PostgreSQL log %q", line)
 		}
 	}
+
+	// it does no TLS on its socket, and says so
+	unhurried(t, 50*time.Millisecond, func(timeout time.Duration) error {
+		socket := prover(t, Config{TLS: "unix://" + s.path(".s.PGSQL."+port), StartTLS: StartTLSPostgres, Timeout: timeout})
+		if _, err := socket.Prove(t.Context(), first); !strings.Contains(fmt.Sprint(err), "does not do TLS") {
+			return fmt.Errorf("on the socket: %w", err)
+		}
+		return nil
+	})
 }
 
 // A stopped server accepts connections in the kernel and answers none.
 func TestServerThatHangs(t *testing.T) {
 	t.Parallel()
 	s, _, first := startNginx(t)
-	p := prover(t, Config{TLS: "unix://" + s.path("socket")})
+	p := prover(t, Config{TLS: "unix://" + s.path("socket"), Timeout: patience})
 	if _, err := p.Prove(t.Context(), first); err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package proof
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -24,8 +25,9 @@ func TestLookIsOneConnection(t *testing.T) {
 	if r, err := p.Look(t.Context(), wanted(after)); err != nil || !r.Proven || r.Serial != "2" || r.Latency <= 0 {
 		t.Errorf("%+v, %v", r, err)
 	}
-	if end := s.last(t, 1); !isGoodbye(end) || s.conns != 2 {
-		t.Errorf("%d connections, the last one ended with %v", s.conns, end)
+	s.sawGoodbye(t, "the second look")
+	if s.conns != 2 {
+		t.Errorf("%d connections", s.conns)
 	}
 	nobody := prover(t, Config{TLS: deserted(t)})
 	if r, err := nobody.Look(t.Context(), wanted(after)); failure(t, err).Err == nil || r.Attempts != 1 {
@@ -37,7 +39,7 @@ func TestLookIsOneConnection(t *testing.T) {
 // error is about the certificate and not about the last connection.
 func TestProofCutShortSaysWhatIsStillServed(t *testing.T) {
 	t.Parallel()
-	s := serve(t, "tcp", "127.0.0.1:0", issue(t, 0xabc), func(s *service) {
+	stillServes(t, func(s *service) {
 		s.before = func(conn net.Conn) error {
 			s.mu.Lock()
 			first := s.conns == 1
@@ -49,30 +51,37 @@ func TestProofCutShortSaysWhatIsStillServed(t *testing.T) {
 			return errors.New("hung")
 		}
 	})
-	stillServes(t, s)
 }
 
-// stillServes proves in vain, and wants to hear of the old certificate.
-func stillServes(t *testing.T, s *service) {
+// stillServes proves in vain that a service serves something else, and wants to
+// hear of the old certificate.
+func stillServes(t *testing.T, change func(*service)) {
 	t.Helper()
-	_, err := prover(t, Config{TLS: s.address(), Timeout: 300 * time.Millisecond}).Prove(t.Context(), wanted(issue(t, 0xdef)))
-	e := failure(t, err)
-	if e.Served != "abc" || e.Err != nil || !strings.Contains(err.Error(), "still serves serial abc") {
-		t.Error(err)
-	}
+	unhurried(t, 300*time.Millisecond, func(timeout time.Duration) error {
+		s := serve(t, "tcp", "127.0.0.1:0", issue(t, 0xabc), change)
+		_, err := prover(t, Config{TLS: s.address(), Timeout: timeout}).Prove(t.Context(), wanted(issue(t, 0xdef)))
+		e := failure(t, err)
+		if e.Served != "abc" || e.Err != nil || !strings.Contains(err.Error(), "still serves serial abc") {
+			return err
+		}
+		return nil
+	})
 }
 
 // What was served before an escalation is still said when it took the service
 // down.
 func TestEscalationKeepsWhatWasServed(t *testing.T) {
 	t.Parallel()
-	s := serve(t, "tcp", "127.0.0.1:0", issue(t, 0xabc), nil)
-	p := prover(t, Config{TLS: s.address(), Timeout: 50 * time.Millisecond, OnFailure: []Escalation{EscalateRestart}})
-	r, err := p.Run(t.Context(), wanted(issue(t, 0xdef)), func(Escalation) error { return s.ln.Close() })
-	e := failure(t, err)
-	if r.Serial != "abc" || e.Served != "abc" || e.Err == nil || !strings.Contains(err.Error(), "serial abc, not the published def") {
-		t.Errorf("%+v: %v", r, err)
-	}
+	unhurried(t, 50*time.Millisecond, func(timeout time.Duration) error {
+		s := serve(t, "tcp", "127.0.0.1:0", issue(t, 0xabc), nil)
+		p := prover(t, Config{TLS: s.address(), Timeout: timeout, OnFailure: []Escalation{EscalateRestart}})
+		r, err := p.Run(t.Context(), wanted(issue(t, 0xdef)), func(Escalation) error { return s.ln.Close() })
+		e := failure(t, err)
+		if r.Serial != "abc" || e.Served != "abc" || e.Err == nil || !strings.Contains(err.Error(), "serial abc, not the published def") {
+			return fmt.Errorf("%+v: %w", r, err)
+		}
+		return nil
+	})
 }
 
 // What is no TLS service is named for what it looks like.
@@ -96,9 +105,12 @@ func TestNoTLSService(t *testing.T) {
 				return errors.New("done")
 			}
 		})
-		_, err := prover(t, Config{TLS: s.address(), Timeout: 50 * time.Millisecond}).Prove(t.Context(), wanted(issue(t, 2)))
-		if !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "tls: tls:") {
-			t.Errorf("%q: %v", say, err)
-		}
+		unhurried(t, 50*time.Millisecond, func(timeout time.Duration) error {
+			_, err := prover(t, Config{TLS: s.address(), Timeout: timeout}).Prove(t.Context(), wanted(issue(t, 2)))
+			if !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "tls: tls:") {
+				return fmt.Errorf("%q: %w", say, err)
+			}
+			return nil
+		})
 	}
 }

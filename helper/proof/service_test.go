@@ -52,6 +52,26 @@ func issue(t testing.TB, serial int64) *tls.Certificate {
 	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
 }
 
+// patience is how long a test waits for what has to happen on a busy machine.
+const patience = 30 * time.Second
+
+// unhurried has a test of what happens within a timeout try it with ever longer
+// ones: a busy machine may take longer than an idle one for a single connection.
+func unhurried(t *testing.T, timeout time.Duration, try func(timeout time.Duration) error) {
+	t.Helper()
+	for ; ; timeout *= 2 {
+		err := try(timeout)
+		if err == nil {
+			return
+		}
+		if timeout > patience/2 {
+			t.Error(err)
+			return
+		}
+		t.Logf("with a timeout of %v: %v", timeout, err)
+	}
+}
+
 func wanted(c *tls.Certificate) Want {
 	return Want{Leaves: []*x509.Certificate{c.Leaf}}
 }
@@ -70,7 +90,8 @@ type service struct {
 
 	mu      sync.Mutex
 	open    int
-	most    int // connections at a time
+	most    int           // connections at a time
+	slowest time.Duration // from its beginning to its end
 	conns   int
 	names   []string   // SNI
 	clients []*big.Int // serials of client certificates, nil for none
@@ -114,6 +135,7 @@ func serve(t *testing.T, network, address string, cert *tls.Certificate, change 
 func (s *service) client(conn net.Conn) {
 	defer conn.Close()
 	conn.SetDeadline(time.Now().Add(20 * time.Second))
+	began := time.Now()
 	s.mu.Lock()
 	s.conns++
 	s.open++
@@ -123,6 +145,7 @@ func (s *service) client(conn net.Conn) {
 	err := s.talk(conn)
 	s.mu.Lock()
 	s.open--
+	s.slowest = max(s.slowest, time.Since(began))
 	s.ends = append(s.ends, err)
 	s.mu.Unlock()
 	s.ended <- struct{}{}
@@ -158,13 +181,45 @@ func (s *service) last(t *testing.T, n int) error {
 	for range n {
 		select {
 		case <-s.ended:
-		case <-time.After(10 * time.Second):
+		case <-time.After(patience):
 			t.Fatal("a connection does not end")
 		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.ends[len(s.ends)-1]
+}
+
+// saw checks something that it saw, which it may have seen otherwise if it was
+// so late that the client had left.
+func (s *service) saw(t *testing.T, right bool, format string, args ...any) {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case right:
+	case s.slowest < goodbyeTime:
+		t.Errorf(format, args...)
+	default:
+		t.Logf(format, args...)
+		t.Logf("the service was late: a connection lasted %v", s.slowest)
+	}
+}
+
+// sawGoodbye waits for the end of a connection, which is to be a goodbye.
+func (s *service) sawGoodbye(t *testing.T, what string) {
+	t.Helper()
+	end := s.last(t, 1)
+	s.saw(t, isGoodbye(end), "%s: the service saw %v, want a goodbye", what, end)
+}
+
+// sawOneAtATime checks that there were never two connections at a time.
+func (s *service) sawOneAtATime(t *testing.T) {
+	t.Helper()
+	s.mu.Lock()
+	most := s.most
+	s.mu.Unlock()
+	s.saw(t, most == 1, "%d connections at a time", most)
 }
 
 func (s *service) address() string { return s.ln.Addr().String() }

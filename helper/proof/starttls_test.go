@@ -97,9 +97,7 @@ func TestStartTLS(t *testing.T) {
 			if err != nil || r.Attempts != 1 {
 				t.Errorf("%+v, %v", r, err)
 			}
-			if end := s.last(t, 1); !isGoodbye(end) {
-				t.Errorf("the service saw %v, want a goodbye", end)
-			}
+			s.sawGoodbye(t, c.name)
 			t.Logf("proven after %v, goodbye after %v", r.Latency, time.Since(began))
 		})
 	}
