@@ -32,10 +32,18 @@ func FuzzParse(f *testing.F) {
 		f.Add(src)
 	}
 	f.Fuzz(func(t *testing.T, src []byte) {
-		start := time.Now()
-		c, ds := Flags{}.parse("fuzz.conf", src, "linux")
-		if took := time.Since(start); took > maxTime*slack {
-			t.Fatalf("took %v", took)
+		var c *Config
+		var ds Diagnostics
+		for tries := 1; ; tries++ {
+			start := time.Now()
+			c, ds = Flags{}.parse("fuzz.conf", src, "linux")
+			took := time.Since(start)
+			if took <= maxTime*slack {
+				break
+			}
+			if tries == 5 { // until then, somebody else may have had the processor
+				t.Fatalf("took %v", took)
+			}
 		}
 		if (c == nil) != ds.HasErrors() {
 			t.Fatalf("configuration %v, but\n%v", c != nil, ds)

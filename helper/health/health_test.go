@@ -361,10 +361,10 @@ func TestRunEndsAtOnce(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Errorf("Run = %v", err)
 	}
-	if took := time.Since(began); took > time.Second {
+	took := time.Since(began)
+	t.Logf("the end took %v", took)
+	if took > readTimeout*3/4 { // the client would be sent away after that anyway
 		t.Errorf("the end took %v", took)
-	} else {
-		t.Logf("the end took %v", took)
 	}
 	http.DefaultClient.CloseIdleConnections()
 }
@@ -387,7 +387,7 @@ func TestThousandRequestsASecondWhileRotating(t *testing.T) {
 		group.Go(func() {
 			tick := time.NewTicker(time.Second * clients / rate)
 			defer tick.Stop()
-			for n := i; ctx.Err() == nil; n++ {
+			for n := i; n == i || ctx.Err() == nil; n++ {
 				<-tick.C
 				path := "/ready"
 				if n%100 == 0 {
@@ -413,7 +413,7 @@ func TestThousandRequestsASecondWhileRotating(t *testing.T) {
 		})
 	}
 	rotations := 0
-	for tick := time.NewTicker(10 * time.Millisecond); ctx.Err() == nil; rotations++ {
+	for tick := time.NewTicker(10 * time.Millisecond); rotations == 0 || ctx.Err() == nil; rotations++ {
 		<-tick.C
 		next := healthy()
 		next.Outputs[0].Rotations = uint64(rotations)
