@@ -3,14 +3,10 @@
 package writer
 
 import (
-	"bufio"
 	"errors"
-	"io"
 	"log/slog"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -136,7 +132,7 @@ func TestLinksOnTheWay(t *testing.T) {
 			asRoot(t)
 			must(t, os.Lchown(link, nobody, nobody))
 			before := tree(t, base)
-			for _, err := range []error{Check(o), openError(o)} {
+			for _, err := range []error{Check(o), openError(t, o)} {
 				if err == nil || !strings.Contains(err.Error(), "uid 65534") {
 					t.Errorf("another user's link was followed: %v", err)
 				}
@@ -146,14 +142,6 @@ func TestLinksOnTheWay(t *testing.T) {
 			}
 		})
 	}
-}
-
-func openError(o *Output) error {
-	d, err := Open(o, slog.New(slog.DiscardHandler))
-	if err == nil {
-		d.Close()
-	}
-	return err
 }
 
 // TestDirectoryExchangedWhileOpen replaces the output's directory by a link to
@@ -180,62 +168,6 @@ func TestDirectoryExchangedWhileOpen(t *testing.T) {
 	set := encode(t, a.answer(t), o)
 	publish(t, d, set)
 	must(t, holds(t, dir, set))
-}
-
-func TestOneHelperPerDirectory(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "tls")
-	o := trio(dir)
-	d := open(t, o)
-	err := openError(o)
-	if err == nil || !strings.Contains(err.Error(), "pid "+strconv.Itoa(os.Getpid())) {
-		t.Errorf("the second one: %v", err)
-	}
-	publish(t, d, encode(t, newAuthority(t, "example.org").answer(t), o))
-	must(t, d.Close())
-	must(t, openError(o))
-}
-
-// TestTwoHelpersAtOnce starts two processes at the same time, again and again:
-// one opens the directory, the other one names its pid.
-func TestTwoHelpersAtOnce(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "tls")
-	type process struct {
-		cmd   *exec.Cmd
-		in    io.WriteCloser
-		said  string
-		lines *bufio.Reader
-	}
-	for range 5 {
-		var both [2]*process
-		for i := range both {
-			p := &process{cmd: childCommand(t, task{Kind: "open", Output: *trio(dir)})}
-			p.cmd.Stderr = os.Stderr
-			var err error
-			p.in, err = p.cmd.StdinPipe()
-			must(t, err)
-			out, err := p.cmd.StdoutPipe()
-			must(t, err)
-			p.lines = bufio.NewReader(out)
-			must(t, p.cmd.Start())
-			both[i] = p
-		}
-		for _, p := range both {
-			line, err := p.lines.ReadString('\n')
-			must(t, err)
-			p.said = strings.TrimSpace(line)
-		}
-		winner, loser := both[0], both[1]
-		if loser.said == "open" {
-			winner, loser = loser, winner
-		}
-		if winner.said != "open" || !strings.Contains(loser.said, "pid "+strconv.Itoa(winner.cmd.Process.Pid)) {
-			t.Errorf("%q and %q", winner.said, loser.said)
-		}
-		for _, p := range both {
-			p.in.Close()
-			must(t, p.cmd.Wait())
-		}
-	}
 }
 
 // TestForeignLock has somebody else leave a lock file: it is replaced, unless it
@@ -269,7 +201,7 @@ func TestForeignLock(t *testing.T) {
 		if uid, _, _ := ownerOf(info); err != nil || uid != 0 || info.Mode() != 0o600 {
 			t.Errorf("%s: %v, uid %d, %v", name, info, uid, err)
 		}
-		if err := openError(trio(dir)); err == nil {
+		if err := openError(t, trio(dir)); err == nil {
 			t.Errorf("%s: opened twice", name)
 		}
 		must(t, d.Close())
@@ -287,7 +219,7 @@ func TestForeignLock(t *testing.T) {
 	must(t, err)
 	defer f.Close()
 	must(t, syscall.Flock(int(f.Fd()), syscall.LOCK_EX))
-	if err := openError(trio(dir)); err == nil || !strings.Contains(err.Error(), "another helper (pid 1)") {
+	if err := openError(t, trio(dir)); err == nil || !strings.Contains(err.Error(), "another helper (pid 1)") {
 		t.Error(err)
 	}
 }

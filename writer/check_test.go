@@ -78,7 +78,7 @@ func TestCheck(t *testing.T) {
 			o := trio(filepath.Join(base, "tls"))
 			c.make(t, base, o)
 			before := tree(t, base)
-			for _, err := range []error{Check(o), openError(o)} {
+			for _, err := range []error{Check(o), openError(t, o)} {
 				if err == nil {
 					t.Fatal("no error")
 				}
@@ -112,7 +112,7 @@ func TestCheckAccepts(t *testing.T) {
 	must(t, os.Chmod(filepath.Join(base, "closed"), 0o111))
 	t.Cleanup(func() { os.Chmod(filepath.Join(base, "closed"), 0o755) })
 	must(t, Check(trio(filepath.Join(base, "closed", "tls"))))
-	must(t, openError(trio(filepath.Join(base, "closed", "tls"))))
+	must(t, openError(t, trio(filepath.Join(base, "closed", "tls"))))
 
 	asRoot(t)
 	// A volume that is everybody's, with the output in it.
@@ -146,7 +146,7 @@ func TestNoSymbolicLinks(t *testing.T) {
 		}
 		return nil
 	}, nil)
-	if err := openError(o); err == nil || !strings.Contains(err.Error(), `set publish = "rename"`) {
+	if err := openError(t, o); err == nil || !strings.Contains(err.Error(), `set publish = "rename"`) {
 		t.Error(err)
 	}
 
@@ -348,7 +348,7 @@ func TestGenerationThatCannotBeRemoved(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	must(t, unix.Unmount(inUse, 0))
+	must(t, unix.Unmount(inUse, unix.MNT_DETACH)) // whoever else looks at it
 	d.discard(retired{root: d.root, gen: genPrefix + "99"})
 	if _, err := os.Lstat(filepath.Join(dir, first)); err == nil {
 		t.Errorf("%s is still there", first)

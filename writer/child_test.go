@@ -13,6 +13,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 )
@@ -165,13 +166,15 @@ func dieAt(job task) error {
 	return err
 }
 
-// publishForever publishes two sets in turn until it is killed.
+// publishForever publishes two sets in turn until it is killed. A kill that is
+// very late finds it waiting: the previous generations of a second of publishes
+// must have room.
 func publishForever(job task) error {
 	d, err := Open(&job.Output, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}
-	for i := 0; ; i++ {
+	for i := range 1000 {
 		files := job.Old
 		if i%2 == 1 {
 			files = job.New
@@ -183,17 +186,21 @@ func publishForever(job task) error {
 			fmt.Println("publishing")
 		}
 	}
+	<-time.After(time.Hour)
+	return nil
 }
 
-// openAndWait opens the directory, says so, and keeps it until its input ends.
+// openAndWait opens the directory, says how long that took, and keeps it until
+// its input ends.
 func openAndWait(job task) error {
+	start := time.Now()
 	d, err := Open(&job.Output, slog.New(slog.DiscardHandler))
 	if err != nil {
 		fmt.Println(err)
 		return nil
 	}
 	defer d.Close()
-	fmt.Println("open")
+	fmt.Println("open after", time.Since(start))
 	_, err = os.Stdin.Read(make([]byte, 1))
 	if err != nil && err.Error() == "EOF" {
 		return nil

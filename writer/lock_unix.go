@@ -138,22 +138,42 @@ func (l *dirLock) sign() error {
 	return nil
 }
 
+// A lock that somebody has is waited for this often and long, and anew whenever
+// another one has got it.
+const (
+	lockTries = 100
+	lockPause = 10 * time.Millisecond
+)
+
 // flock takes the lock. It is patient for a moment: a helper that has just ended
 // can leave it to a process that it had begun to start, until that one is
-// running. And one that has just begun can so write who it is.
+// running; one that fetches once gives it back when it has written, and several
+// may do so, one after the other. And one that has just begun can so write who
+// it is.
 func (l *dirLock) flock() (err error) {
-	const tries, pause = 25, 10 * time.Millisecond
-	for range tries {
+	holder := l.holder()
+	for tries := 0; tries < lockTries; tries++ {
 		err = syscall.Flock(int(l.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		switch err {
 		case syscall.EINTR:
+			continue
 		case syscall.EWOULDBLOCK:
-			time.Sleep(pause)
 		default:
 			return err
 		}
+		if now := l.holder(); now != holder {
+			holder, tries = now, 0
+		}
+		time.Sleep(lockPause)
 	}
 	return err
+}
+
+// Close gives the lock up, even while a process that is being started has the
+// descriptor, too.
+func (l *dirLock) Close() error {
+	_ = syscall.Flock(int(l.Fd()), syscall.LOCK_UN)
+	return l.File.Close()
 }
 
 // taken says who has the lock.

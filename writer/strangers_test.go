@@ -99,7 +99,7 @@ func TestVolumeOfAnotherProgram(t *testing.T) {
 			o := trio(dir)
 			o.Publish = mode
 			if mode == ModeSymlink {
-				if err := openError(o); err == nil || !strings.Contains(err.Error(), `publish = "rename"`) {
+				if err := openError(t, o); err == nil || !strings.Contains(err.Error(), `publish = "rename"`) {
 					t.Error(err)
 				}
 				must(t, os.Remove(filepath.Join(dir, lockName)))
@@ -169,7 +169,7 @@ func TestLockFileLinkedElsewhere(t *testing.T) {
 	if after := tree(t, base); after != before {
 		t.Errorf("was\n%s\nis\n%s", before, after)
 	}
-	if err := openError(trio(dir)); err == nil || !strings.Contains(err.Error(), "another helper") {
+	if err := openError(t, trio(dir)); err == nil || !strings.Contains(err.Error(), "another helper") {
 		t.Error(err)
 	}
 	must(t, d.Close())
@@ -193,7 +193,7 @@ func TestOutputInsideAnother(t *testing.T) {
 		t.Error(err)
 	}
 	must(t, os.Symlink("tls", filepath.Join(base, "same")))
-	if err := openError(trio(filepath.Join(base, "same"))); err == nil || !strings.Contains(err.Error(), "another output of this helper") {
+	if err := openError(t, trio(filepath.Join(base, "same"))); err == nil || !strings.Contains(err.Error(), "another output of this helper") {
 		t.Error(err)
 	}
 }
