@@ -90,7 +90,7 @@ func served(network, address string, s *snapshot.Snapshot) (string, error) {
 	for _, c := range s.X509.SVIDs[0].Bundle.X509Authorities() {
 		roots.AddCert(c)
 	}
-	dialer := &net.Dialer{Timeout: 5 * time.Second}
+	dialer := &net.Dialer{Timeout: 30 * time.Second}
 	conn, err := tls.DialWithDialer(dialer, network, address, &tls.Config{RootCAs: roots, ServerName: "localhost"})
 	if err != nil {
 		return "", err
@@ -137,7 +137,7 @@ func TestNginxLoadsThePair(t *testing.T) {
 			want := s.X509.SVIDs[0].Certificates[0].SerialNumber.String()
 			var got string
 			var err error
-			for end := time.Now().Add(20 * time.Second); time.Now().Before(end); {
+			for end := time.Now().Add(time.Minute); time.Now().Before(end); {
 				if got, err = served("unix", socket, s); got == want {
 					return
 				}

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // tornReads and tornPublishes are the least that TestTornReads does in symlink
@@ -23,6 +24,7 @@ type tally struct {
 	reads      atomic.Int64
 	partial    atomic.Int64 // bytes that nobody published
 	missing    atomic.Int64 // no file
+	late       atomic.Int64 // no file, by a reader that was held up for longer than one is kept for it
 	mismatched atomic.Int64 // key and certificate of different sets
 	straddled  atomic.Int64 // the same, by a reader in two steps, which may
 }
@@ -94,8 +96,8 @@ func torn(t *testing.T, mode Mode, dir string, reads int64, publishes int) {
 		}
 	}
 	<-done
-	t.Logf("%d reads against %d publishes: partial %d, missing %d, mismatched %d; a reader in two steps straddled %d times (%.3f %%)",
-		seen.reads.Load(), n, seen.partial.Load(), seen.missing.Load(), seen.mismatched.Load(),
+	t.Logf("%d reads against %d publishes: partial %d, missing %d, mismatched %d, too late %d; a reader in two steps straddled %d times (%.3f %%)",
+		seen.reads.Load(), n, seen.partial.Load(), seen.missing.Load(), seen.mismatched.Load(), seen.late.Load(),
 		seen.straddled.Load(), 100*float64(seen.straddled.Load())/float64(seen.reads.Load()))
 	if seen.partial.Load()+seen.missing.Load()+seen.mismatched.Load() > 0 {
 		t.Error("torn")
@@ -108,11 +110,13 @@ type tornReader struct {
 	known   map[string]int
 	seen    *tally
 	symlink bool
+	start   time.Time // of the read
 	buf     [16 << 10]byte
 }
 
 func (r *tornReader) read(i int) {
 	r.seen.reads.Add(1)
+	r.start = time.Now()
 	switch i % 3 {
 	case 0: // the visible names, one after the other
 		if crt, key := r.file(r.dir, "tls.crt"), r.file(r.dir, "tls.key"); crt != key && crt >= 0 && key >= 0 {
@@ -126,7 +130,7 @@ func (r *tornReader) read(i int) {
 		}
 		gen, err := os.Readlink(filepath.Join(r.dir, dataName))
 		if err != nil {
-			r.seen.missing.Add(1)
+			r.miss()
 			return
 		}
 		dir := filepath.Join(r.dir, gen)
@@ -136,18 +140,28 @@ func (r *tornReader) read(i int) {
 	}
 }
 
+// miss counts a file that is not there. A generation stays for a second for
+// those who read it, and the machine may hold a reader up for longer.
+func (r *tornReader) miss() {
+	if r.symlink && time.Since(r.start) > retirement {
+		r.seen.late.Add(1)
+		return
+	}
+	r.seen.missing.Add(1)
+}
+
 // file reads a file and returns the number of its set, or -1. It uses the bare
 // system calls, which are fast.
 func (r *tornReader) file(dir, name string) int {
 	fd, err := syscall.Open(dir+"/"+name, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
 	if err != nil {
-		r.seen.missing.Add(1)
+		r.miss()
 		return -1
 	}
 	defer syscall.Close(fd)
 	n, err := syscall.Read(fd, r.buf[:])
 	if err != nil {
-		r.seen.missing.Add(1)
+		r.miss()
 		return -1
 	}
 	number, ok := r.known[name+string(r.buf[:n])]
