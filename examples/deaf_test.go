@@ -48,8 +48,7 @@ func serveDeaf(address, dir string) {
 // and where that is not configured, /ready says so in time.
 func TestDeafServer(t *testing.T) {
 	t.Parallel()
-	const timeout = time.Second
-	launch := func(t *testing.T, onFailure string) *service {
+	launch := func(t *testing.T, timeout time.Duration, onFailure string) *service {
 		s := newService(t, "deaf")
 		self, err := os.Executable()
 		if err != nil {
@@ -79,49 +78,64 @@ process {
 
 	t.Run("a restart helps", func(t *testing.T) {
 		t.Parallel()
-		s := launch(t, `on_failure = ["signal", "restart"]`)
-		before, began := s.helper.children(), time.Now()
-		serial := rotate(t, s.api)
-		s.events.await(t, s.helper, "proof after a restart", proven(serial))
-		took := time.Since(began)
-		t.Logf("escalated and proven %v after the rotation", took.Round(time.Millisecond))
-		if took < 2*timeout {
-			t.Errorf("restarted after %v, before the proof and the second signal had their time", took)
-		}
-		if now := s.helper.children(); len(now) != 1 || now[0] == before[0] {
-			t.Errorf("svidhelper's children were %v and are %v", before, now)
-		}
-		if heard := strings.Count(s.helper.out.String(), "pardon?"); heard != 2 {
-			t.Errorf("the server heard SIGHUP %d times, not for the rotation and for the escalation", heard)
-		}
-		if status, body := s.get("/ready"); status != http.StatusOK {
-			t.Errorf("/ready: %d %s", status, body)
-		}
-		s.stop(0)
+		unhurried(t, time.Second, func(timeout time.Duration) error {
+			s := launch(t, timeout, `on_failure = ["signal", "restart"]`)
+			defer s.stop(0)
+			if err := s.undisturbed(); err != nil {
+				return err
+			}
+			before, began := s.helper.children(), time.Now()
+			serial := rotate(t, s.api)
+			s.events.await(t, s.helper, "proof after a restart", proven(serial))
+			took := time.Since(began)
+			t.Logf("escalated and proven %v after the rotation", took.Round(time.Millisecond))
+			if took < 2*timeout {
+				t.Errorf("restarted after %v, before the proof and the second signal had their time", took)
+			}
+			if now := s.helper.children(); len(now) != 1 || now[0] == before[0] {
+				t.Errorf("svidhelper's children were %v and are %v", before, now)
+			}
+			if status, body := s.get("/ready"); status != http.StatusOK {
+				t.Errorf("/ready: %d %s", status, body)
+			}
+			if heard := strings.Count(s.helper.out.String(), "pardon?"); heard != 2 {
+				return fmt.Errorf("the server heard SIGHUP %d times, not for the rotation and for the escalation", heard)
+			}
+			return nil
+		})
 	})
 
 	t.Run("nothing is configured", func(t *testing.T) {
 		t.Parallel()
-		s := launch(t, "")
-		served := s.api.SVIDs()[0].Certificates[0].SerialNumber.Text(16)
-		want := rotate(t, s.api).Text(16)
-		// A process that has just started gets a moment for its handlers; the
-		// proof begins when it was told.
-		s.events.await(t, s.helper, "signal", func(e event) bool { return e.Event == "notified" && e.Rotations == 2 })
-		began := time.Now()
-		e := s.events.await(t, s.helper, "failed proof", failedProof)
-		took := time.Since(began)
-		if took > 2*timeout {
-			t.Errorf("not ready %v after the signal; %v is configured", took, timeout)
-		}
-		if e.Serial != served || e.Want != want {
-			t.Errorf("the event says that %s is served and %s is not; it is %s and %s", e.Serial, e.Want, served, want)
-		}
-		status, body := s.get("/ready")
-		t.Logf("/ready %v after the signal: %d", took.Round(time.Millisecond), status)
-		if status != http.StatusServiceUnavailable || !strings.Contains(body, served) || !strings.Contains(body, want) {
-			t.Errorf("/ready does not say 503 and both serial numbers: %d %s", status, body)
-		}
-		s.stop(0)
+		unhurried(t, time.Second, func(timeout time.Duration) error {
+			s := launch(t, timeout, "")
+			defer s.stop(0)
+			if err := s.undisturbed(); err != nil {
+				return err
+			}
+			served := s.api.SVIDs()[0].Certificates[0].SerialNumber.Text(16)
+			want := rotate(t, s.api).Text(16)
+			// A process that has just started gets a moment for its handlers; the
+			// proof begins when it was told.
+			s.events.await(t, s.helper, "signal", func(e event) bool { return e.Event == "notified" && e.Rotations == 2 })
+			began := time.Now()
+			e := s.events.await(t, s.helper, "failed proof", failedProof)
+			took := time.Since(began)
+			if e.Want != want {
+				t.Errorf("the event says that %s should be served, not %s", e.Want, want)
+			}
+			status, body := s.get("/ready")
+			t.Logf("/ready %v after the signal: %d", took.Round(time.Millisecond), status)
+			if status != http.StatusServiceUnavailable || !strings.Contains(body, want) {
+				t.Errorf("/ready does not say 503 and what should be served: %d %s", status, body)
+			}
+			switch {
+			case took > 2*timeout:
+				return fmt.Errorf("not ready %v after the signal; %v is configured", took, timeout)
+			case e.Serial != served || !strings.Contains(body, served):
+				return fmt.Errorf("%s is served; the event says %s, /ready %s", served, e.Serial, body)
+			}
+			return nil
+		})
 	})
 }

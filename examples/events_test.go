@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -68,10 +69,17 @@ func (es *events) add(e event) {
 	es.changed = make(chan struct{})
 }
 
+// has reports whether there has been such an event.
+func (es *events) has(matches func(event) bool) bool {
+	es.mu.Lock()
+	defer es.mu.Unlock()
+	return slices.ContainsFunc(es.all, matches)
+}
+
 // await waits for an event, and fails the test when svidhelper ends before it.
 func (es *events) await(t *testing.T, p *running, what string, matches func(event) bool) event {
 	t.Helper()
-	timeout := time.After(time.Minute)
+	timeout := time.After(2 * patience)
 	for seen := 0; ; {
 		es.mu.Lock()
 		all, changed := es.all, es.changed
@@ -86,7 +94,7 @@ func (es *events) await(t *testing.T, p *running, what string, matches func(even
 		case <-p.done:
 			t.Fatalf("no %s: ended, %v", what, p.cmd.ProcessState)
 		case <-timeout:
-			t.Fatalf("no %s within a minute", what)
+			t.Fatalf("no %s within %v", what, 2*patience)
 		}
 	}
 }

@@ -68,9 +68,9 @@ func (c *client) note(serial *big.Int, err error) {
 }
 
 // await waits until the client was served the serial.
-func (c *client) await(t *testing.T, serial *big.Int, within time.Duration) {
+func (c *client) await(t *testing.T, serial *big.Int) {
 	t.Helper()
-	c.until(t, within, "serial "+serial.Text(16), func() bool { return c.seen[serial.Text(16)] })
+	c.until(t, "serial "+serial.Text(16), func() bool { return c.seen[serial.Text(16)] })
 }
 
 // more waits until the client has made n more connections, and returns how many
@@ -78,7 +78,7 @@ func (c *client) await(t *testing.T, serial *big.Int, within time.Duration) {
 func (c *client) more(t *testing.T, n int) (dropped int) {
 	t.Helper()
 	enough := -1
-	c.until(t, 20*time.Second, "more connections", func() bool {
+	c.until(t, "more connections", func() bool {
 		if enough < 0 {
 			enough = c.dials + n
 		}
@@ -89,9 +89,9 @@ func (c *client) more(t *testing.T, n int) (dropped int) {
 }
 
 // until waits until it is so, which is asked under the lock.
-func (c *client) until(t *testing.T, within time.Duration, what string, is func() bool) {
+func (c *client) until(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	timeout := time.After(within)
+	timeout := time.After(patience)
 	for {
 		c.mu.Lock()
 		so, failures, changed := is(), c.failures, c.changed
@@ -105,7 +105,7 @@ func (c *client) until(t *testing.T, within time.Duration, what string, is func(
 		select {
 		case <-changed:
 		case <-timeout:
-			t.Fatalf("%s: no %s within %v", c.name, what, within)
+			t.Fatalf("%s: no %s within %v", c.name, what, patience)
 		}
 	}
 }
@@ -113,7 +113,7 @@ func (c *client) until(t *testing.T, within time.Duration, what string, is func(
 // awaitListener waits until somebody answers at the address.
 func awaitListener(t *testing.T, dial func(context.Context) (*big.Int, error), p *running) {
 	t.Helper()
-	ctx := deadline(t, 30*time.Second)
+	ctx := deadline(t, 2*patience)
 	for {
 		_, err := dial(ctx)
 		if err == nil {

@@ -9,7 +9,6 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -121,8 +120,8 @@ func (p *running) stop(sig syscall.Signal) int {
 	}
 	select {
 	case <-p.done:
-	case <-time.After(20 * time.Second):
-		p.t.Fatalf("still running 20 s after %v", sig)
+	case <-time.After(2 * patience): // some write to a disk first
+		p.t.Fatalf("still running %v after %v", 2*patience, sig)
 	}
 	return p.cmd.ProcessState.ExitCode()
 }
@@ -142,7 +141,7 @@ func (p *running) children() []string {
 // ended, and fails the test if it never does.
 func (p *running) said(words ...string) {
 	p.t.Helper()
-	timeout := time.After(10 * time.Second)
+	timeout := time.After(patience)
 	for ended := false; ; {
 		text, changed := p.out.look()
 		switch {
@@ -238,15 +237,46 @@ func glob(t *testing.T, pattern string) []string {
 	return files
 }
 
-// freeAddress returns a loopback address that nobody listens on.
+// freeAddress returns a loopback address that nobody listens on. It is reserved
+// for who, as all servers do, says SO_REUSEADDR before he listens there.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Cleanup(func() { syscall.Close(fd) })
+	if err := syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	bound, err := syscall.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("127.0.0.1:%d", bound.(*syscall.SockaddrInet4).Port)
+}
+
+// patience is how long a test waits for what has to happen on a busy machine.
+const patience = 30 * time.Second
+
+// unhurried has a test of what happens within a timeout try it with ever longer
+// ones: a busy machine may hold up a server for as long as a timeout lasts.
+func unhurried(t *testing.T, timeout time.Duration, try func(timeout time.Duration) error) {
+	t.Helper()
+	for ; ; timeout *= 2 {
+		err := try(timeout)
+		if err == nil {
+			return
+		}
+		if timeout > patience/2 {
+			t.Error(err)
+			return
+		}
+		t.Logf("with a timeout of %v: %v", timeout, err)
+	}
 }
 
 // deadline is a context for one test.

@@ -13,7 +13,6 @@ import (
 	"os/user"
 	"path/filepath"
 	"testing"
-	"time"
 )
 
 // TestMariaDB runs the example: 30 rotations while clients log in with mutual
@@ -52,7 +51,7 @@ func TestMariaDB(t *testing.T) {
 		s.ownClient("mariadb", "hello", append(query, "-e", "select 'hello'")...))
 
 	s.trustsNewAuthority(mysqlSSL, mysqlLogin)
-	if _, err := talkDial(net.JoinHostPort(host, port), withoutCertificate(tls), mysqlSSL, mysqlLogin)(deadline(t, 10*time.Second)); err == nil {
+	if _, err := talkDial(net.JoinHostPort(host, port), withoutCertificate(tls), mysqlSSL, mysqlLogin)(deadline(t, patience)); err == nil {
 		t.Error("a client without an SVID is let in")
 	}
 	s.stop(0)

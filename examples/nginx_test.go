@@ -104,12 +104,12 @@ func TestNginxOtherwise(t *testing.T) {
 			if len(master) != 1 {
 				t.Fatalf("svidhelper has the children %v", master)
 			}
-			ctx, stop := context.WithCancel(deadline(t, 2*time.Minute))
+			ctx, stop := context.WithCancel(deadline(t, 5*time.Minute))
 			defer stop()
 			done := make(chan struct{})
 			go func() { served.run(ctx, 1); close(done) }()
 			for range 50 {
-				served.await(t, rotate(t, s.api), 10*time.Second)
+				served.await(t, rotate(t, s.api))
 			}
 			stop()
 			<-done

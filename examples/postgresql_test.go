@@ -149,7 +149,7 @@ func (s *service) refusesKey(why string) {
 	s.t.Helper()
 	select {
 	case <-s.helper.done:
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		s.t.Fatal("PostgreSQL takes the key")
 	}
 	s.ended(1)

@@ -23,7 +23,7 @@ func TestDemo(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer tty.Close()
-	timeout := time.AfterFunc(2*time.Minute, func() { _ = cmd.Process.Kill(); tty.Close() })
+	timeout := time.AfterFunc(4*time.Minute, func() { _ = cmd.Process.Kill(); tty.Close() })
 	defer timeout.Stop()
 
 	var said strings.Builder

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 )
 
 // TestRedis runs the example: 30 rotations while clients connect with mutual
@@ -48,7 +47,7 @@ func TestRedis(t *testing.T) {
 	if out, err := mismatch.CombinedOutput(); err == nil || !strings.Contains(string(out), "Unable to update TLS configuration") {
 		t.Errorf("a pair that does not match: %v, %s", err, out)
 	}
-	if _, err := talkDial(s.address, tls, nil, ping)(deadline(t, 10*time.Second)); err != nil {
+	if _, err := talkDial(s.address, tls, nil, ping)(deadline(t, patience)); err != nil {
 		t.Errorf("after a pair that does not match: %v", err)
 	}
 

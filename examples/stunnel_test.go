@@ -35,7 +35,7 @@ func TestStunnel(t *testing.T) {
 		c := newClient("TLS connections", talkDial(s.address, s.clientTLS(), nil, echo))
 		awaitListener(t, c.dial, byHand)
 		c.drops = refusedOrReset
-		ctx, stop := context.WithCancel(deadline(t, time.Minute))
+		ctx, stop := context.WithCancel(deadline(t, 5*time.Minute))
 		done := make(chan struct{})
 		go func() { c.run(ctx, 2); close(done) }()
 		if dropped := c.more(t, 50); dropped > 0 {

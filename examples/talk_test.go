@@ -61,7 +61,7 @@ func connect(ctx context.Context, address string, config *tls.Config, open openi
 	if err != nil {
 		return nil, err
 	}
-	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
 		return nil, err
 	}
 	secure := tls.Client(conn, config)
@@ -106,7 +106,7 @@ func holdTLS(address string, config *tls.Config, before, after talk) hold {
 		}
 		return func() error {
 			defer conn.Close()
-			if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+			if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
 				return err
 			}
 			return after(conn)
