@@ -161,10 +161,12 @@ renew_signal = "SIGHUP"
 		s.start()
 		want := []string{"process", "pid_file_name"}
 		s.tells(want)
+		s.record.await(t, "stays started")
 		for range 3 {
 			s.api.Rotate()
 			want = append(want, "process", "pid_file_name")
 			s.tells(want)
+			s.record.await(t, "stays SIGHUP") // two that wait to be handled are one
 		}
 		s.stop(syscall.SIGTERM, 0)
 		if n := s.record.count("stays SIGHUP"); n != 3 {

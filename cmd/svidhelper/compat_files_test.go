@@ -29,7 +29,7 @@ import (
 // in a one-shot.
 
 const (
-	oneShot  = "daemon_mode = false\ntimeout = \"10s\"\n"
+	oneShot  = "daemon_mode = false\ntimeout = \"60s\"\n"
 	jwtNames = `
 jwt_svids = [{jwt_audience = "a", jwt_extra_audiences = ["b"], jwt_svid_file_name = "a.jwt"}]
 jwt_bundle_file_name = "jwks.json"
@@ -138,9 +138,15 @@ var fileFacts = []fact{
 		devapi.Mutate(s.faults, func(r *workload.JWTSVIDResponse) { r.Svids[1].Hint = "first" })
 		selects("/first", "first")(t, s)
 	}},
-	{name: "hint that none has: an error", api: hinted, conf: "hint = \"third\"\n" + `daemon_mode = false
-		timeout = "300ms"`, test: func(t *testing.T, s *swapped) {
-		s.run(1)
+	{name: "hint that none has: an error", api: hinted, conf: "hint = \"third\"\ndaemon_mode = false\n", test: func(t *testing.T, s *swapped) {
+		conf := s.read("helper.conf")
+		for _, timeout := range []string{"300ms", "3s", "30s"} {
+			s.configure(conf + fmt.Sprintf("timeout = %q\n", timeout))
+			s.run(1)
+			if s.log.count("no X.509-SVID with hint") > 0 {
+				break // a busy machine may have come to nothing in that time
+			}
+		}
 		s.log.await(t, `no X.509-SVID with hint "third"`)
 		for _, name := range []string{"svid.pem", "key.pem", "bundle.pem"} {
 			if err := missing(s.path(name)); err != nil {

@@ -110,37 +110,37 @@ func TestFetchIsStopped(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			// What else the machine does can spoil a measurement, not three.
-			took := time.Hour
-			for try := 0; try < 3 && took > 100*time.Millisecond; try++ {
+			for range 3 {
 				address, until := c.wait(t)
-				took = min(took, stopFetch(t, address, until, c.sig))
+				if stopFetch(t, address, until, c.sig) <= 100*time.Millisecond {
+					return
+				}
 			}
-			if took > 100*time.Millisecond {
-				t.Errorf("it took %v", took)
-			}
+			t.Error("it took longer than 100ms three times")
 		})
 	}
 }
 
-// stopFetch has a fetch ended by sig, and returns how long that took.
+// stopFetch has a fetch ended by sig, and returns how long that took, without
+// what the machine took.
 func stopFetch(t *testing.T, address string, until func(*fetching), sig syscall.Signal) time.Duration {
 	t.Helper()
 	f := startFetch(t, address, "-timeout", "1h", "--", "echo", "ran")
 	until(f)
-	begin := time.Now()
+	p, begin := newPulse(), time.Now()
 	if err := f.Process.Signal(sig); err != nil {
 		t.Error(err)
 	}
 	code, last := f.end()
-	took := time.Since(begin)
-	t.Logf("ended %v after the signal", took)
+	took, late := time.Since(begin), p.stop()
+	t.Logf("ended %v after the signal; the machine was late by up to %v", took, late)
 	if code != exitFailure || !strings.Contains(last, "nothing was written") {
 		t.Errorf("exit status %d after %q", code, last)
 	}
 	if _, err := os.Lstat(f.certs); !os.IsNotExist(err) {
 		t.Errorf("something was written: %v", err)
 	}
-	return took
+	return took - hops*late
 }
 
 // silentSocket listens, accepts, and says nothing.
@@ -187,6 +187,7 @@ func TestFetchStoppedWhilePublishing(t *testing.T) {
 	if err := f.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Error(err)
 	}
+	eventually(t, func() error { return pending(f.Process.Pid) })
 	lock.Close()
 	if code, last := f.end(); code != exitFailure {
 		t.Errorf("exit status %d after %q", code, last)
@@ -194,6 +195,16 @@ func TestFetchStoppedWhilePublishing(t *testing.T) {
 	if _, err := os.Lstat(ran); !os.IsNotExist(err) {
 		t.Error("the command was run")
 	}
+}
+
+// pending returns an error while a signal has been sent to a process, and none
+// of its threads has run to take it. Where the system does not say so, it is nil.
+func pending(pid int) error {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil || strings.Contains(string(status), "ShdPnd:\t0000000000000000\n") {
+		return nil
+	}
+	return fmt.Errorf("a signal is pending:\n%s", status)
 }
 
 // TestFetchBecomesItsCommand: same process, and an identity that is late is
@@ -216,7 +227,7 @@ func TestFetchBecomesItsCommand(t *testing.T) {
 func TestFetchesAtOnce(t *testing.T) {
 	t.Parallel()
 	api, _ := devapitest.Start(t, devapi.Config{ManualRotation: true})
-	certs := filepath.Join(t.TempDir(), "certs")
+	certs := filepath.Join(memoryDir(t), "certs")
 	var all []*fetching
 	for range 4 {
 		f := newFetch(t, api.Addr())
@@ -289,17 +300,26 @@ func TestFetchWithoutARightToTheSocket(t *testing.T) {
 			if err := os.Chown(home, nobody, nobody); err != nil {
 				t.Fatal(err)
 			}
-			f := newFetch(t, api.Addr())
-			f.Path, f.Args = program, []string{program, "fetch", "-dir", "certs", "-timeout", "1s"}
-			f.Dir = home
-			f.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
-			begin := time.Now()
-			f.start()
-			code, last := f.end()
-			if took := time.Since(begin); code != exitFailure || took < time.Second || took > 10*time.Second {
-				t.Errorf("exit status %d after %v", code, took)
+			var last string
+			timeout := time.Second
+			for {
+				f := newFetch(t, api.Addr())
+				f.Path, f.Args = program, []string{program, "fetch", "-dir", "certs", "-timeout", timeout.String()}
+				f.Dir = home
+				f.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+				begin := time.Now()
+				f.start()
+				var code int
+				code, last = f.end()
+				if took := time.Since(begin); code != exitFailure || took < timeout || took > timeout+patience {
+					t.Errorf("exit status %d after %v", code, took)
+				}
+				if f.says.count("not connected") > 0 || timeout > patience {
+					break
+				}
+				timeout *= 10 // a busy machine has not come to it
 			}
-			for _, word := range []string{api.Addr(), "permission denied on " + socket, "uid 65534", "check the rights", "within 1s", c.closed} {
+			for _, word := range []string{api.Addr(), "permission denied on " + socket, "uid 65534", "check the rights", "within " + timeout.String(), c.closed} {
 				if !strings.Contains(last, word) {
 					t.Errorf("%q does not say %q", last, word)
 				}
@@ -336,13 +356,11 @@ func sharedProgram(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	program, err := os.ReadFile(self)
-	if err != nil {
-		t.Fatal(err)
-	}
+	// Another process writes it: what this one has written may still be open for
+	// writing in a child that another test is starting, and cannot be executed.
 	path := filepath.Join(dir, "svidhelper")
-	if err := os.WriteFile(path, program, 0o755); err != nil {
-		t.Fatal(err)
+	if out, err := exec.Command("install", "-m", "755", self, path).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
 	}
 	return path
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // patience is how long a test waits for what takes milliseconds.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // lines are lines of text that can be waited for.
 type lines struct {

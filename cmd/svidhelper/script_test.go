@@ -43,6 +43,7 @@ func TestScripts(t *testing.T) {
 				return err
 			}
 			env.Setenv("SPIFFE_ENDPOINT_SOCKET", api.Addr())
+			env.Setenv("GORACE", "atexit_sleep_ms=0")
 			env.Setenv("API", strings.TrimPrefix(api.Addr(), "unix://"))
 			return nil
 		},
