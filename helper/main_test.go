@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -78,7 +79,7 @@ func awaitStarted(t *testing.T, record string) {
 }
 
 // patience is how long a test waits for what takes milliseconds.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // A daemonRun is a Run under test.
 type daemonRun struct {
@@ -88,6 +89,8 @@ type daemonRun struct {
 	log  *logBuffer
 	file string
 	api  string
+
+	reads atomic.Int64 // of the file
 }
 
 // startDaemon runs a configuration from a file that the test can change.
@@ -102,11 +105,23 @@ func startDaemon(t *testing.T, api *devapi.Server, text string) *daemonRun {
 
 func startDaemonAt(t *testing.T, api *devapi.Server, file string) *daemonRun {
 	t.Helper()
-	r := &daemonRun{t: t, done: make(chan error, 1), log: newLogBuffer(), api: api.Addr(), file: file}
+	r := newDaemonRun(t, api, file)
 	c, err := r.load()
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.start(c)
+	return r
+}
+
+func newDaemonRun(t *testing.T, api *devapi.Server, file string) *daemonRun {
+	return &daemonRun{t: t, done: make(chan error, 1), log: newLogBuffer(), api: api.Addr(), file: file}
+}
+
+// start runs what was read from the file.
+func (r *daemonRun) start(c *config.Config) {
+	t := r.t
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	r.stop = cancel
 	log := slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -125,7 +140,6 @@ func startDaemonAt(t *testing.T, api *devapi.Server, file string) *daemonRun {
 			t.Logf("log:\n%s", r.log)
 		}
 	})
-	return r
 }
 
 func (r *daemonRun) write(text string) {
@@ -139,6 +153,7 @@ func (r *daemonRun) write(text string) {
 }
 
 func (r *daemonRun) load() (*config.Config, error) {
+	defer r.reads.Add(1)
 	c, diagnostics := config.Load(r.file)
 	if err := diagnostics.Err(); err != nil {
 		return nil, err

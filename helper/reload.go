@@ -57,7 +57,7 @@ func (d *daemon) watchFile(ctx context.Context) error {
 		defer ticker.Stop()
 		looks = ticker.C
 	}
-	var seen os.FileInfo // nil: it may have changed since it was read
+	var seen os.FileInfo // nil: not looked at yet
 	quiet := time.NewTimer(0)
 	quiet.Stop()
 	defer quiet.Stop()
@@ -68,6 +68,7 @@ func (d *daemon) watchFile(ctx context.Context) error {
 		}
 		quiet.Reset(min(settle, time.Until(since.Add(unsettled))))
 	}
+	stirred() // it may have changed since it was read
 	for {
 		select {
 		case <-ctx.Done():

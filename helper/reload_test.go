@@ -41,21 +41,38 @@ func TestReload(t *testing.T) {
 	if n := len(faults.Attempts(devapi.FetchX509SVID)); n != 1 {
 		t.Errorf("the X.509-SVID stream was opened %d times", n)
 	}
+	rotated := func(name string) {
+		t.Helper()
+		want := api.SVIDs()[0].Certificates[0].SerialNumber
+		eventually(t, func() error {
+			if got := leafOnDisk(t, dir, name, "svid.pem").SerialNumber; got.Cmp(want) != 0 {
+				return notYet("%x is on disk in %s, not %x", got, name, want)
+			}
+			return nil
+		})
+	}
 	api.Rotate()
+	rotated("a")
+	rotated("b")
 	r.log.await(t, 1, "process told of the rotation")
 
 	// the first output goes; what it wrote stays, and is not kept fresh
 	before := read(dir, "a", "svid.pem")
 	r.write(output("b", "") + process)
 	r.log.await(t, 2, "in effect")
+	told := strings.Count(r.log.String(), "process told of the rotation")
 	api.Rotate()
-	r.log.await(t, 2, "process told of the rotation")
+	rotated("b")
+	r.log.await(t, told+1, "process told of the rotation")
 	if read(dir, "a", "svid.pem") != before {
 		t.Error("the removed output was written to")
 	}
-	if _, err := os.Lstat(filepath.Join(dir, "b", "x.jwt")); !os.IsNotExist(err) {
-		t.Errorf("the removed token is still there: %v", err)
-	}
+	eventually(t, func() error {
+		if _, err := os.Lstat(filepath.Join(dir, "b", "x.jwt")); !os.IsNotExist(err) {
+			return notYet("the removed token is still there: %v", err)
+		}
+		return nil
+	})
 
 	// the process's block changes: restarted
 	if n := strings.Count(read(record), "started"); n != 1 {
@@ -118,4 +135,26 @@ func TestReloadFromConfigMap(t *testing.T) {
 	r.log.await(t, 1, "published", "/b")
 	swap("..3", config("c"))
 	r.log.await(t, 1, "published", "/c")
+}
+
+// TestReloadWhatChangedAtTheStart: a file that was changed after it was read,
+// and before it was watched, used to go unnoticed.
+func TestReloadWhatChangedAtTheStart(t *testing.T) {
+	api, _ := devapitest.Start(t, devapi.Config{ManualRotation: true})
+	dir := t.TempDir()
+	text := func(name string) []byte {
+		return fmt.Appendf(nil, "output %q {\n x509_svid {}\n}\n", filepath.Join(dir, name))
+	}
+	file := filepath.Join(t.TempDir(), "helper.conf")
+	if err := os.WriteFile(file, text("a"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	r := newDaemonRun(t, api, file)
+	c, err := r.load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.write(string(text("b")))
+	r.start(c)
+	r.log.await(t, 1, "published", "/b")
 }
