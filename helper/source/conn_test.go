@@ -3,16 +3,20 @@ package source
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/spiffe/go-spiffe/v2/proto/spiffe/workload"
 	"github.com/svidhelper/svidhelper/helper/devapi"
 	"github.com/svidhelper/svidhelper/helper/devapi/devapitest"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/test/bufconn"
 )
 
 // A socket is replaced by another server's while the old server still serves
@@ -203,4 +207,56 @@ func TestConnectionsOfLimitedAge(t *testing.T) {
 		}
 	}
 	check(t, stop())
+}
+
+// A call that finds the server going down finds the link gone: that is no failure
+// of its own.
+func TestWhatFailsOnALinkFindsItGone(t *testing.T) {
+	memory := bufconn.Listen(1 << 16)
+	leaving := make(chan struct{}) // the server is told to hang up
+	answers := &answersUntil{leaving: leaving}
+	server := grpc.NewServer()
+	workload.RegisterSpiffeWorkloadAPIServer(server, answers)
+	var serving sync.WaitGroup
+	serving.Go(func() { check(t, server.Serve(memory)) })
+	defer serving.Wait()
+
+	d := grpcDialer{connect: func(ctx context.Context) (net.Conn, error) { return memory.DialContext(ctx) }}
+	l, err := d.dial(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.close()
+	stream, err := l.api.FetchX509SVID(t.Context(), &workload.X509SVIDRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stream.Recv(); err != nil { // it is open, and keeps the connection
+		t.Fatal(err)
+	}
+	serving.Go(server.GracefulStop)
+	for err == nil { // until the server's word of it has come
+		_, err = l.api.FetchJWTSVID(t.Context(), &workload.JWTSVIDRequest{})
+	}
+	if !l.isGone() {
+		t.Errorf("the link is not gone, with %v", err)
+	}
+	close(leaving)
+}
+
+// answersUntil is a Workload API that answers once on each stream, and ends it
+// when the server leaves.
+type answersUntil struct {
+	workload.UnimplementedSpiffeWorkloadAPIServer
+	leaving <-chan struct{}
+}
+
+func (a *answersUntil) FetchX509SVID(_ *workload.X509SVIDRequest, to grpc.ServerStreamingServer[workload.X509SVIDResponse]) error {
+	err := to.Send(&workload.X509SVIDResponse{})
+	<-a.leaving
+	return err
+}
+
+func (a *answersUntil) FetchJWTSVID(context.Context, *workload.JWTSVIDRequest) (*workload.JWTSVIDResponse, error) {
+	return &workload.JWTSVIDResponse{}, nil
 }

@@ -197,6 +197,7 @@ var errUsed = errors.New("the connection is gone")
 
 func (c *trackedConn) dialOnce(context.Context, string) (net.Conn, error) {
 	if c.used.Swap(true) {
+		c.lost() // before the calls that wait for another connection fail
 		return nil, errUsed
 	}
 	return c, nil
