@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -260,16 +261,26 @@ func codeOverTheWire(t *testing.T, code codes.Code, midStream bool) {
 		faults.Fail(code)
 	}
 	before := s.Snapshot()
-	select {
-	case err := <-ended:
-		if midStream || err == nil || code != codes.InvalidArgument && code != codes.Unimplemented {
-			t.Errorf("%s: Run returned %v", name, err)
+	fatal := !midStream && (code == codes.InvalidArgument || code == codes.Unimplemented)
+	if fatal {
+		select {
+		case err := <-ended:
+			if err == nil {
+				t.Errorf("%s: Run returned nil", name)
+			}
+		case <-time.After(patience):
+			t.Errorf("%s: not fatal", name)
 		}
 		return
-	case <-time.After(10 * time.Second):
 	}
-	if !midStream && (code == codes.InvalidArgument || code == codes.Unimplemented) {
-		t.Errorf("%s: not fatal", name)
+	await(t, s, name, func(_ *snapshot.Snapshot, st Status) bool {
+		return !slices.ContainsFunc(st.Profiles, func(p ProfileStatus) bool { return p.Profile != ProfileJWTSVID && p.Code != code })
+	})
+	select {
+	case err := <-ended:
+		t.Errorf("%s: Run returned %v", name, err)
+		return
+	case <-time.After(10 * time.Second):
 	}
 	counts := faults.Counts()
 	for rpc, n := range counts.Attempts {

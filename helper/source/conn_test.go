@@ -30,8 +30,8 @@ func TestSocketReplacedByANewInode(t *testing.T) {
 	await(t, s, "everything", allArrived)
 	promptly(t, "another server's SVID", func(p *pulse) []sample {
 		newer := serveAt(t, path+".new")
-		start := time.Now()
 		check(t, os.Rename(path+".new", path))
+		start := time.Now()
 		arrival(t, s, serial(newer))
 		return []sample{p.since(start)}
 	})
@@ -176,8 +176,8 @@ func TestFrozenServerIsReplaced(t *testing.T) {
 	faults.Freeze()
 	promptly(t, "the new server's SVID", func(p *pulse) []sample {
 		newer := serveAt(t, path+".new")
-		start := time.Now()
 		check(t, os.Rename(path+".new", path))
+		start := time.Now()
 		arrival(t, s, serial(newer))
 		return []sample{p.since(start)}
 	})

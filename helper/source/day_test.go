@@ -66,6 +66,7 @@ func (d *faultyDay) strike() (end func()) {
 		d.faults["hang-ups"]++
 		d.server.setDown(true)
 		d.server.setDown(false)
+		d.set(nil, false, time.Now()) // the link before may have been too young for another one soon
 		return func() {}
 	}
 }

@@ -155,17 +155,25 @@ func TestNoBadTokenReplacesAGoodOne(t *testing.T) {
 	s := newTestSource(t, Config{Address: api.Addr(), Needs: Needs{JWTSVIDs: []snapshot.JWTRequest{jwtRequest("", "a")}}})
 	stop := run(t, s)
 	await(t, s, "the token", allArrived)
-	before := s.Snapshot()
 	bad := must(api.BadJWTSVIDs("a"))
 	turn := 0
 	devapi.Mutate(faults, func(r *workload.JWTSVIDResponse) { bad[turn%len(bad)].Edit(r); turn++ })
-	await(t, s, "two refusals", func(_ *snapshot.Snapshot, st Status) bool {
-		var n uint64
-		for _, k := range st.Profiles[0].Rejected {
-			n += k
-		}
-		return n >= 2
-	})
+	refusals := func(at uint64) {
+		t.Helper()
+		await(t, s, fmt.Sprint(at, " refusals"), func(_ *snapshot.Snapshot, st Status) bool {
+			var n uint64
+			for _, k := range st.Profiles[0].Rejected {
+				n += k
+			}
+			return n >= at
+		})
+	}
+	refusals(1) // no good one is on its way any more
+	before := s.Snapshot()
+	if before.JWTSVIDs[jwtRequest("", "a")] == nil {
+		t.Error("the token is gone")
+	}
+	refusals(3)
 	if s.Snapshot() != before {
 		t.Error("the snapshot changed")
 	}
