@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -73,9 +74,10 @@ func TestBadAnswersOnly(t *testing.T) {
 
 	faults.Heal()
 	api.Rotate()
-	awaitReady(t, address, http.StatusOK)
+	awaitReadyAgain(t, api, address)
 	r.log.await(t, 1, "process started")
 	leaf := leafOnDisk(t, certs, "svid.pem")
+	awaitOneGeneration(t, certs)
 	before := snapshotDir(t, certs)
 	counted := refusals(t, address, source.ProfileX509SVID, source.ReasonGarbage)
 	spoil()
@@ -93,7 +95,7 @@ func TestBadAnswersOnly(t *testing.T) {
 
 	faults.Heal()
 	api.Rotate()
-	awaitReady(t, address, http.StatusOK)
+	awaitReadyAgain(t, api, address)
 }
 
 var reasonsJWT = map[string]source.Reason{
@@ -134,14 +136,6 @@ func TestBadTokens(t *testing.T) {
 		audience := parseToken(t, answer.Svids[0].Svid).Audience
 		edits[audience[0]].Edit(answer)
 	})
-	awaitOneGeneration(t, certs)
-	before, first := snapshotDir(t, certs), time.Time{}
-	for audience := range edits {
-		end := parseToken(t, read(certs, audience)).Expiry.Time()
-		if first.IsZero() || end.Before(first) {
-			first = end
-		}
-	}
 	for audience, b := range edits {
 		profile, reason := source.Profile("jwt_svid for "+audience), reasonsJWT[b.Name]
 		eventually(t, func() error {
@@ -151,6 +145,18 @@ func TestBadTokens(t *testing.T) {
 			return nil
 		})
 		r.log.await(t, 1, "not receiving", "audience="+audience, "reason="+string(reason))
+	}
+	// No good one is on its way any more; what was refused is not there instead.
+	awaitOneGeneration(t, certs)
+	before, first := snapshotDir(t, certs), time.Time{}
+	for audience := range edits {
+		token := parseToken(t, read(certs, audience))
+		if end := token.Expiry.Time(); first.IsZero() || end.Before(first) {
+			first = end
+		}
+		if !slices.Equal(token.Audience, []string{audience}) {
+			t.Errorf("a token for %q is on disk, not for %q", token.Audience, audience)
+		}
 	}
 	followReady(t, address, first)
 	if diff := differences(before, snapshotDir(t, certs)); len(diff) > 0 {

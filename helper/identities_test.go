@@ -91,14 +91,17 @@ health { address = %q }
 	if diff := differences(hint, snapshotDir(t, in("hint"))); len(diff) > 0 {
 		t.Errorf("the hint is gone, and these differ: %q", diff)
 	}
-	status, body, err := get("http://" + address + "/ready")
 	for _, reason := range []string{
 		in("allow"), "spiffe://example.org/admin is not allowed",
 		in("hint"), `no X.509-SVID with hint \"db-hint\"`,
 	} {
-		if status != http.StatusServiceUnavailable || !strings.Contains(body, reason) {
-			t.Errorf("ready: %d %s %v; want the reason %s", status, body, err, reason)
-		}
+		eventually(t, func() error { // the process is told first
+			status, body, err := get("http://" + address + "/ready")
+			if status != http.StatusServiceUnavailable || !strings.Contains(body, reason) {
+				return notYet("ready: %d %s %v; want the reason %s", status, body, err, reason)
+			}
+			return nil
+		})
 	}
 	for _, name := range []string{"allow", "hint"} {
 		if n := metric(t, address, fmt.Sprintf("svidhelper_output_failures_total{output=%q,reason=\"encode\"}", in(name))); n == 0 {

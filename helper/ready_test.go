@@ -2,6 +2,7 @@ package helper
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"path/filepath"
 	"sync"
@@ -27,38 +28,53 @@ func awaitReady(t *testing.T, address string, want int) time.Time {
 	return time.Now()
 }
 
+// awaitReadyAgain waits until /ready is true. What has expired meanwhile, on a
+// machine that is slow, is issued anew.
+func awaitReadyAgain(t *testing.T, api *devapi.Server, address string) time.Time {
+	t.Helper()
+	eventually(t, func() error {
+		if !time.Now().Before(api.SVIDs()[0].Certificates[0].NotAfter) {
+			api.Rotate()
+		}
+		status, body, err := get("http://" + address + "/ready")
+		if err != nil || status != http.StatusOK {
+			return notYet("ready: %d %s %v", status, body, err)
+		}
+		return nil
+	})
+	return time.Now()
+}
+
 // TestReadyTellsTheTruth: an SVID that expires in an outage turns ready false
-// within a second, recovery turns it true within a second; live is about us.
+// at once, recovery turns it true within a second; live is about us.
 func TestReadyTellsTheTruth(t *testing.T) {
 	api, _ := devapitest.Start(t, devapi.Config{ManualRotation: true, TTL: 2 * time.Second})
-	address := freeAddress(t)
+	address, certs := freeAddress(t), filepath.Join(memoryDir(t), "certs")
 	startDaemon(t, api, fmt.Sprintf(`
 output %q {
   x509_svid {}
 }
 health {
   address = %q
-}`, filepath.Join(t.TempDir(), "certs"), address))
-	awaitReady(t, address, http.StatusOK)
-	expires := api.SVIDs()[0].Certificates[0].NotAfter
+}`, certs, address))
+	awaitReadyAgain(t, api, address)
 	api.Down()
-	late := awaitReady(t, address, http.StatusServiceUnavailable).Sub(expires)
-	t.Logf("ready turned false %v after the SVID expired", late)
-	if late < -50*time.Millisecond || late > time.Second {
-		t.Errorf("ready turned false %v after the SVID expired", late)
-	}
+	followReady(t, address, leafOnDisk(t, certs, "svid.pem").NotAfter)
 	if status, body, err := get("http://" + address + "/live"); status != http.StatusOK {
 		t.Errorf("live: %d %s %v", status, body, err)
 	}
+	machine := newPulse()
+	defer machine.stop()
 	api.Rotate()
 	if err := api.Up(); err != nil {
 		t.Fatal(err)
 	}
 	back := time.Now()
-	late = awaitReady(t, address, http.StatusOK).Sub(back)
-	t.Logf("ready turned true %v after the Workload API came back", late)
-	if late > time.Second {
-		t.Errorf("ready turned true %v after the Workload API came back", late)
+	took := awaitReadyAgain(t, api, address).Sub(back)
+	late := machine.since(back)
+	t.Logf("ready turned true %v after the Workload API came back; the machine was late by up to %v", took, late)
+	if took-hops*late > time.Second {
+		t.Errorf("ready turned true %v after the Workload API came back", took)
 	}
 }
 
@@ -82,6 +98,11 @@ log {
 	const clients, requests, rotations = 8, 250, 200
 	begin := time.Now()
 	var failed atomic.Int64
+	fail := func(format string, args ...any) {
+		if failed.Add(1) == 1 {
+			t.Errorf(format, args...) // the first tells why
+		}
+	}
 	var load sync.WaitGroup
 	load.Go(func() {
 		tick := time.NewTicker(10 * time.Millisecond)
@@ -102,11 +123,11 @@ log {
 				<-tick.C
 				resp, err := client.Get("http://" + address + "/ready")
 				if err != nil {
-					failed.Add(1)
+					fail("not answered: %v", err)
 					continue
 				}
-				if resp.StatusCode != http.StatusOK {
-					failed.Add(1)
+				if body, err := io.ReadAll(resp.Body); resp.StatusCode != http.StatusOK || err != nil {
+					fail("not ready: %d %s %v", resp.StatusCode, body, err)
 				}
 				resp.Body.Close()
 			}
