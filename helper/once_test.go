@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -38,7 +37,7 @@ output %q {
 
 // TestOnce: everything is written, or nothing is and the last line says why.
 func TestOnce(t *testing.T) {
-	const short = 2 * time.Second // enough for an answer, on a busy machine too
+	const short = time.Second // enough for an answer
 	uid := fmt.Sprintf("uid %d", os.Getuid())
 	for _, c := range []struct {
 		name    string
@@ -73,7 +72,7 @@ func TestOnce(t *testing.T) {
 			name:    "no answer",
 			prepare: func(_ *testing.T, _ *devapi.Server, f *devapi.Faults) { f.Hang() },
 			timeout: short,
-			says:    []string{"2s", "has not answered"},
+			says:    []string{"not everything came within", "has not answered"},
 		},
 		{
 			name:    "unavailable",
@@ -107,6 +106,10 @@ func TestOnce(t *testing.T) {
 			c.prepare(t, api, faults)
 			dir := filepath.Join(t.TempDir(), "certs")
 			err := once(t, t.Context(), address, dir, c.timeout)
+			for longer := 3 * c.timeout; tooSoon(err, c.says) && longer < patience; longer *= 3 {
+				t.Logf("the machine needs longer: %v", err)
+				err = once(t, t.Context(), address, dir, longer)
+			}
 			if len(c.says) == 0 {
 				if err != nil {
 					t.Fatal(err)
@@ -121,10 +124,8 @@ func TestOnce(t *testing.T) {
 			if err == nil {
 				t.Fatal("no error")
 			}
-			for _, s := range c.says {
-				if !strings.Contains(err.Error(), s) {
-					t.Errorf("%q does not say %q", err, s)
-				}
+			if !saysAll(err, c.says) {
+				t.Errorf("%q does not say %q", err, c.says)
 			}
 			if _, err := os.Lstat(dir); !os.IsNotExist(err) {
 				t.Errorf("something was written: %v", err)
@@ -132,6 +133,14 @@ func TestOnce(t *testing.T) {
 		})
 	}
 }
+
+// tooSoon reports whether the time was over before there was anything to say.
+func tooSoon(err error, want []string) bool {
+	return err != nil && !saysAll(err, want) &&
+		(saysAll(err, []string{"not contacted yet"}) || saysAll(err, []string{"connecting takes long"}) || saysAll(err, []string{"has not answered"}))
+}
+
+func saysAll(err error, words []string) bool { return holdsAll(err.Error(), words) }
 
 // TestOnceNeedsEverything: what cmd of a spiffe-helper file can start without,
 // its one-shot cannot do without, and does not wait for when it cannot come.
@@ -184,7 +193,10 @@ func TestOnceIsStopped(t *testing.T) {
 		{"hanging", func(f *devapi.Faults) { f.Hang() }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			var took []time.Duration
+			machine := newPulse()
+			defer machine.stop()
+			type end struct{ Took, Late time.Duration }
+			var ends []end
 			for range 5 { // the median: a busy machine spoils one measurement, not all
 				api, faults := devapitest.Start(t, devapi.Config{ManualRotation: true})
 				c.fault(faults)
@@ -197,15 +209,14 @@ func TestOnceIsStopped(t *testing.T) {
 				begin := time.Now()
 				cancel()
 				err := <-done
-				took = append(took, time.Since(begin))
+				ends = append(ends, end{time.Since(begin), machine.since(begin)})
 				if err == nil || !strings.Contains(err.Error(), "nothing was written") {
 					t.Errorf("Once returned %v", err)
 				}
 			}
-			slices.Sort(took)
-			t.Logf("stopped after %v", took)
-			if took[2] > 100*time.Millisecond {
-				t.Errorf("the median of %v is more than 100 ms", took)
+			t.Logf("how long it took to stop, and how late the machine was: %v", ends)
+			if own := percentile(ends, 50, func(e end) time.Duration { return e.Took - hops*e.Late }); own > 100*time.Millisecond {
+				t.Errorf("the median of %v is more than 100 ms", ends)
 			}
 		})
 	}
