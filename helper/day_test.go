@@ -52,6 +52,8 @@ type day struct {
 	random  *rand.Rand
 	rotator *rotator
 
+	whole func() // everything is on disk
+
 	mu      sync.Mutex
 	disk    disk
 	well    time.Time // since when there is no fault; zero while there is one
@@ -124,6 +126,8 @@ output %q {
 // live lets the day pass.
 func (d *day) live(t *testing.T, src *source.Source) {
 	ctx, stop := context.WithCancel(t.Context())
+	whole := make(chan struct{})
+	d.whole = sync.OnceFunc(func() { close(whole) })
 	var running sync.WaitGroup
 	running.Go(func() {
 		if err := src.Run(ctx); err != nil {
@@ -132,7 +136,10 @@ func (d *day) live(t *testing.T, src *source.Source) {
 	})
 	running.Go(func() { d.publish(ctx, src) })
 	var faults sync.WaitGroup
-	faults.Go(d.misbehave)
+	faults.Go(func() {
+		<-whole // there is nothing to look at before
+		d.misbehave()
+	})
 
 	start, minutes, expired := time.Now(), 0, 0
 	for time.Since(start) < 24*time.Hour && !t.Failed() {
@@ -143,6 +150,7 @@ func (d *day) live(t *testing.T, src *source.Source) {
 			expired++
 		}
 	}
+	d.whole() // or it never was
 	faults.Wait()
 	status := src.Status()
 	stop()
@@ -165,6 +173,7 @@ func (d *day) publish(ctx context.Context, src *source.Source) {
 			d.t.Errorf("rotating: %v %v %v", ok, err, d.rotator.outputs[0].err)
 		}
 		if d.rotator.outputs[0].complete {
+			d.whole()
 			d.look("after a publish")
 		}
 	}
