@@ -150,7 +150,7 @@ func shell(script string, args ...string) []string {
 var discard = slog.New(slog.DiscardHandler)
 
 // patience is how long a test waits for what has to happen on a busy machine.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // run runs spec to its end with files that are there from the start.
 func run(t *testing.T, spec Spec) error {
