@@ -402,7 +402,7 @@ func TestRestartAtRotationOfARealProcess(t *testing.T) {
 	t.Parallel()
 	path, out := pipe(t)
 	s := supervise(t, Spec{
-		Command:    shell(`mkdir $1.lock || echo two at once >>$1; trap 'sleep 0.1; rmdir $1.lock; exit' TERM; echo up >>$1; while :; do sleep 0.02; done`, path),
+		Command:    shell(`trap 'sleep 0.1; rmdir $1.lock; exit' TERM; mkdir $1.lock || echo two at once >>$1; echo up >>$1; while :; do sleep 0.02; done`, path),
 		OnRotation: Rotation{Action: RotationRestart},
 	})
 	s.Rotated()
