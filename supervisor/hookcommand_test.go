@@ -202,7 +202,7 @@ func waitGone(t *testing.T, pid string) {
 	}
 	defer unix.Close(fd)
 	for {
-		got, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 10_000)
+		got, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(hookPatience.Milliseconds()))
 		switch {
 		case errors.Is(err, unix.EINTR):
 			continue
