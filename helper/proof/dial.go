@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"time"
 )
 
@@ -74,7 +75,7 @@ func explain(err error) error {
 		return fmt.Errorf("the service does not speak TLS here; is it another port, or is starttls missing: %w", err)
 	case errors.Is(err, io.EOF):
 		return fmt.Errorf("the service closed the connection in the handshake: %w", err)
-	case errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded): // whichever comes first
 		return fmt.Errorf("the service says nothing in the handshake: %w", err)
 	}
 	return fmt.Errorf("handshake: %w", err)

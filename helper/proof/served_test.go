@@ -1,10 +1,12 @@
 package proof
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -82,6 +84,15 @@ func TestEscalationKeepsWhatWasServed(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// The end of a try ends the handshake in two ways, of which either may win.
+func TestSilenceIsNamedInTwoWays(t *testing.T) {
+	for _, err := range []error{context.DeadlineExceeded, &net.OpError{Op: "read", Err: os.ErrDeadlineExceeded}} {
+		if err := explain(err); !strings.Contains(err.Error(), "says nothing in the handshake") {
+			t.Error(err)
+		}
+	}
 }
 
 // What is no TLS service is named for what it looks like.
