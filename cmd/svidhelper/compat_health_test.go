@@ -96,18 +96,13 @@ var healthFacts = []fact{
 		p := s.probed("")
 		s.configure(fmt.Sprintf("cert_dir = %q\n", memoryDir(t)) + s.read("helper.conf"))
 		s.start()
-		svid := s.readyWith(p)
-		busy := newPulse()
-		s.api.Down()
-		within(t, "ready ended, since the SVID expired", p.await(t, "/ready", 503).Sub(svid.NotAfter), busy.stop())
-		if code, body := p.get(t, "/live"); code != 200 {
-			t.Errorf("live: %d %s", code, body)
+		// What else the machine does can spoil a measurement, not three.
+		for range 3 {
+			if s.outage(p) <= time.Second {
+				return
+			}
 		}
-		s.api.Rotate()
-		faultlessly(t, s.api.Up())
-		back, busy := time.Now(), newPulse()
-		s.readyWith(p)
-		within(t, "ready came back, since the Workload API did", time.Since(back), busy.stop())
+		t.Error("it took longer than a second three times")
 	}},
 	{name: "health_checks are served by a daemon only", conf: oneShot, test: func(t *testing.T, s *swapped) {
 		l, err := net.Listen("tcp", ":0") // it would be fatal to a daemon
@@ -149,14 +144,36 @@ func (s *swapped) readyWith(p probe) *x509.Certificate {
 	return svid
 }
 
-// within checks that something came within a second, and the time that a busy
-// machine took.
-func within(t *testing.T, what string, took, late time.Duration) {
-	t.Helper()
-	t.Logf("%s: %v; the machine was late by up to %v", what, took, late)
-	if took < -50*time.Millisecond || took > time.Second+hops*late {
-		t.Errorf("%s: %v", what, took)
+// outage has the Workload API be away until the SVID has expired, and returns
+// how long it took for the program to notice that, or its return, at most. What
+// the machine took does not count.
+func (s *swapped) outage(p probe) time.Duration {
+	s.t.Helper()
+	svid := s.readyWith(p)
+	s.api.Down()
+	early := func() bool { return time.Until(svid.NotAfter) > 50*time.Millisecond }
+	for ; early(); time.Sleep(5 * time.Millisecond) {
+		if code, body, err := p.ask("/ready"); code != 200 && early() {
+			s.t.Fatalf("ready ended before the SVID expired: %d %s %v", code, body, err)
+		}
 	}
+	busy := newPulse()
+	ended := p.await(s.t, "/ready", 503).Sub(svid.NotAfter)
+	late := busy.stop()
+	s.t.Logf("ready ended %v after the SVID expired; the machine was late by up to %v", ended, late)
+	if code, body := p.get(s.t, "/live"); code != 200 {
+		s.t.Errorf("live: %d %s", code, body)
+	}
+	ended -= hops * late
+
+	s.api.Rotate()
+	faultlessly(s.t, s.api.Up())
+	start, busy := time.Now(), newPulse()
+	s.readyWith(p)
+	back := time.Since(start)
+	late = busy.stop()
+	s.t.Logf("ready came back %v after the Workload API; the machine was late by up to %v", back, late)
+	return max(ended, back-hops*late)
 }
 
 // checks is a health_checks block.
