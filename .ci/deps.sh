@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs the real servers that the integration tests run, and the C compiler
-# that the race detector needs, from the distribution's packages, when it can; otherwise says what will be skipped.
+# Installs what the tests need, when it can: the C compiler of the race detector,
+# and the real servers. Otherwise says what will be skipped.
 set -eu
 
 # A line each: the program that shows the package is there, the package.
