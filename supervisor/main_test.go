@@ -30,6 +30,13 @@ func TestMain(m *testing.M) {
 	// Most of them wait for processes, not for a processor.
 	flag.Parse()
 	_ = flag.Set("test.parallel", "4")
+	// In the background of a script, or under nohup, some signals are ignored, and
+	// would be in every process that a test starts.
+	for _, sig := range []os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT} {
+		if signal.Ignored(sig) {
+			signal.Notify(make(chan os.Signal, 1), sig)
+		}
+	}
 	// Under the race detector every process would take a second to end.
 	os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE"))
 	goleak.VerifyTestMain(tests{m})
