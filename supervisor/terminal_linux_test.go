@@ -310,9 +310,9 @@ func TestTerminalComesBack(t *testing.T) {
 		"sh -c 'kill -9 $$'":                    "137",
 		"bash -c 'set -m; sleep 0.01; kill $$'": "143",
 	} {
-		s := newTerminal(t, "SCRIPT="+asHelper(command)+"; echo status=$?; read line; echo read=$line")
+		s := newTerminal(t, "SCRIPT="+asHelper(command)+"; echo came back with $?; read line; echo read=$line")
 		s.command(`sh -c "$SCRIPT"`)
-		s.expect("status=" + status)
+		s.expect("came back with " + status)
 		s.types("hello\n")
 		s.expect("read=hello")
 		s.expect(prompt)
