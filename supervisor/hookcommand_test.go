@@ -336,6 +336,13 @@ func TestHookStopIsImmediate(t *testing.T) {
 // As PID 1 the helper reaps orphans, and must not reap its hooks' statuses.
 func TestHookCommandKeepsItsStatusFromTheReaper(t *testing.T) {
 	noLeak(t)
+	inherit := func(is uintptr) {
+		if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, is, 0, 0, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	inherit(1)
+	defer inherit(0)
 	stop := ReapOrphans()
 	defer stop()
 	for range 20 {
