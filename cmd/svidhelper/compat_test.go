@@ -88,6 +88,7 @@ func newSwapped(t *testing.T, c devapi.Config) *swapped {
 		}
 	}
 	s.listen(record)
+	s.nudge(record + ".idle")
 	for _, name := range []string{"stays", "exits"} {
 		s.standIn(name, name)
 	}
@@ -119,6 +120,30 @@ func (s *swapped) listen(record string) {
 		}
 	})
 	s.t.Cleanup(func() { f.Close(); reading.Wait() })
+}
+
+// nudge has the stand-ins read a line now and then until the test ends. A shell
+// looks for signals, and then reads: one that comes between the two it would see
+// only when there is something to read.
+func (s *swapped) nudge(idle string) {
+	s.t.Helper()
+	f, err := os.OpenFile(idle, os.O_RDWR, 0)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	var nudging sync.WaitGroup
+	nudging.Go(func() {
+		for {
+			select {
+			case <-ended:
+				return
+			case <-time.After(20 * time.Millisecond):
+				_, _ = f.WriteString("\n")
+			}
+		}
+	})
+	s.t.Cleanup(func() { close(ended); f.Close(); nudging.Wait() })
 }
 
 // standIn puts a program of that name on the PATH that behaves as one of

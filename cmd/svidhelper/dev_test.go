@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -24,7 +25,7 @@ import (
 type devProgram struct {
 	*exec.Cmd
 	t              *testing.T
-	stdin          io.Closer
+	stdin          io.Writer
 	runtime        string // its XDG_RUNTIME_DIR
 	stdout, stderr *bufio.Scanner
 }
@@ -201,14 +202,21 @@ func TestDevExitsWithItsCommandsStatus(t *testing.T) {
 // Signals reach the command, except the one that rotates, which would end it.
 func TestDevPassesSignalsOn(t *testing.T) {
 	for _, sig := range []string{"INT", "TERM"} {
-		p := startDev(t, "--", "sh", "-c", "trap 'exit 9' "+sig+"; echo ready; read x")
+		p := startDev(t, "--", "sh", "-c", "trap 'exit 9' "+sig+"; echo ready; while read x; do :; done")
 		p.await(p.stdout, "ready")
+		var nudging sync.WaitGroup
+		nudging.Go(func() { // a shell can miss a signal that comes right before it reads
+			for err := error(nil); err == nil; time.Sleep(20 * time.Millisecond) {
+				_, err = io.WriteString(p.stdin, "\n")
+			}
+		})
 		p.send(syscall.SIGUSR1)
 		p.await(p.stderr, "rotated")
 		p.send(map[string]os.Signal{"INT": os.Interrupt, "TERM": syscall.SIGTERM}[sig])
 		if code, rest := p.status(); code != 9 {
 			t.Errorf("SIG%s: exit status %d, want 9\n%s", sig, code, rest)
 		}
+		nudging.Wait() // its pipe is closed
 	}
 }
 
