@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/svidhelper/svidhelper/helper/pulse"
 	"go.uber.org/goleak"
 )
 
@@ -158,6 +159,29 @@ var discard = slog.New(slog.DiscardHandler)
 
 // patience is how long a test waits for what has to happen on a busy machine.
 const patience = time.Minute
+
+// hops is how often, at most, one process waits for another to run in what is
+// measured here.
+const hops = 20
+
+// A measurement is how long something took, and how much of that a machine that
+// is busy with something else may have taken.
+type measurement struct{ took, machine time.Duration }
+
+// measure does something.
+func measure(f func()) measurement {
+	p, began := pulse.Start(), time.Now()
+	defer p.Stop()
+	f()
+	return measurement{time.Since(began), hops * p.Since(began)}
+}
+
+// beyond reports whether it took longer than it may.
+func (m measurement) beyond(limit time.Duration) bool { return m.took-m.machine > limit }
+
+func (m measurement) String() string {
+	return fmt.Sprintf("%v (the machine's part: up to %v)", m.took.Round(time.Millisecond), m.machine.Round(time.Millisecond))
+}
 
 // run runs spec to its end with files that are there from the start.
 func run(t *testing.T, spec Spec) error {

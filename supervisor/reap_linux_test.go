@@ -89,8 +89,26 @@ func TestPID1LeavesNothing(t *testing.T) {
 	t.Logf("%d processes, none left", len(pids))
 }
 
-// A thousand orphans die at once.
+// A thousand orphans that die at once are reaped within a second. What else the
+// machine does can spoil a measurement, not three.
 func TestThousandOrphans(t *testing.T) {
+	for _, pid1 := range []bool{true, false} {
+		t.Run(fmt.Sprintf("PID 1 %v", pid1), func(t *testing.T) {
+			for range 3 {
+				m := reapThousand(t, pid1)
+				t.Logf("1000 orphans reaped %v after their death", m)
+				if !m.beyond(time.Second) {
+					return
+				}
+			}
+			t.Error("more than a second, three times")
+		})
+	}
+}
+
+// reapThousand measures how long a thousand orphans stay after their death.
+func reapThousand(t *testing.T, pid1 bool) measurement {
+	t.Helper()
 	script := shell(`
 		trap 'exit 7' TERM
 		sh -c 'i=0; while [ $i -lt 1000 ]; do : <"$1" & echo $!; i=$((i+1)); done' sh "$2" >"$1"
@@ -99,52 +117,49 @@ func TestThousandOrphans(t *testing.T) {
 		kill -9 $(cat "$1")
 		echo killed
 		while :; do sleep 0.05; done`)
-	for _, pid1 := range []bool{true, false} {
-		t.Run(fmt.Sprintf("PID 1 %v", pid1), func(t *testing.T) {
-			dir := t.TempDir()
-			pidFile, fifo := filepath.Join(dir, "pids"), filepath.Join(dir, "fifo")
-			// To open it takes until somebody writes: nothing has to be executed
-			// for a thousand that wait.
-			if err := unix.Mkfifo(fifo, 0o600); err != nil {
-				t.Fatal(err)
-			}
-			defer func() { // if the test has failed, nobody has killed them
-				if f, err := os.OpenFile(fifo, os.O_RDWR, 0); err == nil {
-					f.Close()
-				}
-			}()
-			in, out, err := os.Pipe()
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer out.Close()
-			cmd := helperCommand(t, Spec{Command: append(script, pidFile, fifo), Subreaper: !pid1})
-			if pid1 {
-				asPID1(t, cmd)
-			}
-			cmd.Stdin = in
-			h := startHelper(t, cmd)
-			in.Close()
-			h.want("up")
-			if n := len(descendants(t, h.Process.Pid)); n < 1000 {
-				t.Errorf("%d descendants, want a thousand orphans", n)
-			}
-			fmt.Fprintln(out)
-			h.want("killed")
-			began := time.Now()
-			for n := 1000; n > 3; {
-				n = len(descendants(t, h.Process.Pid))
-				if time.Since(began) > patience {
-					t.Fatalf("%d left", n)
-				}
-			}
-			t.Logf("1000 orphans reaped %v after their death", time.Since(began).Round(time.Millisecond))
-			h.kill(syscall.SIGTERM)
-			if got := h.status(); got != 7 {
-				t.Errorf("status %d, want 7", got)
-			}
-		})
+	dir := t.TempDir()
+	pidFile, fifo := filepath.Join(dir, "pids"), filepath.Join(dir, "fifo")
+	// To open it takes until somebody writes: nothing has to be executed for a
+	// thousand that wait.
+	if err := unix.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
 	}
+	defer func() { // if the test has failed, nobody has killed them
+		if f, err := os.OpenFile(fifo, os.O_RDWR, 0); err == nil {
+			f.Close()
+		}
+	}()
+	in, out, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	cmd := helperCommand(t, Spec{Command: append(script, pidFile, fifo), Subreaper: !pid1})
+	if pid1 {
+		asPID1(t, cmd)
+	}
+	cmd.Stdin = in
+	h := startHelper(t, cmd)
+	in.Close()
+	h.want("up")
+	if n := len(descendants(t, h.Process.Pid)); n < 1000 {
+		t.Errorf("%d descendants, want a thousand orphans", n)
+	}
+	fmt.Fprintln(out)
+	h.want("killed")
+	m := measure(func() {
+		for n, began := 1000, time.Now(); n > 3; {
+			n = len(descendants(t, h.Process.Pid))
+			if time.Since(began) > patience {
+				t.Fatalf("%d left", n)
+			}
+		}
+	})
+	h.kill(syscall.SIGTERM)
+	if got := h.status(); got != 7 {
+		t.Errorf("status %d, want 7", got)
+	}
+	return m
 }
 
 // reapMain reaps orphans while it runs commands that make some, and checks that
