@@ -15,6 +15,7 @@ import (
 	"github.com/svidhelper/svidhelper/helper/config"
 	"github.com/svidhelper/svidhelper/helper/devapi"
 	"github.com/svidhelper/svidhelper/helper/devapi/devapitest"
+	"github.com/svidhelper/svidhelper/helper/pulse"
 )
 
 // once runs Once over an output with an X.509-SVID and a token.
@@ -193,8 +194,8 @@ func TestOnceIsStopped(t *testing.T) {
 		{"hanging", func(f *devapi.Faults) { f.Hang() }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			machine := newPulse()
-			defer machine.stop()
+			machine := pulse.Start()
+			defer machine.Stop()
 			type end struct{ Took, Late time.Duration }
 			var ends []end
 			for range 5 { // the median: a busy machine spoils one measurement, not all
@@ -209,7 +210,7 @@ func TestOnceIsStopped(t *testing.T) {
 				begin := time.Now()
 				cancel()
 				err := <-done
-				ends = append(ends, end{time.Since(begin), machine.since(begin)})
+				ends = append(ends, end{time.Since(begin), machine.Since(begin)})
 				if err == nil || !strings.Contains(err.Error(), "nothing was written") {
 					t.Errorf("Once returned %v", err)
 				}

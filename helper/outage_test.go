@@ -12,6 +12,7 @@ import (
 
 	"github.com/svidhelper/svidhelper/helper/devapi"
 	"github.com/svidhelper/svidhelper/helper/devapi/devapitest"
+	"github.com/svidhelper/svidhelper/helper/pulse"
 )
 
 // pass lets d go by: for how long something is down is what is tested.
@@ -94,7 +95,7 @@ func (r recovery) own(hops time.Duration) time.Duration {
 }
 
 // outage takes the Workload API down for d. When it is back it has a new SVID.
-func (p *patient) outage(d time.Duration, crash bool, machine *pulse, disk *diskPulse) recovery {
+func (p *patient) outage(d time.Duration, crash bool, machine *pulse.Pulse, disk *diskPulse) recovery {
 	p.t.Helper()
 	if crash {
 		p.api.Crash()
@@ -108,7 +109,7 @@ func (p *patient) outage(d time.Duration, crash bool, machine *pulse, disk *disk
 	}
 	start := time.Now()
 	published, told := nextFlip(p.t, p.flips), p.awaitTold(p.told+1)
-	late, slow := machine.since(start), time.Duration(0)
+	late, slow := machine.Since(start), time.Duration(0)
 	if disk != nil {
 		slow = disk.since(start)
 	}
@@ -188,8 +189,8 @@ func recoverPromptly(t *testing.T, all ...*series) {
 
 // measure has all series at a time, and returns those that were not prompt.
 func measure(t *testing.T, all []*series) (slow []*series) {
-	machine, disk := newPulse(), newDiskPulse(t)
-	defer machine.stop()
+	machine, disk := pulse.Start(), newDiskPulse(t)
+	defer machine.Stop()
 	defer disk.stop()
 	var mu sync.Mutex
 	recoveries := map[*series][]recovery{}

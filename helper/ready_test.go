@@ -12,6 +12,7 @@ import (
 
 	"github.com/svidhelper/svidhelper/helper/devapi"
 	"github.com/svidhelper/svidhelper/helper/devapi/devapitest"
+	"github.com/svidhelper/svidhelper/helper/pulse"
 )
 
 // awaitReady waits until /ready answers with the status, and returns when it
@@ -63,15 +64,15 @@ health {
 	if status, body, err := get("http://" + address + "/live"); status != http.StatusOK {
 		t.Errorf("live: %d %s %v", status, body, err)
 	}
-	machine := newPulse()
-	defer machine.stop()
+	machine := pulse.Start()
+	defer machine.Stop()
 	api.Rotate()
 	if err := api.Up(); err != nil {
 		t.Fatal(err)
 	}
 	back := time.Now()
 	took := awaitReadyAgain(t, api, address).Sub(back)
-	late := machine.since(back)
+	late := machine.Since(back)
 	t.Logf("ready turned true %v after the Workload API came back; the machine was late by up to %v", took, late)
 	if took-hops*late > time.Second {
 		t.Errorf("ready turned true %v after the Workload API came back", took)

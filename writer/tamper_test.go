@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/svidhelper/svidhelper/helper/pulse"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
 )
 
@@ -29,37 +30,6 @@ func repaired(t *testing.T, d *Dir, set Set) (time.Duration, Change) {
 // hops is how often, at most, one thread waits for another to run between damage
 // and its report.
 const hops = 10
-
-// A pulse measures how late the machine lets a goroutine run that does nothing
-// but wake up each millisecond: a busy one delays whatever else is measured.
-type pulse struct {
-	ended chan struct{}
-	late  chan time.Duration
-}
-
-func newPulse() *pulse {
-	p := &pulse{ended: make(chan struct{}), late: make(chan time.Duration)}
-	go func() {
-		late, last := time.Duration(0), time.Now()
-		for over := false; !over; {
-			select {
-			case <-p.ended:
-				over = true
-			case <-time.After(time.Millisecond):
-			}
-			now := time.Now()
-			late, last = max(late, now.Sub(last)-time.Millisecond), now
-		}
-		p.late <- late
-	}()
-	return p
-}
-
-// stop ends the pulse and returns how late it was at most.
-func (p *pulse) stop() time.Duration {
-	close(p.ended)
-	return <-p.late
-}
 
 // watch begins to watch a directory, and waits until it has been looked at.
 func watch(t *testing.T, d *Dir) {
@@ -142,10 +112,10 @@ func TestTampering(t *testing.T) {
 				d := open(t, &w.output)
 				publish(t, d, set)
 				watch(t, d)
-				p := newPulse()
+				p := pulse.Start()
 				must(t, c.tamper(dir))
 				took, change := repaired(t, d, set)
-				if late := p.stop(); took > time.Second+hops*late {
+				if late := p.Stop(); took > time.Second+hops*late {
 					t.Errorf("noticed after %v, on a machine that was late by up to %v", took, late)
 				}
 				// What is deleted in several steps may be seen, and told, in two;

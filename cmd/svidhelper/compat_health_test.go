@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/svidhelper/svidhelper/helper/devapi"
+	"github.com/svidhelper/svidhelper/helper/pulse"
 )
 
 // health_checks, as probes see them.
@@ -157,9 +158,9 @@ func (s *swapped) outage(p probe) time.Duration {
 			s.t.Fatalf("ready ended before the SVID expired: %d %s %v", code, body, err)
 		}
 	}
-	busy := newPulse()
+	busy := pulse.Start()
 	ended := p.await(s.t, "/ready", 503).Sub(svid.NotAfter)
-	late := busy.stop()
+	late := busy.Stop()
 	s.t.Logf("ready ended %v after the SVID expired; the machine was late by up to %v", ended, late)
 	if code, body := p.get(s.t, "/live"); code != 200 {
 		s.t.Errorf("live: %d %s", code, body)
@@ -168,10 +169,10 @@ func (s *swapped) outage(p probe) time.Duration {
 
 	s.api.Rotate()
 	faultlessly(s.t, s.api.Up())
-	start, busy := time.Now(), newPulse()
+	start, busy := time.Now(), pulse.Start()
 	s.readyWith(p)
 	back := time.Since(start)
-	late = busy.stop()
+	late = busy.Stop()
 	s.t.Logf("ready came back %v after the Workload API; the machine was late by up to %v", back, late)
 	return max(ended, back-hops*late)
 }

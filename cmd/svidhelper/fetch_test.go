@@ -15,6 +15,7 @@ import (
 
 	"github.com/svidhelper/svidhelper/helper/devapi"
 	"github.com/svidhelper/svidhelper/helper/devapi/devapitest"
+	"github.com/svidhelper/svidhelper/helper/pulse"
 )
 
 // A fetching is the real program with the subcommand fetch.
@@ -127,12 +128,12 @@ func stopFetch(t *testing.T, address string, until func(*fetching), sig syscall.
 	t.Helper()
 	f := startFetch(t, address, "-timeout", "1h", "--", "echo", "ran")
 	until(f)
-	p, begin := newPulse(), time.Now()
+	p, begin := pulse.Start(), time.Now()
 	if err := f.Process.Signal(sig); err != nil {
 		t.Error(err)
 	}
 	code, last := f.end()
-	took, late := time.Since(begin), p.stop()
+	took, late := time.Since(begin), p.Stop()
 	t.Logf("ended %v after the signal; the machine was late by up to %v", took, late)
 	if code != exitFailure || !strings.Contains(last, "nothing was written") {
 		t.Errorf("exit status %d after %q", code, last)

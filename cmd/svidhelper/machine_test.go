@@ -7,43 +7,11 @@ import (
 	"runtime"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // hops is how often, at most, one thread waits for another to run in what is
 // measured here.
 const hops = 20
-
-// A pulse measures how late the machine lets a goroutine run that does nothing
-// but wake up each millisecond: a busy one delays whatever else is measured.
-type pulse struct {
-	ended chan struct{}
-	late  chan time.Duration
-}
-
-func newPulse() *pulse {
-	p := &pulse{ended: make(chan struct{}), late: make(chan time.Duration)}
-	go func() {
-		late, last := time.Duration(0), time.Now()
-		for over := false; !over; {
-			select {
-			case <-p.ended:
-				over = true
-			case <-time.After(time.Millisecond):
-			}
-			now := time.Now()
-			late, last = max(late, now.Sub(last)-time.Millisecond), now
-		}
-		p.late <- late
-	}()
-	return p
-}
-
-// stop ends the pulse and returns how late it was at most.
-func (p *pulse) stop() time.Duration {
-	close(p.ended)
-	return <-p.late
-}
 
 // memoryDir returns a directory in memory, where there is one: no disk delays
 // what is measured.

@@ -53,10 +53,12 @@ func (p *Pulse) beat(now time.Time) {
 	p.last = now
 }
 
-// Stop ends the pulse, and returns when it has ended. It is called once.
-func (p *Pulse) Stop() {
+// Stop ends the pulse, and returns how late the machine has been at most. It is
+// called once.
+func (p *Pulse) Stop() time.Duration {
 	close(p.ended)
 	<-p.done
+	return p.Since(time.Time{})
 }
 
 // Since returns how late the machine has been, at most, from start on until now.

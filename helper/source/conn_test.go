@@ -13,6 +13,7 @@ import (
 	"github.com/spiffe/go-spiffe/v2/proto/spiffe/workload"
 	"github.com/svidhelper/svidhelper/helper/devapi"
 	"github.com/svidhelper/svidhelper/helper/devapi/devapitest"
+	"github.com/svidhelper/svidhelper/helper/pulse"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/keepalive"
@@ -28,12 +29,12 @@ func TestSocketReplacedByANewInode(t *testing.T) {
 	s := newTestSource(t, Config{Address: "unix://" + path, Needs: everything("a")})
 	stop := run(t, s)
 	await(t, s, "everything", allArrived)
-	promptly(t, "another server's SVID", func(p *pulse) []sample {
+	promptly(t, "another server's SVID", func(p *pulse.Pulse) []sample {
 		newer := serveAt(t, path+".new")
 		check(t, os.Rename(path+".new", path))
 		start := time.Now()
 		arrival(t, s, serial(newer))
-		return []sample{p.since(start)}
+		return []sample{since(p, start)}
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -124,14 +125,14 @@ func TestEndsAtOnce(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			promptly(t, "the end", func(p *pulse) []sample {
+			promptly(t, "the end", func(p *pulse.Pulse) []sample {
 				address, ready := prepare(t)
 				s := newTestSource(t, Config{Address: address, Needs: everything("a")})
 				stop := run(t, s)
 				await(t, s, name, func(_ *snapshot.Snapshot, st Status) bool { return ready(st) })
 				start := time.Now()
 				check(t, stop())
-				return []sample{p.since(start)}
+				return []sample{since(p, start)}
 			})
 		})
 	}
@@ -174,12 +175,12 @@ func TestFrozenServerIsReplaced(t *testing.T) {
 	stop := run(t, s)
 	await(t, s, "everything", allArrived)
 	faults.Freeze()
-	promptly(t, "the new server's SVID", func(p *pulse) []sample {
+	promptly(t, "the new server's SVID", func(p *pulse.Pulse) []sample {
 		newer := serveAt(t, path+".new")
 		check(t, os.Rename(path+".new", path))
 		start := time.Now()
 		arrival(t, s, serial(newer))
-		return []sample{p.since(start)}
+		return []sample{since(p, start)}
 	})
 	check(t, stop())
 	faults.Heal()

@@ -13,6 +13,7 @@ import (
 
 	"github.com/svidhelper/svidhelper/helper/devapi"
 	"github.com/svidhelper/svidhelper/helper/devapi/devapitest"
+	"github.com/svidhelper/svidhelper/helper/pulse"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
 )
 
@@ -31,7 +32,7 @@ func serial(api *devapi.Server) string { return api.SVIDs()[0].Certificates[0].S
 
 // outages takes a server down for d, n times, and returns how long after its
 // return the new SVID was there, each time.
-func outages(t *testing.T, p *pulse, d time.Duration, n int) []sample {
+func outages(t *testing.T, p *pulse.Pulse, d time.Duration, n int) []sample {
 	api, faults := devapitest.Start(t, devapi.Config{ManualRotation: true})
 	s, err := New(Config{Address: api.Addr(), Needs: Needs{X509: true, X509Bundles: true}}, (&logCounter{}).logger())
 	if err != nil {
@@ -55,7 +56,7 @@ func outages(t *testing.T, p *pulse, d time.Duration, n int) []sample {
 		}
 		start := time.Now() // how long a file system takes to make a socket is its own affair
 		arrival(t, s, serial(api))
-		took = append(took, p.since(start))
+		took = append(took, since(p, start))
 		if n := len(faults.Connections()) - before; n > 2 {
 			t.Errorf("%d connections for one return of the socket", n)
 		}
@@ -77,7 +78,7 @@ func TestConnectedPromptlyAfterAnOutage(t *testing.T) {
 		all = append(all, series{20 * time.Second, 10, 5}, series{120 * time.Second, 25, 2})
 	}
 	for _, sr := range all {
-		promptly(t, fmt.Sprintf("down %v", sr.down), func(p *pulse) []sample {
+		promptly(t, fmt.Sprintf("down %v", sr.down), func(p *pulse.Pulse) []sample {
 			var took []sample
 			var mu sync.Mutex
 			var pairs sync.WaitGroup
@@ -227,7 +228,7 @@ func TestSocketAppearsLate(t *testing.T) {
 	var all sync.WaitGroup
 	for i, name := range slices.Sorted(maps.Keys(appearances)) {
 		all.Go(func() {
-			promptly(t, name, func(p *pulse) []sample {
+			promptly(t, name, func(p *pulse.Pulse) []sample {
 				return []sample{appearsAfter(t, p, name, 3*time.Second+time.Duration(i)*100*time.Millisecond)}
 			})
 		})
@@ -237,12 +238,12 @@ func TestSocketAppearsLate(t *testing.T) {
 
 // appearsAfter lets a socket appear after d, and returns how long after that
 // something has arrived.
-func appearsAfter(t *testing.T, p *pulse, how string, d time.Duration) sample {
+func appearsAfter(t *testing.T, p *pulse.Pulse, how string, d time.Duration) sample {
 	path, appear := appearances[how](t, filepath.Dir(devapitest.Socket(t)))
 	return appears(t, p, how, path, appear, d)
 }
 
-func appears(t *testing.T, p *pulse, how, path string, appear func(), d time.Duration) sample {
+func appears(t *testing.T, p *pulse.Pulse, how, path string, appear func(), d time.Duration) sample {
 	s, err := New(Config{Address: "unix://" + path, Needs: Needs{X509: true}}, (&logCounter{}).logger())
 	if err != nil {
 		t.Error(err)
@@ -256,7 +257,7 @@ func appears(t *testing.T, p *pulse, how, path string, appear func(), d time.Dur
 	appear()
 	start := time.Now()
 	await(t, s, how, allArrived)
-	took := p.since(start)
+	took := since(p, start)
 	// Seven by the policy, and a rush after each event.
 	if n := s.Status().Connection.Attempts; n > 40 {
 		t.Errorf("%s: %d attempts to connect", how, n)

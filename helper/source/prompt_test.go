@@ -2,9 +2,10 @@ package source
 
 import (
 	"slices"
-	"sync"
 	"testing"
 	"time"
+
+	"github.com/svidhelper/svidhelper/helper/pulse"
 )
 
 // prompt is the promise: connected, and the answer there, that soon after the
@@ -25,12 +26,12 @@ func (s sample) excess() time.Duration { return s.took - hops*s.late }
 
 // promptly checks that 99 of 100 samples are prompt. One series can be spoilt by
 // what else goes on, three in a row are not.
-func promptly(t *testing.T, what string, measure func(p *pulse) []sample) {
+func promptly(t *testing.T, what string, measure func(p *pulse.Pulse) []sample) {
 	t.Helper()
 	for range 3 {
-		p := newPulse()
+		p := pulse.Start()
 		samples := measure(p)
-		p.stop()
+		p.Stop()
 		if len(samples) == 0 {
 			t.Errorf("%s: nothing was measured", what)
 		}
@@ -59,61 +60,7 @@ func percentile(samples []sample, n int) (took, late, excess time.Duration) {
 	return of(func(s sample) time.Duration { return s.took }), of(func(s sample) time.Duration { return s.late }), of(sample.excess)
 }
 
-// A pulse wakes up each millisecond and notes how late it was.
-type pulse struct {
-	mu    sync.Mutex
-	beats []beat // the late ones
-	last  time.Time
-	ended chan struct{}
-	done  chan struct{}
-}
-
-type beat struct {
-	at   time.Time
-	late time.Duration
-}
-
-func newPulse() *pulse {
-	p := &pulse{last: time.Now(), ended: make(chan struct{}), done: make(chan struct{})}
-	go p.run()
-	return p
-}
-
-func (p *pulse) run() {
-	defer close(p.done)
-	timer := time.NewTimer(time.Millisecond)
-	defer timer.Stop()
-	for {
-		select {
-		case <-p.ended:
-			return
-		case <-timer.C:
-			timer.Reset(time.Millisecond)
-		}
-		p.mu.Lock()
-		now := time.Now()
-		if late := now.Sub(p.last) - time.Millisecond; late > time.Millisecond {
-			p.beats = append(p.beats, beat{now, late})
-		}
-		p.last = now
-		p.mu.Unlock()
-	}
-}
-
-func (p *pulse) stop() {
-	close(p.ended)
-	<-p.done
-}
-
 // since returns the sample of what began at start and has just ended.
-func (p *pulse) since(start time.Time) sample {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	s := sample{took: time.Since(start), late: max(0, time.Since(p.last)-time.Millisecond)}
-	for _, b := range p.beats {
-		if b.at.After(start) {
-			s.late = max(s.late, b.late)
-		}
-	}
-	return s
+func since(p *pulse.Pulse, start time.Time) sample {
+	return sample{took: time.Since(start), late: p.Since(start)}
 }
