@@ -18,6 +18,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/svidhelper/svidhelper/helper/testbed"
 )
 
 // svidhelper is the path of the program under test, built once by TestMain.
@@ -237,26 +239,16 @@ func glob(t *testing.T, pattern string) []string {
 	return files
 }
 
-// freeAddress returns a loopback address that nobody listens on. It is reserved
-// for who, as all servers do, says SO_REUSEADDR before he listens there.
+// freeAddress returns a loopback address that is the test's: nobody listens
+// there, and nobody else gets it.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	port, release, err := testbed.Port()
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { syscall.Close(fd) })
-	if err := syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1); err != nil {
-		t.Fatal(err)
-	}
-	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
-		t.Fatal(err)
-	}
-	bound, err := syscall.Getsockname(fd)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return fmt.Sprintf("127.0.0.1:%d", bound.(*syscall.SockaddrInet4).Port)
+	t.Cleanup(release)
+	return fmt.Sprintf("127.0.0.1:%d", port)
 }
 
 // patience is how long a test waits for what has to happen on a busy machine.

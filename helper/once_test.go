@@ -15,7 +15,7 @@ import (
 	"github.com/svidhelper/svidhelper/helper/config"
 	"github.com/svidhelper/svidhelper/helper/devapi"
 	"github.com/svidhelper/svidhelper/helper/devapi/devapitest"
-	"github.com/svidhelper/svidhelper/helper/pulse"
+	"github.com/svidhelper/svidhelper/helper/testbed"
 )
 
 // once runs Once over an output with an X.509-SVID and a token.
@@ -194,7 +194,7 @@ func TestOnceIsStopped(t *testing.T) {
 		{"hanging", func(f *devapi.Faults) { f.Hang() }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			machine := pulse.Start()
+			machine := testbed.StartPulse()
 			defer machine.Stop()
 			type end struct{ Took, Late time.Duration }
 			var ends []end

@@ -12,7 +12,7 @@ import (
 
 	"github.com/svidhelper/svidhelper/helper/devapi"
 	"github.com/svidhelper/svidhelper/helper/devapi/devapitest"
-	"github.com/svidhelper/svidhelper/helper/pulse"
+	"github.com/svidhelper/svidhelper/helper/testbed"
 )
 
 // pass lets d go by: for how long something is down is what is tested.
@@ -95,7 +95,7 @@ func (r recovery) own(hops time.Duration) time.Duration {
 }
 
 // outage takes the Workload API down for d. When it is back it has a new SVID.
-func (p *patient) outage(d time.Duration, crash bool, machine *pulse.Pulse, disk *diskPulse) recovery {
+func (p *patient) outage(d time.Duration, crash bool, machine *testbed.Pulse, disk *diskPulse) recovery {
 	p.t.Helper()
 	if crash {
 		p.api.Crash()
@@ -189,7 +189,7 @@ func recoverPromptly(t *testing.T, all ...*series) {
 
 // measure has all series at a time, and returns those that were not prompt.
 func measure(t *testing.T, all []*series) (slow []*series) {
-	machine, disk := pulse.Start(), newDiskPulse(t)
+	machine, disk := testbed.StartPulse(), newDiskPulse(t)
 	defer machine.Stop()
 	defer disk.stop()
 	var mu sync.Mutex

@@ -12,7 +12,7 @@ import (
 
 	"github.com/svidhelper/svidhelper/helper/devapi"
 	"github.com/svidhelper/svidhelper/helper/devapi/devapitest"
-	"github.com/svidhelper/svidhelper/helper/pulse"
+	"github.com/svidhelper/svidhelper/helper/testbed"
 )
 
 // awaitReady waits until /ready answers with the status, and returns when it
@@ -64,7 +64,7 @@ health {
 	if status, body, err := get("http://" + address + "/live"); status != http.StatusOK {
 		t.Errorf("live: %d %s %v", status, body, err)
 	}
-	machine := pulse.Start()
+	machine := testbed.StartPulse()
 	defer machine.Stop()
 	api.Rotate()
 	if err := api.Up(); err != nil {

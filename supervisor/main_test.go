@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/svidhelper/svidhelper/helper/pulse"
+	"github.com/svidhelper/svidhelper/helper/testbed"
 	"go.uber.org/goleak"
 )
 
@@ -170,7 +170,7 @@ type measurement struct{ took, machine time.Duration }
 
 // measure does something.
 func measure(f func()) measurement {
-	p, began := pulse.Start(), time.Now()
+	p, began := testbed.StartPulse(), time.Now()
 	defer p.Stop()
 	f()
 	return measurement{time.Since(began), hops * p.Since(began)}

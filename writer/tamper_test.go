@@ -10,8 +10,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/svidhelper/svidhelper/helper/pulse"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
+	"github.com/svidhelper/svidhelper/helper/testbed"
 )
 
 // repaired waits until the directory is reported as damaged, publishes again, and
@@ -112,7 +112,7 @@ func TestTampering(t *testing.T) {
 				d := open(t, &w.output)
 				publish(t, d, set)
 				watch(t, d)
-				p := pulse.Start()
+				p := testbed.StartPulse()
 				must(t, c.tamper(dir))
 				took, change := repaired(t, d, set)
 				if late := p.Stop(); took > time.Second+hops*late {

@@ -15,7 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/svidhelper/svidhelper/helper/devapi"
-	"github.com/svidhelper/svidhelper/helper/pulse"
+	"github.com/svidhelper/svidhelper/helper/testbed"
 )
 
 // health_checks, as probes see them.
@@ -158,7 +158,7 @@ func (s *swapped) outage(p probe) time.Duration {
 			s.t.Fatalf("ready ended before the SVID expired: %d %s %v", code, body, err)
 		}
 	}
-	busy := pulse.Start()
+	busy := testbed.StartPulse()
 	ended := p.await(s.t, "/ready", 503).Sub(svid.NotAfter)
 	late := busy.Stop()
 	s.t.Logf("ready ended %v after the SVID expired; the machine was late by up to %v", ended, late)
@@ -169,7 +169,7 @@ func (s *swapped) outage(p probe) time.Duration {
 
 	s.api.Rotate()
 	faultlessly(s.t, s.api.Up())
-	start, busy := time.Now(), pulse.Start()
+	start, busy := time.Now(), testbed.StartPulse()
 	s.readyWith(p)
 	back := time.Since(start)
 	late = busy.Stop()

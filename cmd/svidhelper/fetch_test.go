@@ -15,7 +15,7 @@ import (
 
 	"github.com/svidhelper/svidhelper/helper/devapi"
 	"github.com/svidhelper/svidhelper/helper/devapi/devapitest"
-	"github.com/svidhelper/svidhelper/helper/pulse"
+	"github.com/svidhelper/svidhelper/helper/testbed"
 )
 
 // A fetching is the real program with the subcommand fetch.
@@ -128,7 +128,7 @@ func stopFetch(t *testing.T, address string, until func(*fetching), sig syscall.
 	t.Helper()
 	f := startFetch(t, address, "-timeout", "1h", "--", "echo", "ran")
 	until(f)
-	p, begin := pulse.Start(), time.Now()
+	p, begin := testbed.StartPulse(), time.Now()
 	if err := f.Process.Signal(sig); err != nil {
 		t.Error(err)
 	}

@@ -18,6 +18,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/svidhelper/svidhelper/helper/testbed"
 )
 
 // nobody runs servers where the tests run as root: PostgreSQL insists.
@@ -314,24 +316,14 @@ func TestServerThatHangs(t *testing.T) {
 	}
 }
 
-// freePort returns a port that is reserved for who, as all servers do, says
-// SO_REUSEADDR before he listens there.
+// freePort returns a port that is the test's: nobody listens there, and nobody
+// else gets it.
 func freePort(t *testing.T) string {
 	t.Helper()
-	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	port, release, err := testbed.Port()
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { syscall.Close(fd) })
-	if err := syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1); err != nil {
-		t.Fatal(err)
-	}
-	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
-		t.Fatal(err)
-	}
-	bound, err := syscall.Getsockname(fd)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return strconv.Itoa(bound.(*syscall.SockaddrInet4).Port)
+	t.Cleanup(release)
+	return strconv.Itoa(port)
 }

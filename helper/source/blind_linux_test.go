@@ -11,7 +11,7 @@ import (
 
 	"github.com/svidhelper/svidhelper/helper/devapi"
 	"github.com/svidhelper/svidhelper/helper/devapi/devapitest"
-	"github.com/svidhelper/svidhelper/helper/pulse"
+	"github.com/svidhelper/svidhelper/helper/testbed"
 )
 
 // A directory may be entered by more than may read it, which a watch takes.
@@ -23,7 +23,7 @@ func TestConnectedPromptlyInADirectoryThatCannotBeRead(t *testing.T) {
 	}
 	dir := filepath.Join(filepath.Dir(devapitest.Socket(t)), "public")
 	check(t, os.Mkdir(dir, 0o311))
-	promptly(t, "appears", func(p *pulse.Pulse) []sample {
+	promptly(t, "appears", func(p *testbed.Pulse) []sample {
 		path := filepath.Join(dir, "api.sock")
 		api, _ := devapitest.New(t, devapi.Config{})
 		took := appears(t, p, "in a directory that cannot be read", path, func() { check(t, api.Start("unix://"+path)) }, time.Second)

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/fsnotify/fsnotify"
-	"github.com/svidhelper/svidhelper/helper/pulse"
+	"github.com/svidhelper/svidhelper/helper/testbed"
 )
 
 // withoutWatchers has every watcher fail, as when the user is out of inotify
@@ -20,9 +20,9 @@ func withoutWatchers(t *testing.T) {
 // After an outage it took as long as the backoff had grown.
 func TestConnectedPromptlyWithoutInotify(t *testing.T) {
 	withoutWatchers(t)
-	promptly(t, "down 1 s", func(p *pulse.Pulse) []sample { return outages(t, p, time.Second, 2) })
-	promptly(t, "down 100 ms", func(p *pulse.Pulse) []sample { return outages(t, p, 100*time.Millisecond, 10) })
+	promptly(t, "down 1 s", func(p *testbed.Pulse) []sample { return outages(t, p, time.Second, 2) })
+	promptly(t, "down 100 ms", func(p *testbed.Pulse) []sample { return outages(t, p, 100*time.Millisecond, 10) })
 	for _, how := range []string{"directory and socket", "directory replaced as a whole", "link switched to another directory"} {
-		promptly(t, how, func(p *pulse.Pulse) []sample { return []sample{appearsAfter(t, p, how, 500*time.Millisecond)} })
+		promptly(t, how, func(p *testbed.Pulse) []sample { return []sample{appearsAfter(t, p, how, 500*time.Millisecond)} })
 	}
 }

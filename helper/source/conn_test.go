@@ -13,8 +13,8 @@ import (
 	"github.com/spiffe/go-spiffe/v2/proto/spiffe/workload"
 	"github.com/svidhelper/svidhelper/helper/devapi"
 	"github.com/svidhelper/svidhelper/helper/devapi/devapitest"
-	"github.com/svidhelper/svidhelper/helper/pulse"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
+	"github.com/svidhelper/svidhelper/helper/testbed"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/test/bufconn"
@@ -29,7 +29,7 @@ func TestSocketReplacedByANewInode(t *testing.T) {
 	s := newTestSource(t, Config{Address: "unix://" + path, Needs: everything("a")})
 	stop := run(t, s)
 	await(t, s, "everything", allArrived)
-	promptly(t, "another server's SVID", func(p *pulse.Pulse) []sample {
+	promptly(t, "another server's SVID", func(p *testbed.Pulse) []sample {
 		newer := serveAt(t, path+".new")
 		check(t, os.Rename(path+".new", path))
 		start := time.Now()
@@ -125,7 +125,7 @@ func TestEndsAtOnce(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			promptly(t, "the end", func(p *pulse.Pulse) []sample {
+			promptly(t, "the end", func(p *testbed.Pulse) []sample {
 				address, ready := prepare(t)
 				s := newTestSource(t, Config{Address: address, Needs: everything("a")})
 				stop := run(t, s)
@@ -175,7 +175,7 @@ func TestFrozenServerIsReplaced(t *testing.T) {
 	stop := run(t, s)
 	await(t, s, "everything", allArrived)
 	faults.Freeze()
-	promptly(t, "the new server's SVID", func(p *pulse.Pulse) []sample {
+	promptly(t, "the new server's SVID", func(p *testbed.Pulse) []sample {
 		newer := serveAt(t, path+".new")
 		check(t, os.Rename(path+".new", path))
 		start := time.Now()

@@ -13,8 +13,8 @@ import (
 
 	"github.com/svidhelper/svidhelper/helper/devapi"
 	"github.com/svidhelper/svidhelper/helper/devapi/devapitest"
-	"github.com/svidhelper/svidhelper/helper/pulse"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
+	"github.com/svidhelper/svidhelper/helper/testbed"
 )
 
 // pass lets d go by: for how long something is down is what is tested.
@@ -32,7 +32,7 @@ func serial(api *devapi.Server) string { return api.SVIDs()[0].Certificates[0].S
 
 // outages takes a server down for d, n times, and returns how long after its
 // return the new SVID was there, each time.
-func outages(t *testing.T, p *pulse.Pulse, d time.Duration, n int) []sample {
+func outages(t *testing.T, p *testbed.Pulse, d time.Duration, n int) []sample {
 	api, faults := devapitest.Start(t, devapi.Config{ManualRotation: true})
 	s, err := New(Config{Address: api.Addr(), Needs: Needs{X509: true, X509Bundles: true}}, (&logCounter{}).logger())
 	if err != nil {
@@ -78,7 +78,7 @@ func TestConnectedPromptlyAfterAnOutage(t *testing.T) {
 		all = append(all, series{20 * time.Second, 10, 5}, series{120 * time.Second, 25, 2})
 	}
 	for _, sr := range all {
-		promptly(t, fmt.Sprintf("down %v", sr.down), func(p *pulse.Pulse) []sample {
+		promptly(t, fmt.Sprintf("down %v", sr.down), func(p *testbed.Pulse) []sample {
 			var took []sample
 			var mu sync.Mutex
 			var pairs sync.WaitGroup
@@ -228,7 +228,7 @@ func TestSocketAppearsLate(t *testing.T) {
 	var all sync.WaitGroup
 	for i, name := range slices.Sorted(maps.Keys(appearances)) {
 		all.Go(func() {
-			promptly(t, name, func(p *pulse.Pulse) []sample {
+			promptly(t, name, func(p *testbed.Pulse) []sample {
 				return []sample{appearsAfter(t, p, name, 3*time.Second+time.Duration(i)*100*time.Millisecond)}
 			})
 		})
@@ -238,12 +238,12 @@ func TestSocketAppearsLate(t *testing.T) {
 
 // appearsAfter lets a socket appear after d, and returns how long after that
 // something has arrived.
-func appearsAfter(t *testing.T, p *pulse.Pulse, how string, d time.Duration) sample {
+func appearsAfter(t *testing.T, p *testbed.Pulse, how string, d time.Duration) sample {
 	path, appear := appearances[how](t, filepath.Dir(devapitest.Socket(t)))
 	return appears(t, p, how, path, appear, d)
 }
 
-func appears(t *testing.T, p *pulse.Pulse, how, path string, appear func(), d time.Duration) sample {
+func appears(t *testing.T, p *testbed.Pulse, how, path string, appear func(), d time.Duration) sample {
 	s, err := New(Config{Address: "unix://" + path, Needs: Needs{X509: true}}, (&logCounter{}).logger())
 	if err != nil {
 		t.Error(err)

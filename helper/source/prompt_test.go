@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/svidhelper/svidhelper/helper/pulse"
+	"github.com/svidhelper/svidhelper/helper/testbed"
 )
 
 // prompt is the promise: connected, and the answer there, that soon after the
@@ -26,10 +26,10 @@ func (s sample) excess() time.Duration { return s.took - hops*s.late }
 
 // promptly checks that 99 of 100 samples are prompt. One series can be spoilt by
 // what else goes on, three in a row are not.
-func promptly(t *testing.T, what string, measure func(p *pulse.Pulse) []sample) {
+func promptly(t *testing.T, what string, measure func(p *testbed.Pulse) []sample) {
 	t.Helper()
 	for range 3 {
-		p := pulse.Start()
+		p := testbed.StartPulse()
 		samples := measure(p)
 		p.Stop()
 		if len(samples) == 0 {
@@ -61,6 +61,6 @@ func percentile(samples []sample, n int) (took, late, excess time.Duration) {
 }
 
 // since returns the sample of what began at start and has just ended.
-func since(p *pulse.Pulse, start time.Time) sample {
+func since(p *testbed.Pulse, start time.Time) sample {
 	return sample{took: time.Since(start), late: p.Since(start)}
 }

@@ -1,7 +1,7 @@
-// Package pulse tells a test that measures how late the machine is meanwhile:
-// one that is busy with something else delays whatever is measured, and is not
-// what is tested. It is for tests alone.
-package pulse
+// Package testbed is what tests need to know of the machine that they run on,
+// and have from it: how late it is, and a port that nobody else gets. It is for
+// tests alone.
+package testbed
 
 import (
 	"sync"
@@ -9,7 +9,8 @@ import (
 )
 
 // A Pulse measures how late the machine lets a goroutine run that does nothing
-// but wake up each millisecond.
+// but wake up each millisecond: one that is busy with something else delays
+// whatever else is measured, and is not what is tested.
 type Pulse struct {
 	ended, done chan struct{}
 
@@ -23,8 +24,8 @@ type beat struct {
 	late time.Duration
 }
 
-// Start returns a pulse that beats until it is stopped.
-func Start() *Pulse {
+// StartPulse returns a pulse that beats until it is stopped.
+func StartPulse() *Pulse {
 	p := &Pulse{ended: make(chan struct{}), done: make(chan struct{}), last: time.Now()}
 	go p.run()
 	return p

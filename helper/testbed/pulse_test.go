@@ -1,4 +1,4 @@
-package pulse
+package testbed
 
 import (
 	"testing"
@@ -8,7 +8,7 @@ import (
 
 func TestLateBeats(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := Start()
+		p := StartPulse()
 		defer p.Stop()
 		start := time.Now()
 		time.Sleep(time.Second)
