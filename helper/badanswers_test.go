@@ -175,7 +175,7 @@ health { address = %q }
 			}
 			return nil
 		})
-		r.log.await(t, 1, "not receiving", "profile="+string(b.profile), "reason="+string(b.reason))
+		r.log.Await(t, 1, "not receiving", "profile="+string(b.profile), "reason="+string(b.reason))
 		if diff := differences(before, snapshotDir(t, certs)); len(diff) > 0 {
 			t.Fatalf("%s: these differ: %q", what, diff)
 		}

@@ -60,7 +60,7 @@ func TestBadAnswersOnly(t *testing.T) {
 	}
 	spoil()
 	r := startDaemon(t, api, fmt.Sprintf("output %q {\n x509_svid {}\n}\nhealth { address = %q }\n", certs, address)+childProcess(t, record, ""))
-	r.log.await(t, 1, "not receiving", "reason=garbage")
+	r.log.Await(t, 1, "not receiving", "reason=garbage")
 	status, body, err := get("http://" + address + "/ready")
 	if status != http.StatusServiceUnavailable || !strings.Contains(body, certs) {
 		t.Errorf("with no good answer yet, ready: %d %s %v", status, body, err)
@@ -75,7 +75,7 @@ func TestBadAnswersOnly(t *testing.T) {
 	faults.Heal()
 	api.Rotate()
 	awaitReadyAgain(t, api, address)
-	r.log.await(t, 1, "process started")
+	r.log.Await(t, 1, "process started")
 	leaf := leafOnDisk(t, certs, "svid.pem")
 	awaitOneGeneration(t, certs)
 	before := snapshotDir(t, certs)
@@ -144,7 +144,7 @@ func TestBadTokens(t *testing.T) {
 			}
 			return nil
 		})
-		r.log.await(t, 1, "not receiving", "audience="+audience, "reason="+string(reason))
+		r.log.Await(t, 1, "not receiving", "audience="+audience, "reason="+string(reason))
 	}
 	// No good one is on its way any more; what was refused is not there instead.
 	awaitOneGeneration(t, certs)

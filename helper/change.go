@@ -4,6 +4,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/svidhelper/svidhelper/helper/events"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
 	"github.com/svidhelper/svidhelper/supervisor"
 	"github.com/svidhelper/svidhelper/writer"
@@ -70,8 +71,8 @@ func (c change) notice(first bool) supervisor.Notice {
 }
 
 // events are what the event stream says of the change, output by output.
-func (c change) events() []event {
-	var all []event
+func (c change) events() []events.Event {
+	var all []events.Event
 	for _, p := range c.parts {
 		all = append(all, publishedEvent(p.dir, p.kinds, p.files, p.identities))
 	}
@@ -82,7 +83,21 @@ func (c change) events() []event {
 func (c change) lines() []byte {
 	var b []byte
 	for _, e := range c.events() {
-		b = append(b, e.line()...)
+		b = append(b, e.Line()...)
 	}
 	return b
+}
+
+func publishedEvent(dir string, kinds snapshot.Kind, files []string, identities []writer.Identity) events.Event {
+	e := events.Event{Event: events.Published, Output: dir, Kinds: kinds.Names(), Files: files}
+	for _, id := range identities {
+		e.Identities = append(e.Identities, events.Identity{
+			Kind:     events.KindName(id.Kind),
+			SPIFFEID: id.ID.String(),
+			Hint:     id.Hint,
+			Serial:   id.Serial,
+			Expires:  id.NotAfter.UTC(),
+		})
+	}
+	return e
 }

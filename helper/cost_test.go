@@ -17,6 +17,7 @@ import (
 	"github.com/svidhelper/svidhelper/helper/config"
 	"github.com/svidhelper/svidhelper/helper/devapi"
 	"github.com/svidhelper/svidhelper/helper/devapi/devapitest"
+	"github.com/svidhelper/svidhelper/helper/events"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
 )
 
@@ -72,7 +73,7 @@ func TestFederationCost(t *testing.T) {
 			t.Fatal(err)
 		}
 		log := slog.New(slog.DiscardHandler)
-		if s.output, err = openOutput(c.Outputs[0], newJournal("", log), log); err != nil {
+		if s.output, err = openOutput(c.Outputs[0], events.New("", log), log); err != nil {
 			t.Fatal(err)
 		}
 		defer s.output.dir.Close()

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/svidhelper/svidhelper/helper/config"
+	"github.com/svidhelper/svidhelper/helper/events"
 	"github.com/svidhelper/svidhelper/helper/health"
 	"github.com/svidhelper/svidhelper/helper/source"
 )
@@ -24,7 +25,7 @@ type daemon struct {
 	source, process, health *slot
 	hooks                   *crew
 	rotator                 *rotator
-	journal                 *journal
+	journal                 *events.Stream
 
 	config  *config.Config       // touched by newDaemon, then by watchFile alone
 	refused string               // why the last new one was not used; touched by watchFile alone
@@ -38,7 +39,7 @@ func newDaemon(c *config.Config, log *slog.Logger, o Options) (*daemon, error) {
 	d := &daemon{
 		log: log, version: o.Version, started: time.Now(), options: o,
 		source: newSlot(), process: newSlot(), health: newSlot(), hooks: newCrew(),
-		journal: newJournal(c.Events, log), config: c, reload: make(chan struct{}, 1),
+		journal: events.New(c.Events, log), config: c, reload: make(chan struct{}, 1),
 	}
 	p, err := d.newPlan(c, nil)
 	if err != nil {
@@ -114,7 +115,7 @@ func (d *daemon) apply(ctx context.Context, c *config.Config) error {
 		return err
 	}
 	d.plan.Store(p)
-	d.journal.follow(c.Events)
+	d.journal.Follow(c.Events)
 	if p.source == old.source {
 		p.source.Reconfigure(needs(c))
 	}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/svidhelper/svidhelper/helper/config"
 	"github.com/svidhelper/svidhelper/helper/devapi"
+	"github.com/svidhelper/svidhelper/helper/events"
 	"github.com/svidhelper/svidhelper/helper/source"
 )
 
@@ -91,7 +92,7 @@ output %q {
 	var log bytes.Buffer
 	logger := slog.New(slog.NewTextHandler(&log, nil))
 	// Outside: whoever watches a directory holds up the clock, too.
-	r, err := newRotator(&plan{outputs: c.Outputs}, newJournal("", logger), logger)
+	r, err := newRotator(&plan{outputs: c.Outputs}, events.New("", logger), logger)
 	if err != nil {
 		t.Fatal(err)
 	}

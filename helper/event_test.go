@@ -12,6 +12,7 @@ import (
 
 	"github.com/svidhelper/svidhelper/helper/devapi"
 	"github.com/svidhelper/svidhelper/helper/devapi/devapitest"
+	"github.com/svidhelper/svidhelper/helper/events"
 )
 
 // TestEvents: the same lines in the file and on a hook's standard input.
@@ -33,27 +34,27 @@ hook "fails" {
 }
 `, file, certs, stdin)+childProcess(t, filepath.Join(dir, "record"), ""))
 
-	var events []event
-	awaitEvent := func(what string, is func(event) bool) event {
+	var seen []events.Event
+	awaitEvent := func(what string, is func(events.Event) bool) events.Event {
 		t.Helper()
-		var found event
+		var found events.Event
 		eventually(t, func() error {
-			events = parseEvents(t, read(file))
-			i := slices.IndexFunc(events, is)
+			seen = parseEvents(t, read(file))
+			i := slices.IndexFunc(seen, is)
 			if i < 0 {
 				return notYet("no event: %s in\n%s", what, read(file))
 			}
-			found = events[i]
+			found = seen[i]
 			return nil
 		})
 		return found
 	}
-	published := awaitEvent("published", func(e event) bool { return e.Event == eventPublished })
+	published := awaitEvent("published", func(e events.Event) bool { return e.Event == events.Published })
 	leaf := api.SVIDs()[0].Certificates[0]
-	want := event{
+	want := events.Event{
 		Time: published.Time, Event: "published", Output: certs, Kinds: []string{"x509", "bundle"},
 		Files: []string{"svid.pem", "svid_bundle.pem", "svid_key.pem"},
-		Identities: []eventIdentity{{
+		Identities: []events.Identity{{
 			Kind: "x509_svid", SPIFFEID: "spiffe://example.org/workload",
 			Serial: fmt.Sprintf("%x", leaf.SerialNumber), Expires: leaf.NotAfter,
 		}},
@@ -62,9 +63,9 @@ hook "fails" {
 		t.Errorf("published:\n%+v, want\n%+v", published, want)
 	}
 	for _, target := range []string{"process", "copy"} {
-		awaitEvent(target+" notified", func(e event) bool { return e.Event == eventNotified && e.Target == target })
+		awaitEvent(target+" notified", func(e events.Event) bool { return e.Event == events.Notified && e.Target == target })
 	}
-	failed := awaitEvent("a failure", func(e event) bool { return e.Event == eventFailed })
+	failed := awaitEvent("a failure", func(e events.Event) bool { return e.Event == events.Failed })
 	if failed.Target != "fails" || failed.Failed != "notify" || failed.Error == "" {
 		t.Errorf("failed: %+v", failed)
 	}
@@ -90,17 +91,17 @@ hook "fails" {
 	}
 }
 
-func parseEvents(t *testing.T, text string) []event {
+func parseEvents(t *testing.T, text string) []events.Event {
 	t.Helper()
-	var events []event
+	var seen []events.Event
 	for line := range strings.Lines(text) {
-		var e event
+		var e events.Event
 		if err := json.Unmarshal([]byte(line), &e); err != nil || !strings.HasSuffix(line, "\n") {
 			continue // being written, or not there yet
 		}
-		events = append(events, e)
+		seen = append(seen, e)
 	}
-	return events
+	return seen
 }
 
 // TestEventsDocumented: the README names every field.
@@ -109,7 +110,7 @@ func TestEventsDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, typ := range []reflect.Type{reflect.TypeFor[event](), reflect.TypeFor[eventIdentity]()} {
+	for _, typ := range []reflect.Type{reflect.TypeFor[events.Event](), reflect.TypeFor[events.Identity]()} {
 		for f := range typ.Fields() {
 			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 			if !strings.Contains(string(readme), "`"+name+"`") {

@@ -63,7 +63,7 @@ func Run(ctx context.Context, c *config.Config, log *slog.Logger, o Options) (er
 		add(&g, ctx, d.rotator.run)
 	}
 	{ // the event stream
-		add(&g, ctx, d.journal.run)
+		add(&g, ctx, d.journal.Run)
 	}
 	{ // probes and scrapers
 		add(&g, ctx, d.health.run)

@@ -132,8 +132,8 @@ output %q {
 }
 health { address = %q }
 `, filepath.Join(dir, "a"), filepath.Join(dir, "b"), address)+childProcess(t, filepath.Join(dir, "record"), ""))
-	r.log.await(t, 1, "published", "/b")
-	r.log.await(t, 1, "not published", "/a", "is not allowed")
+	r.log.Await(t, 1, "published", "/b")
+	r.log.Await(t, 1, "not published", "/a", "is not allowed")
 	eventually(t, func() error {
 		status, body, err := get("http://" + address + "/ready")
 		if status != http.StatusServiceUnavailable || !strings.Contains(body, "is not allowed") {

@@ -3,7 +3,6 @@ package helper
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -11,7 +10,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -78,15 +76,24 @@ func awaitStarted(t *testing.T, record string) {
 	})
 }
 
-// patience is how long a test waits for what takes milliseconds.
-const patience = time.Minute
+// What tests of this package share with those of others.
+const patience = testbed.Patience
+
+var (
+	newLogBuffer = testbed.NewLog
+	read         = testbed.Read
+	notYet       = testbed.NotYet
+	holdsAll     = testbed.HoldsAll
+)
+
+func eventually(t *testing.T, check func() error) { t.Helper(); testbed.Eventually(t, check) }
 
 // A daemonRun is a Run under test.
 type daemonRun struct {
 	t    *testing.T
 	stop context.CancelFunc
 	done chan error
-	log  *logBuffer
+	log  *testbed.Log
 	file string
 	api  string
 
@@ -177,88 +184,6 @@ func (r *daemonRun) end() error {
 	}
 }
 
-// A logBuffer is a log that can be waited on.
-type logBuffer struct {
-	mu      sync.Mutex
-	buf     bytes.Buffer
-	changed chan struct{}
-}
-
-func newLogBuffer() *logBuffer { return &logBuffer{changed: make(chan struct{})} }
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	close(b.changed)
-	b.changed = make(chan struct{})
-	return b.buf.Write(p)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}
-
-// await waits until the log holds all of the words in one line, n times.
-func (b *logBuffer) await(t *testing.T, n int, words ...string) {
-	t.Helper()
-	timeout := time.After(patience)
-	for {
-		b.mu.Lock()
-		text, changed := b.buf.String(), b.changed
-		b.mu.Unlock()
-		found := 0
-		for line := range strings.Lines(text) {
-			if holdsAll(line, words) {
-				found++
-			}
-		}
-		if found >= n {
-			return
-		}
-		select {
-		case <-changed:
-		case <-timeout:
-			t.Fatalf("the log has %d lines with %q, not %d:\n%s", found, words, n, text)
-		}
-	}
-}
-
-func holdsAll(line string, words []string) bool {
-	for _, w := range words {
-		if !strings.Contains(line, w) {
-			return false
-		}
-	}
-	return true
-}
-
-// eventually waits until check returns nil. It is for what offers no event.
-func eventually(t *testing.T, check func() error) {
-	t.Helper()
-	deadline := time.Now().Add(patience)
-	for {
-		err := check()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatal(err)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
-}
-
-// read returns a file's content, or an error's text.
-func read(path ...string) string {
-	b, err := os.ReadFile(filepath.Join(path...))
-	if err != nil {
-		return err.Error()
-	}
-	return string(b)
-}
-
 // get fetches a page and returns its status and body.
 func get(url string) (int, string, error) {
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
@@ -284,10 +209,4 @@ func freeAddress(t *testing.T) string {
 	}
 	t.Cleanup(release)
 	return fmt.Sprintf("127.0.0.1:%d", port)
-}
-
-var errNotYet = errors.New("not yet")
-
-func notYet(format string, args ...any) error {
-	return fmt.Errorf("%w: %s", errNotYet, fmt.Sprintf(format, args...))
 }

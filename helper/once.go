@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/svidhelper/svidhelper/helper/config"
+	"github.com/svidhelper/svidhelper/helper/events"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
 	"github.com/svidhelper/svidhelper/helper/source"
 	"github.com/svidhelper/svidhelper/writer"
@@ -30,7 +31,7 @@ func Once(ctx context.Context, c *config.Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	outputs, err := exchangeOutputs(nil, c.Outputs, newJournal("", log), log)
+	outputs, err := exchangeOutputs(nil, c.Outputs, events.New("", log), log)
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/svidhelper/svidhelper/helper/events"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
 	"github.com/svidhelper/svidhelper/helper/source"
 	"github.com/svidhelper/svidhelper/writer"
@@ -26,7 +27,7 @@ type output struct {
 	encoder *writer.Encoder
 	reduced writer.Output // what the encoder encodes: spec, or less of it
 	log     *slog.Logger
-	journal *journal
+	journal *events.Stream
 
 	set       writer.Set        // what was last asked to be on disk
 	complete  bool              // everything that is configured is on disk
@@ -39,7 +40,7 @@ type output struct {
 // exchangeOutputs opens what specs say and is not open, closes what they do not
 // say any more, and returns what is open then. On an error that is what was
 // open before.
-func exchangeOutputs(old []*output, specs []writer.Output, j *journal, log *slog.Logger) (open []*output, err error) {
+func exchangeOutputs(old []*output, specs []writer.Output, j *events.Stream, log *slog.Logger) (open []*output, err error) {
 	kept := map[*output]bool{}
 	for i := range specs {
 		o := find(old, func(o *output) bool { return reflect.DeepEqual(o.spec, specs[i]) })
@@ -84,7 +85,7 @@ func reopen(outputs []*output, log *slog.Logger) error {
 	return errors.Join(errs...)
 }
 
-func openOutput(spec writer.Output, j *journal, log *slog.Logger) (*output, error) {
+func openOutput(spec writer.Output, j *events.Stream, log *slog.Logger) (*output, error) {
 	dir, err := writer.Open(&spec, log)
 	if err != nil {
 		return nil, err
@@ -176,7 +177,7 @@ func without(spec writer.Output, revoked []source.ProfileStatus) writer.Output {
 func (o *output) failed(reason string, err error) {
 	if o.err == nil || o.err.Error() != err.Error() {
 		o.log.Error("not published, the last good set stays", "error", err)
-		o.journal.note(event{Event: eventFailed, Failed: reason, Output: o.spec.Dir, Error: err.Error()})
+		o.journal.Note(events.Event{Event: events.Failed, Failed: reason, Output: o.spec.Dir, Error: err.Error()})
 	}
 	o.err = err
 	o.failures[reason]++

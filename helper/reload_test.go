@@ -22,16 +22,16 @@ func TestReload(t *testing.T) {
 		return fmt.Sprintf("output %q {\n x509_svid {}\n %s\n}\n", filepath.Join(dir, name), more)
 	}
 	r := startDaemon(t, api, output("a", "")+process)
-	r.log.await(t, 1, "process started")
+	r.log.Await(t, 1, "process started")
 
 	// not valid: the running one stays
 	r.write("output {")
-	r.log.await(t, 1, "is not valid, the running one stays")
+	r.log.Await(t, 1, "is not valid, the running one stays")
 
 	// another output, with a token: one more file, the same stream, the same process
 	r.write(output("a", "") + output("b", "jwt_svid {\n audience = [\"x\"]\n file = \"x.jwt\"\n}") + process)
-	r.log.await(t, 1, "in effect")
-	r.log.await(t, 1, "published", "x509", "/b")
+	r.log.Await(t, 1, "in effect")
+	r.log.Await(t, 1, "published", "x509", "/b")
 	eventually(t, func() error {
 		if strings.Count(read(dir, "b", "x.jwt"), ".") != 2 {
 			return notYet("no token: %s", read(dir, "b", "x.jwt"))
@@ -54,16 +54,16 @@ func TestReload(t *testing.T) {
 	api.Rotate()
 	rotated("a")
 	rotated("b")
-	r.log.await(t, 1, "process told of the rotation")
+	r.log.Await(t, 1, "process told of the rotation")
 
 	// the first output goes; what it wrote stays, and is not kept fresh
 	before := read(dir, "a", "svid.pem")
 	r.write(output("b", "") + process)
-	r.log.await(t, 2, "in effect")
+	r.log.Await(t, 2, "in effect")
 	told := strings.Count(r.log.String(), "process told of the rotation")
 	api.Rotate()
 	rotated("b")
-	r.log.await(t, told+1, "process told of the rotation")
+	r.log.Await(t, told+1, "process told of the rotation")
 	if read(dir, "a", "svid.pem") != before {
 		t.Error("the removed output was written to")
 	}
@@ -79,7 +79,7 @@ func TestReload(t *testing.T) {
 		t.Errorf("the process was started %d times by now", n)
 	}
 	r.write(output("b", "") + childProcess(t, record, `on_rotation = "SIGUSR1"`))
-	r.log.await(t, 2, "process started")
+	r.log.Await(t, 2, "process started")
 	api.Rotate()
 	eventually(t, func() error {
 		if got := read(record); !strings.Contains(got, "user defined signal 1") {
@@ -96,9 +96,9 @@ func TestReload(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.write(output("file", "") + process)
-	r.log.await(t, 1, "cannot be used, the running one stays")
+	r.log.Await(t, 1, "cannot be used, the running one stays")
 	api.Rotate()
-	r.log.await(t, 2, "process told of the rotation", "SIGUSR1")
+	r.log.Await(t, 2, "process told of the rotation", "SIGUSR1")
 }
 
 // TestReloadFromConfigMap: Kubernetes swaps a link in the middle of the path.
@@ -130,11 +130,11 @@ func TestReloadFromConfigMap(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := startDaemonAt(t, api, file)
-	r.log.await(t, 1, "published", "/a")
+	r.log.Await(t, 1, "published", "/a")
 	swap("..2", config("b"))
-	r.log.await(t, 1, "published", "/b")
+	r.log.Await(t, 1, "published", "/b")
 	swap("..3", config("c"))
-	r.log.await(t, 1, "published", "/c")
+	r.log.Await(t, 1, "published", "/c")
 }
 
 // TestReloadWhatChangedAtTheStart: a file that was changed after it was read,
@@ -156,5 +156,5 @@ func TestReloadWhatChangedAtTheStart(t *testing.T) {
 	}
 	r.write(string(text("b")))
 	r.start(c)
-	r.log.await(t, 1, "published", "/b")
+	r.log.Await(t, 1, "published", "/b")
 }

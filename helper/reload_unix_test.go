@@ -31,7 +31,7 @@ func TestReloadOnHangup(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := startDaemonAt(t, api, file)
-	r.log.await(t, 1, "published", "/a")
+	r.log.Await(t, 1, "published", "/a")
 	eventually(t, func() error {
 		if r.reads.Load() < 2 {
 			return notYet("not read again at the start")
@@ -52,11 +52,11 @@ func TestReloadOnHangup(t *testing.T) {
 		}
 	}
 	hangup()
-	r.log.await(t, 1, "published", "/b")
+	r.log.Await(t, 1, "published", "/b")
 
 	record := filepath.Join(dir, "record")
 	r.write(string(text("b")) + childProcess(t, record, ""))
-	r.log.await(t, 2, "in effect")
+	r.log.Await(t, 2, "in effect")
 	awaitStarted(t, record)
 	hangup()
 	eventually(t, func() error {

@@ -23,9 +23,9 @@ func TestReloadWithoutInotify(t *testing.T) {
 		return fmt.Sprintf("output %q {\n x509_svid {}\n}\n", filepath.Join(dir, name))
 	}
 	r := startDaemon(t, api, output("a"))
-	r.log.await(t, 1, "published", "/a")
+	r.log.Await(t, 1, "published", "/a")
 	r.write(output("a") + output("b"))
-	r.log.await(t, 1, "published", "/b")
+	r.log.Await(t, 1, "published", "/b")
 	r.write(output("c"))
-	r.log.await(t, 1, "published", "/c")
+	r.log.Await(t, 1, "published", "/c")
 }

@@ -25,7 +25,7 @@ func TestReloadWhateverTheEditor(t *testing.T) {
 		return fmt.Appendf(nil, "output %q {\n x509_svid {}\n}\n", filepath.Join(dir, name))
 	}
 	r := startDaemon(t, api, string(text("first")))
-	r.log.await(t, 1, "published", "/first")
+	r.log.Await(t, 1, "published", "/first")
 	must := func(err error) {
 		t.Helper()
 		if err != nil {
@@ -57,7 +57,7 @@ func TestReloadWhateverTheEditor(t *testing.T) {
 		}},
 		{"removes it first", func(new []byte) {
 			must(os.Remove(r.file))
-			r.log.await(t, 1, "not valid, the running one stays")
+			r.log.Await(t, 1, "not valid, the running one stays")
 			must(os.WriteFile(r.file, new, 0o644))
 		}},
 		{"puts a link in its place", func(new []byte) {
@@ -71,7 +71,7 @@ func TestReloadWhateverTheEditor(t *testing.T) {
 		t.Log(editor.name)
 		name := strings.ReplaceAll(editor.name, " ", "-")
 		editor.edit(text(name))
-		r.log.await(t, 1, "published", "/"+name)
+		r.log.Await(t, 1, "published", "/"+name)
 	}
 }
 
@@ -104,7 +104,7 @@ func TestReloadInABusyDirectory(t *testing.T) {
 		return fmt.Sprintf("output %q {\n x509_svid {}\n}\n", filepath.Join(dir, name))
 	}
 	r := startDaemon(t, api, text("a"))
-	r.log.await(t, 1, "published", "/a")
+	r.log.Await(t, 1, "published", "/a")
 	var busy sync.WaitGroup
 	end := make(chan struct{})
 	busy.Go(func() {
@@ -122,7 +122,7 @@ func TestReloadInABusyDirectory(t *testing.T) {
 	defer busy.Wait()
 	defer close(end)
 	r.write(text("b"))
-	r.log.await(t, 1, "published", "/b")
+	r.log.Await(t, 1, "published", "/b")
 }
 
 // TestReloadAnotherAgent: what is on disk comes from another Workload API, the
@@ -151,7 +151,7 @@ func TestReloadAnotherAgent(t *testing.T) {
 	if err := faults.Wait(t.Context(), func(c devapi.Counts) bool { return c.OpenConnections == 0 }); err != nil {
 		t.Error(err)
 	}
-	r.log.await(t, 1, "process told of the rotation")
+	r.log.Await(t, 1, "process told of the rotation")
 	one.Rotate()
 	two.Rotate()
 	on(two)
@@ -246,15 +246,15 @@ func TestReloadEvents(t *testing.T) {
 	r := startDaemon(t, api, text+events("a"))
 	has("a", 1)
 	r.write(text + events("b"))
-	r.log.await(t, 1, "in effect")
+	r.log.Await(t, 1, "in effect")
 	api.Rotate()
 	has("b", 1)
 	r.write(text)
-	r.log.await(t, 2, "in effect")
+	r.log.Await(t, 2, "in effect")
 	api.Rotate()
-	r.log.await(t, 3, "published")
+	r.log.Await(t, 3, "published")
 	r.write(text + events("c"))
-	r.log.await(t, 3, "in effect")
+	r.log.Await(t, 3, "in effect")
 	api.Rotate()
 	has("c", 1)
 	has("a", 1)

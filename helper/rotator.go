@@ -10,6 +10,7 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 
+	"github.com/svidhelper/svidhelper/helper/events"
 	"github.com/svidhelper/svidhelper/helper/source"
 	"github.com/svidhelper/svidhelper/supervisor"
 	"github.com/svidhelper/svidhelper/writer"
@@ -20,7 +21,7 @@ import (
 // always works on the latest snapshot, so the source never waits for a disk.
 type rotator struct {
 	log     *slog.Logger
-	journal *journal
+	journal *events.Stream
 	plans   chan *plan
 	current *plan
 	outputs []*output
@@ -49,7 +50,7 @@ const (
 )
 
 // newRotator opens the outputs of its first plan.
-func newRotator(p *plan, j *journal, log *slog.Logger) (*rotator, error) {
+func newRotator(p *plan, j *events.Stream, log *slog.Logger) (*rotator, error) {
 	r := &rotator{log: log, journal: j, plans: make(chan *plan), current: p}
 	var err error
 	if r.outputs, err = exchangeOutputs(nil, p.outputs, j, log); err != nil {
@@ -138,7 +139,7 @@ func (r *rotator) rotate() (ok bool, err error) {
 		ok = ok && o.err == nil
 	}
 	for _, e := range changed.events() {
-		r.journal.note(e)
+		r.journal.Note(e)
 	}
 	if len(revoked) > 0 && r.current.onRevoked == source.OnRevokedStop && r.current.process != nil {
 		r.log.Error("stopping the process: its identity is refused")

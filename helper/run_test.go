@@ -32,8 +32,8 @@ output %q {
     file     = "b.jwt"
   }
 }`, certs)+childProcess(t, record, ""))
-	r.log.await(t, 1, "published", "x509")
-	r.log.await(t, 1, "waiting for the Workload API", "JWT-SVID for a", "JWT-SVID for b")
+	r.log.Await(t, 1, "published", "x509")
+	r.log.Await(t, 1, "waiting for the Workload API", "JWT-SVID for a", "JWT-SVID for b")
 	if got := read(certs, "svid.pem"); !strings.HasPrefix(got, "-----BEGIN CERTIFICATE") {
 		t.Errorf("svid.pem: %s", got)
 	}
@@ -42,7 +42,7 @@ output %q {
 	}
 
 	faults.Heal()
-	r.log.await(t, 1, "process started")
+	r.log.Await(t, 1, "process started")
 	for _, f := range []string{"a.jwt", "b.jwt"} {
 		if got := read(certs, f); strings.Count(got, ".") != 2 {
 			t.Errorf("%s is not a token", f)
@@ -65,13 +65,13 @@ svid_key_file_name = "key.pem"
 svid_bundle_file_name = "bundle.pem"
 jwt_svids = [{jwt_audience = "a", jwt_svid_file_name = "a.jwt"}]
 `, certs))
-	r.log.await(t, 1, "waiting for the Workload API", "JWT-SVID for a")
+	r.log.Await(t, 1, "waiting for the Workload API", "JWT-SVID for a")
 	if strings.Contains(r.log.String(), "process started") {
 		t.Error("cmd was started before the Workload API had answered")
 	}
 	faults.Heal()
 	faults.Deny(devapi.FetchJWTSVID)
-	r.log.await(t, 1, "process ended", "status=5")
+	r.log.Await(t, 1, "process ended", "status=5")
 }
 
 // TestTellsOfChangesOnly: what did not change notifies nobody, an outage
@@ -81,11 +81,11 @@ func TestTellsOfChangesOnly(t *testing.T) {
 	dir := t.TempDir()
 	record := filepath.Join(dir, "record")
 	r := startDaemon(t, api, fmt.Sprintf("output %q {\n x509_svid {}\n}", filepath.Join(dir, "certs"))+childProcess(t, record, ""))
-	r.log.await(t, 1, "process started")
+	r.log.Await(t, 1, "process started")
 
 	api.Push() // the same once more
 	api.Down()
-	r.log.await(t, 1, "not connected")
+	r.log.Await(t, 1, "not connected")
 	if err := api.Up(); err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +93,7 @@ func TestTellsOfChangesOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	api.Rotate()
-	r.log.await(t, 1, "process told of the rotation")
+	r.log.Await(t, 1, "process told of the rotation")
 	eventually(t, func() error {
 		if got := strings.Count(read(record), "hangup"); got != 1 {
 			return notYet("the process was told %d times, of 1 rotation", got)
@@ -101,8 +101,8 @@ func TestTellsOfChangesOnly(t *testing.T) {
 		return nil
 	})
 	api.Rotate()
-	r.log.await(t, 2, "process told of the rotation")
-	r.log.await(t, 3, "published")
+	r.log.Await(t, 2, "process told of the rotation")
+	r.log.Await(t, 3, "published")
 	if got := strings.Count(r.log.String(), "msg=published"); got != 3 {
 		t.Errorf("%d publishes of 3 different answers", got)
 	}
@@ -150,7 +150,7 @@ health {
   address = %q
 }
 `, c.policy, certs, address)+childProcess(t, record, ""))
-			r.log.await(t, 1, "process started")
+			r.log.Await(t, 1, "process started")
 			eventually(t, func() error {
 				if !strings.Contains(read(record), "started") {
 					return notYet("no start in the record")

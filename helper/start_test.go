@@ -29,7 +29,7 @@ svid_key_file_name = "key.pem"
 svid_bundle_file_name = "bundle.pem"
 jwt_bundle_file_name = "jwks.json"
 `, certs))
-			r.log.await(t, 1, "process ended", "status=5")
+			r.log.Await(t, 1, "process ended", "status=5")
 		})
 	}
 }
@@ -57,15 +57,15 @@ process {
   start_without = ["jwt"]
 }
 `, certs))
-	r.log.await(t, 1, "not receiving", "jwt_svid")
-	r.log.await(t, 1, "published", "x509")
+	r.log.Await(t, 1, "not receiving", "jwt_svid")
+	r.log.Await(t, 1, "published", "x509")
 	api.Rotate()
-	r.log.await(t, 2, "published", "x509")
+	r.log.Await(t, 2, "published", "x509")
 	devapi.Mutate(faults, func(a *workload.X509BundlesResponse) {
 		a.Bundles["spiffe://partner.example"] = a.Bundles["spiffe://example.org"]
 	})
 	api.Push()
-	r.log.await(t, 1, "process ended", "status=5")
+	r.log.Await(t, 1, "process ended", "status=5")
 }
 
 // TestStartsWithoutWhatTheAgentDoesNotHave: an agent that knows no JWT-SVIDs, or
@@ -105,7 +105,7 @@ jwt_svids = [{jwt_audience = "a", jwt_svid_file_name = "a.jwt"}]
 				api, faults := devapitest.Start(t, devapi.Config{ManualRotation: true})
 				faults.Fail(code, devapi.FetchJWTSVID, devapi.FetchJWTBundles)
 				r := startDaemon(t, api, fmt.Sprintf(text, filepath.Join(t.TempDir(), "certs")))
-				r.log.await(t, 1, "process ended", "status=5")
+				r.log.Await(t, 1, "process ended", "status=5")
 			})
 		}
 	}

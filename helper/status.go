@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/svidhelper/svidhelper/helper/events"
 	"github.com/svidhelper/svidhelper/helper/health"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
 	"github.com/svidhelper/svidhelper/helper/source"
@@ -92,7 +93,7 @@ func (o outputStatus) health() health.Output {
 			file = id.Files[0]
 		}
 		h.Identities = append(h.Identities, health.Identity{
-			Kind:     identityKind(id.Kind),
+			Kind:     events.KindName(id.Kind),
 			SPIFFEID: id.ID.String(),
 			Hint:     id.Hint,
 			File:     file,
@@ -101,17 +102,6 @@ func (o outputStatus) health() health.Output {
 		})
 	}
 	return h
-}
-
-func identityKind(k snapshot.Kind) string {
-	switch {
-	case k.Has(snapshot.KindX509):
-		return string(source.ProfileX509SVID)
-	case k.Has(snapshot.KindJWT):
-		return string(source.ProfileJWTSVID)
-	default:
-		return string(source.ProfileWITSVID)
-	}
 }
 
 func processHealth(s supervisor.Status) *health.Process {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/svidhelper/svidhelper/helper/config"
+	"github.com/svidhelper/svidhelper/helper/events"
 	"github.com/svidhelper/svidhelper/helper/proof"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
 	"github.com/svidhelper/svidhelper/supervisor"
@@ -23,7 +24,7 @@ type target struct {
 	progress func() progress
 	updates  <-chan struct{} // progress has changed
 	witness  *witness        // nil: no proof
-	journal  *journal
+	journal  *events.Stream
 	run      part
 
 	turns   turns
@@ -68,10 +69,10 @@ func (t *target) follow(ctx context.Context) error {
 		}
 		now := t.progress()
 		if now.delivered > last.delivered {
-			t.journal.note(event{Event: eventNotified, Target: t.name, Rotations: now.delivered})
+			t.journal.Note(events.Event{Event: events.Notified, Target: t.name, Rotations: now.delivered})
 		}
 		if now.stuck != "" && now.stuck != last.stuck {
-			t.journal.note(event{Event: eventFailed, Failed: "notify", Target: t.name, Error: now.stuck})
+			t.journal.Note(events.Event{Event: events.Failed, Failed: "notify", Target: t.name, Error: now.stuck})
 		}
 		last = now
 		if t.witness != nil {
@@ -109,7 +110,7 @@ type process struct {
 	spec *config.Process
 }
 
-func newProcess(spec *config.Process, j *journal, log *slog.Logger) (*process, error) {
+func newProcess(spec *config.Process, j *events.Stream, log *slog.Logger) (*process, error) {
 	s, err := supervisor.New(spec.Spec, log)
 	if err != nil {
 		return nil, err
@@ -159,7 +160,7 @@ type hook struct {
 	spec *config.Hook
 }
 
-func newHook(spec *config.Hook, j *journal, log *slog.Logger) (*hook, error) {
+func newHook(spec *config.Hook, j *events.Stream, log *slog.Logger) (*hook, error) {
 	h, err := supervisor.NewHook(spec.HookSpec, log)
 	if err != nil {
 		return nil, err
@@ -196,7 +197,7 @@ func (h *hook) escalate(e proof.Escalation) error {
 
 // newHooks makes the hooks of a configuration, taking over those of old that
 // are the same.
-func newHooks(specs []config.Hook, old []*hook, j *journal, log *slog.Logger) ([]*hook, error) {
+func newHooks(specs []config.Hook, old []*hook, j *events.Stream, log *slog.Logger) ([]*hook, error) {
 	var hooks []*hook
 	for i := range specs {
 		h := findHook(old, &specs[i])

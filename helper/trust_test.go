@@ -107,7 +107,7 @@ func TestAuthorityRotatesOnDisk(t *testing.T) {
 	if err := api.RetireAuthorities(td); err != nil {
 		t.Fatal(err)
 	}
-	r.log.await(t, 1, "not receiving", "reason=chain")
+	r.log.Await(t, 1, "not receiving", "reason=chain")
 	on("refused", 2, last)
 	api.Rotate()
 	on("recovered", 1, current())

@@ -13,6 +13,7 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 
+	"github.com/svidhelper/svidhelper/helper/events"
 	"github.com/svidhelper/svidhelper/helper/health"
 	"github.com/svidhelper/svidhelper/helper/proof"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
@@ -234,11 +235,11 @@ func (w *witness) conclude(r proof.Result, err error) {
 	st.Served = cmp.Or(r.Serial, st.Served)
 	st.Attempts += uint64(r.Attempts)
 	st.Problem = ""
-	said := event{Event: eventProven, Serial: r.Serial, Connections: r.Attempts}
+	said := events.Event{Event: events.Proven, Serial: r.Serial, Connections: r.Attempts}
 	if err != nil {
 		st.Failures++
 		st.Problem = err.Error()
-		said.Event, said.Failed, said.Want, said.Error = eventFailed, "proof", st.Want, err.Error()
+		said.Event, said.Failed, said.Want, said.Error = events.Failed, "proof", st.Want, err.Error()
 		w.log.Error("rotation not proven", "error", err)
 	} else {
 		w.unproven = time.Time{}
@@ -252,9 +253,9 @@ func (w *witness) conclude(r proof.Result, err error) {
 	w.note(said) // last: whoever hears of it finds that health agrees
 }
 
-func (w *witness) note(e event) {
+func (w *witness) note(e events.Event) {
 	e.Target = w.target.name
-	w.target.journal.note(e)
+	w.target.journal.Note(e)
 }
 
 // health is how the last proof went.

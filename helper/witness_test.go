@@ -16,6 +16,7 @@ import (
 
 	"github.com/svidhelper/svidhelper/helper/devapi"
 	"github.com/svidhelper/svidhelper/helper/devapi/devapitest"
+	"github.com/svidhelper/svidhelper/helper/events"
 	"github.com/svidhelper/svidhelper/helper/health"
 	"github.com/svidhelper/svidhelper/helper/proof"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
@@ -49,7 +50,7 @@ func startTrial(t *testing.T, n int) *trial {
 	try.witness, err = newWitness(&proof.Config{TLS: address, Timeout: 100 * time.Millisecond}, &target{
 		name:     "process",
 		progress: func() progress { return progress{} },
-		journal:  newJournal("", quiet),
+		journal:  events.New("", quiet),
 	}, nil, quiet)
 	if err != nil {
 		t.Fatal(err)
