@@ -4,10 +4,10 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/svidhelper/svidhelper/helper/encode"
 	"github.com/svidhelper/svidhelper/helper/events"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
 	"github.com/svidhelper/svidhelper/supervisor"
-	"github.com/svidhelper/svidhelper/writer"
 )
 
 // A change is what one rotation changed on disk, over all outputs.
@@ -18,26 +18,32 @@ type change struct {
 	onDisk []snapshot.X509SVID
 }
 
+// outputChange is what one publish changed on disk.
+type outputChange struct {
+	kinds snapshot.Kind
+	files []string // names that changed or went
+}
+
 // changedOutput is one output's part of a change.
 type changedOutput struct {
 	dir        string
 	kinds      snapshot.Kind
 	files      []string
-	identities []writer.Identity
+	identities []encode.Identity
 }
 
-func (c *change) add(o *output, w writer.Change, s *snapshot.Snapshot) {
+func (c *change) add(o *output, w outputChange, s *snapshot.Snapshot) {
 	c.onDisk = append(c.onDisk, o.onDisk(s)...)
-	if w.Kinds == snapshot.KindNone {
+	if w.kinds == snapshot.KindNone {
 		return
 	}
-	part := changedOutput{dir: o.spec.Dir, kinds: w.Kinds, files: w.Files}
+	part := changedOutput{dir: o.spec.Dir, kinds: w.kinds, files: w.files}
 	for _, id := range o.set.Identities {
-		if w.Kinds.Has(id.Kind) {
+		if w.kinds.Has(id.Kind) {
 			part.identities = append(part.identities, id)
 		}
 	}
-	c.kinds |= w.Kinds
+	c.kinds |= w.kinds
 	c.parts = append(c.parts, part)
 }
 
@@ -88,7 +94,7 @@ func (c change) lines() []byte {
 	return b
 }
 
-func publishedEvent(dir string, kinds snapshot.Kind, files []string, identities []writer.Identity) events.Event {
+func publishedEvent(dir string, kinds snapshot.Kind, files []string, identities []encode.Identity) events.Event {
 	e := events.Event{Event: events.Published, Output: dir, Kinds: kinds.Names(), Files: files}
 	for _, id := range identities {
 		e.Identities = append(e.Identities, events.Identity{

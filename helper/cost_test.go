@@ -90,8 +90,8 @@ func TestFederationCost(t *testing.T) {
 				t.Fatal(s.output.err)
 			case round == 0:
 				s.first = took
-			case len(change.Files) != 2:
-				t.Errorf("%s: %d files changed, not certificate and key", s.how, len(change.Files))
+			case len(change.files) != 2:
+				t.Errorf("%s: %d files changed, not certificate and key", s.how, len(change.files))
 			default:
 				s.took = append(s.took, took)
 			}

@@ -8,10 +8,10 @@ import (
 	"time"
 
 	"github.com/svidhelper/svidhelper/helper/config"
+	"github.com/svidhelper/svidhelper/helper/encode"
 	"github.com/svidhelper/svidhelper/helper/events"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
 	"github.com/svidhelper/svidhelper/helper/source"
-	"github.com/svidhelper/svidhelper/writer"
 )
 
 // DefaultTimeout bounds Once unless the configuration says otherwise.
@@ -23,7 +23,7 @@ const DefaultTimeout = 60 * time.Second
 // leaves the directories as they were.
 func Once(ctx context.Context, c *config.Config, log *slog.Logger) error {
 	for i := range c.Outputs {
-		if err := writer.Check(&c.Outputs[i]); err != nil {
+		if err := encode.Check(&c.Outputs[i]); err != nil {
 			return err
 		}
 	}
@@ -92,10 +92,10 @@ func fetch(ctx context.Context, c *config.Config, log *slog.Logger) (*snapshot.S
 
 // suffices reports whether a snapshot has everything for the outputs, or why
 // what it has cannot be used.
-func suffices(s *snapshot.Snapshot, outputs []writer.Output) (whole bool, unusable error) {
+func suffices(s *snapshot.Snapshot, outputs []encode.Output) (whole bool, unusable error) {
 	whole = s != nil
 	for i := range outputs {
-		set, err := writer.Encode(s, &outputs[i])
+		set, err := encode.Encode(s, &outputs[i])
 		if err != nil {
 			return false, fmt.Errorf("output %s: %w", outputs[i].Dir, err)
 		}

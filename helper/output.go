@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/svidhelper/svidhelper/helper/encode"
 	"github.com/svidhelper/svidhelper/helper/events"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
 	"github.com/svidhelper/svidhelper/helper/source"
@@ -22,14 +23,14 @@ import (
 // An output is one directory and what the rotator knows about it. The rotator
 // alone touches it.
 type output struct {
-	spec    writer.Output
+	spec    encode.Output
 	dir     *writer.Dir
-	encoder *writer.Encoder
-	reduced writer.Output // what the encoder encodes: spec, or less of it
+	encoder *encode.Encoder
+	reduced encode.Output // what the encoder encodes: spec, or less of it
 	log     *slog.Logger
 	journal *events.Stream
 
-	set       writer.Set        // what was last asked to be on disk
+	set       encode.Set        // what was last asked to be on disk
 	complete  bool              // everything that is configured is on disk
 	err       error             // why the last snapshot is not on disk, or nil
 	published time.Time         // when the last snapshot was last found on disk
@@ -40,7 +41,7 @@ type output struct {
 // exchangeOutputs opens what specs say and is not open, closes what they do not
 // say any more, and returns what is open then. On an error that is what was
 // open before.
-func exchangeOutputs(old []*output, specs []writer.Output, j *events.Stream, log *slog.Logger) (open []*output, err error) {
+func exchangeOutputs(old []*output, specs []encode.Output, j *events.Stream, log *slog.Logger) (open []*output, err error) {
 	kept := map[*output]bool{}
 	for i := range specs {
 		o := find(old, func(o *output) bool { return reflect.DeepEqual(o.spec, specs[i]) })
@@ -75,7 +76,7 @@ func exchangeOutputs(old []*output, specs []writer.Output, j *events.Stream, log
 func reopen(outputs []*output, log *slog.Logger) error {
 	var errs []error
 	for _, o := range outputs {
-		dir, err := writer.Open(&o.spec, log)
+		dir, err := openDir(&o.spec, log)
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -85,15 +86,30 @@ func reopen(outputs []*output, log *slog.Logger) error {
 	return errors.Join(errs...)
 }
 
-func openOutput(spec writer.Output, j *events.Stream, log *slog.Logger) (*output, error) {
-	dir, err := writer.Open(&spec, log)
+// openDir opens an output's directory, and warns of what is unwise.
+func openDir(spec *encode.Output, log *slog.Logger) (*writer.Dir, error) {
+	if err := encode.Check(spec); err != nil {
+		return nil, err
+	}
+	dir, err := writer.Open(spec.Spec, log)
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range encode.Warnings(spec) {
+		log.Warn(w, "output", spec.Dir)
+	}
+	return dir, nil
+}
+
+func openOutput(spec encode.Output, j *events.Stream, log *slog.Logger) (*output, error) {
+	dir, err := openDir(&spec, log)
 	if err != nil {
 		return nil, err
 	}
 	return &output{
 		spec:     spec,
 		dir:      dir,
-		encoder:  writer.NewEncoder(&spec),
+		encoder:  encode.NewEncoder(&spec),
 		reduced:  spec,
 		log:      log.With("output", spec.Dir),
 		journal:  j,
@@ -113,17 +129,17 @@ func closeOutputs(outputs []*output) error {
 // that lacks something is published as far as it goes: what it lacks stays as
 // it is on disk, unless it is revoked. A failure is remembered and leaves the
 // last good set.
-func (o *output) publish(s *snapshot.Snapshot, revoked []source.ProfileStatus) writer.Change {
+func (o *output) publish(s *snapshot.Snapshot, revoked []source.ProfileStatus) outputChange {
 	o.reduce(revoked)
 	set, err := o.encoder.Encode(s)
 	if err != nil {
 		o.failed("encode", fmt.Errorf("encoding for %s: %w", o.spec.Dir, err))
-		return writer.Change{}
+		return outputChange{}
 	}
-	change, err := o.dir.Publish(set)
+	published, err := o.dir.Publish(set.Files, set.Keeps)
 	if err != nil {
 		o.failed("publish", err)
-		return writer.Change{}
+		return outputChange{}
 	}
 	o.set, o.published = set, time.Now()
 	o.complete = len(set.Awaited) == 0 && reflect.DeepEqual(o.reduced, o.spec)
@@ -131,7 +147,9 @@ func (o *output) publish(s *snapshot.Snapshot, revoked []source.ProfileStatus) w
 		o.log.Info("recovered: the output is on disk again")
 		o.err = nil
 	}
-	if change.Kinds != snapshot.KindNone {
+	changed, removed := set.Kinds(published, &o.spec)
+	change := outputChange{changed | removed, slices.Sorted(slices.Values(slices.Concat(published.Changed, published.Removed)))}
+	if change.kinds != snapshot.KindNone {
 		o.rotations++
 		o.announce(change)
 	}
@@ -147,11 +165,11 @@ func (o *output) reduce(revoked []source.ProfileStatus) {
 	}
 	o.log.Warn("the identity is refused: what belongs to it leaves the disk")
 	o.reduced = less
-	o.encoder = writer.NewEncoder(&o.reduced)
+	o.encoder = encode.NewEncoder(&o.reduced)
 }
 
 // without returns what is left of an output without its revoked parts.
-func without(spec writer.Output, revoked []source.ProfileStatus) writer.Output {
+func without(spec encode.Output, revoked []source.ProfileStatus) encode.Output {
 	for _, p := range revoked {
 		switch p.Profile {
 		case source.ProfileX509SVID:
@@ -165,7 +183,7 @@ func without(spec writer.Output, revoked []source.ProfileStatus) writer.Output {
 		case source.ProfileWITBundle:
 			spec.WITBundles = nil
 		case source.ProfileJWTSVID:
-			spec.JWTSVIDs = slices.DeleteFunc(slices.Clone(spec.JWTSVIDs), func(j writer.JWTSVID) bool {
+			spec.JWTSVIDs = slices.DeleteFunc(slices.Clone(spec.JWTSVIDs), func(j encode.JWTSVID) bool {
 				return j.Request() == p.Request
 			})
 		}
@@ -185,18 +203,18 @@ func (o *output) failed(reason string, err error) {
 
 // announce logs a publish: a line for each identity with a file that changed.
 // There may be a thousand tokens, each of them renewed alone.
-func (o *output) announce(change writer.Change) {
-	changed := make(map[string]bool, len(change.Files))
-	for _, name := range change.Files {
+func (o *output) announce(change outputChange) {
+	changed := make(map[string]bool, len(change.files))
+	for _, name := range change.files {
 		changed[name] = true
 	}
 	said := false
 	for _, id := range o.set.Identities {
-		if !change.Kinds.Has(id.Kind) || !slices.ContainsFunc(id.Files, func(name string) bool { return changed[name] }) {
+		if !change.kinds.Has(id.Kind) || !slices.ContainsFunc(id.Files, func(name string) bool { return changed[name] }) {
 			continue
 		}
 		said = true
-		attrs := []any{"changed", change.Kinds.String(), "spiffe_id", id.ID.String()}
+		attrs := []any{"changed", change.kinds.String(), "spiffe_id", id.ID.String()}
 		if id.Serial != "" {
 			attrs = append(attrs, "serial", id.Serial)
 		}
@@ -206,7 +224,7 @@ func (o *output) announce(change writer.Change) {
 		o.log.Info("published", append(attrs, "expires", id.NotAfter.UTC())...)
 	}
 	if !said {
-		o.log.Info("published", "changed", change.Kinds.String(), "files", change.Files)
+		o.log.Info("published", "changed", change.kinds.String(), "files", change.files)
 	}
 }
 
@@ -216,7 +234,7 @@ func (o *output) onDisk(s *snapshot.Snapshot) []snapshot.X509SVID {
 		return nil
 	}
 	return slices.DeleteFunc(slices.Clone(s.X509.SVIDs), func(svid snapshot.X509SVID) bool {
-		return !slices.ContainsFunc(o.set.Identities, func(id writer.Identity) bool {
+		return !slices.ContainsFunc(o.set.Identities, func(id encode.Identity) bool {
 			return id.Kind.Has(snapshot.KindX509) && id.ID == svid.ID && id.Hint == svid.Hint
 		})
 	})
@@ -224,8 +242,8 @@ func (o *output) onDisk(s *snapshot.Snapshot) []snapshot.X509SVID {
 
 func (o *output) privateFiles() []string {
 	var paths []string
-	for _, f := range o.set.Files {
-		if f.Private {
+	for i, f := range o.set.Files {
+		if o.set.Uses[i].Private {
 			paths = append(paths, filepath.Join(o.spec.Dir, f.Name))
 		}
 	}
@@ -234,8 +252,8 @@ func (o *output) privateFiles() []string {
 
 // outputStatus is what others may know of an output: a copy.
 type outputStatus struct {
-	spec       writer.Output
-	identities []writer.Identity
+	spec       encode.Output
+	identities []encode.Identity
 	files      []string // that are on disk
 	complete   bool
 	awaited    []string

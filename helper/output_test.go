@@ -5,26 +5,26 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/svidhelper/svidhelper/helper/encode"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
-	"github.com/svidhelper/svidhelper/writer"
 )
 
 // TestAnnouncesWhatChanged: a token that is renewed is one line in the log,
 // however many there are.
 func TestAnnouncesWhatChanged(t *testing.T) {
 	log := newLogBuffer()
-	o := &output{log: slog.New(slog.NewTextHandler(log, nil)), set: writer.Set{Identities: []writer.Identity{
+	o := &output{log: slog.New(slog.NewTextHandler(log, nil)), set: encode.Set{Identities: []encode.Identity{
 		{Kind: snapshot.KindX509, Serial: "1", Files: []string{"svid.pem", "bundle.pem"}},
 		{Kind: snapshot.KindJWT, Audience: []string{"a"}, Files: []string{"a.jwt"}},
 		{Kind: snapshot.KindJWT, Audience: []string{"b"}, Files: []string{"b.jwt"}},
 	}}}
 	for _, c := range []struct {
-		change writer.Change
+		change outputChange
 		says   string
 	}{
-		{writer.Change{Kinds: snapshot.KindJWT, Files: []string{"b.jwt"}}, "audience=b"},
-		{writer.Change{Kinds: snapshot.KindX509, Files: []string{"svid.pem"}}, "serial=1"},
-		{writer.Change{Kinds: snapshot.KindBundle, Files: []string{"bundle.pem"}}, "files=[bundle.pem]"},
+		{outputChange{kinds: snapshot.KindJWT, files: []string{"b.jwt"}}, "audience=b"},
+		{outputChange{kinds: snapshot.KindX509, files: []string{"svid.pem"}}, "serial=1"},
+		{outputChange{kinds: snapshot.KindBundle, files: []string{"bundle.pem"}}, "files=[bundle.pem]"},
 	} {
 		before := log.String()
 		o.announce(c.change)

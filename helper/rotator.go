@@ -10,10 +10,10 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 
+	"github.com/svidhelper/svidhelper/helper/encode"
 	"github.com/svidhelper/svidhelper/helper/events"
 	"github.com/svidhelper/svidhelper/helper/source"
 	"github.com/svidhelper/svidhelper/supervisor"
-	"github.com/svidhelper/svidhelper/writer"
 )
 
 // A rotator takes what the source last saw, puts it on disk, and tells the
@@ -35,7 +35,7 @@ type rotator struct {
 type plan struct {
 	source    *source.Source
 	onRevoked source.OnRevoked
-	outputs   []writer.Output
+	outputs   []encode.Output
 	process   *process // nil: none
 	hooks     []*hook
 	// taken gets nil, or why the plan cannot be followed: the rotator goes on

@@ -6,12 +6,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/svidhelper/svidhelper/helper/encode"
 	"github.com/svidhelper/svidhelper/helper/events"
 	"github.com/svidhelper/svidhelper/helper/health"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
 	"github.com/svidhelper/svidhelper/helper/source"
 	"github.com/svidhelper/svidhelper/supervisor"
-	"github.com/svidhelper/svidhelper/writer"
 )
 
 // status gathers what the parts say of themselves into one value. It may be
@@ -147,7 +147,7 @@ func writes(outputs []outputStatus) health.Writes {
 	w := health.Writes{JWT: map[string]health.WriteStatus{}}
 	for _, o := range outputs {
 		if len(o.spec.X509SVIDs) > 0 {
-			w.X509 = o.writeStatus(slices.ContainsFunc(o.identities, func(id writer.Identity) bool {
+			w.X509 = o.writeStatus(slices.ContainsFunc(o.identities, func(id encode.Identity) bool {
 				return id.Kind.Has(snapshot.KindX509)
 			}))
 		}

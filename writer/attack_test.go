@@ -28,21 +28,11 @@ func TestNamesThatLeadOut(t *testing.T) {
 		"..", ".", "..lock", "a\x00b", "a\nb", "\xff", strings.Repeat("x", 256), "..gen-1/tls.crt",
 	} {
 		o := trio(filepath.Join(t.TempDir(), "tls"))
-		o.JWTSVIDs = []JWTSVID{{Audience: []string{"a"}, File: FileSpec{Name: name}}}
-		if name == "" { // a file without a name is one that is not wanted
-			if err := CheckName(name); err == nil {
-				t.Error("the empty name was accepted")
-			}
-			continue
-		}
-		if err := Check(o); err == nil {
+		if err := Check(o.Spec, []File{{Name: name}}); err == nil {
 			t.Errorf("Check accepted the name %.40q", name)
 		}
-		if _, err := Open(o, slog.New(slog.DiscardHandler)); err == nil {
-			t.Errorf("Open accepted the name %.40q", name)
-		}
 		d := open(t, trio(filepath.Join(t.TempDir(), "tls")))
-		if _, err := d.Publish(Set{Files: []File{{Name: name, Data: []byte("x"), Mode: 0o600}}}); err == nil {
+		if _, err := d.Publish([]File{{Name: name, Data: []byte("x"), Mode: 0o600}}, nil); err == nil {
 			t.Errorf("Publish accepted the name %.40q", name)
 		}
 	}
@@ -79,7 +69,6 @@ func TestPlantedLinks(t *testing.T) {
 				}
 				o := trio(dir)
 				o.Publish = mode
-				o.X509SVIDs[0].Combined.Name = "below/x.pem"
 				unwatched(t, dir)
 				a := newAuthority(t, "example.org")
 				before := tree(t, outside)
@@ -93,8 +82,9 @@ func TestPlantedLinks(t *testing.T) {
 					d.mu.Lock()
 					d.have = nil // as if the watch had told of it
 					d.mu.Unlock()
-					set := encode(t, a.answer(t), o)
-					if _, err := d.Publish(set); err != nil {
+					files := a.answer(t)
+					set := wanted(append(files, combined("below/x.pem", files)), o)
+					if _, err := d.Publish(set.Files, set.keeps); err != nil {
 						t.Fatal(err)
 					}
 					if err := whole(dir, set); err != nil {
@@ -123,7 +113,7 @@ func TestLinksOnTheWay(t *testing.T) {
 			}
 			must(t, os.Symlink(target, link))
 			o := trio(dir)
-			set := encode(t, newAuthority(t, "example.org").answer(t), o)
+			set := wanted(newAuthority(t, "example.org").answer(t), o)
 			d := open(t, o)
 			publish(t, d, set)
 			must(t, holds(t, filepath.Join(base, "real", "tls"), set))
@@ -132,7 +122,7 @@ func TestLinksOnTheWay(t *testing.T) {
 			asRoot(t)
 			must(t, os.Lchown(link, nobody, nobody))
 			before := tree(t, base)
-			for _, err := range []error{Check(o), openError(t, o)} {
+			for _, err := range []error{Check(o.Spec, o.Known), openError(t, o)} {
 				if err == nil || !strings.Contains(err.Error(), "uid 65534") {
 					t.Errorf("another user's link was followed: %v", err)
 				}
@@ -154,18 +144,18 @@ func TestDirectoryExchangedWhileOpen(t *testing.T) {
 	o := trio(dir)
 	a := newAuthority(t, "example.org")
 	d := open(t, o)
-	publish(t, d, encode(t, a.answer(t), o))
+	publish(t, d, wanted(a.answer(t), o))
 	must(t, os.Rename(dir, filepath.Join(base, "moved")))
 	must(t, os.Symlink(outside, dir))
 	must(t, os.Lchown(dir, nobody, nobody))
-	if _, err := d.Publish(encode(t, a.answer(t), o)); err == nil {
+	if _, err := d.Publish(wanted(a.answer(t), o).Files, nil); err == nil {
 		t.Error("the link was followed")
 	}
 	if names := visible(t, outside); len(names) > 0 {
 		t.Errorf("written outside: %q", names)
 	}
 	must(t, os.Remove(dir))
-	set := encode(t, a.answer(t), o)
+	set := wanted(a.answer(t), o)
 	publish(t, d, set)
 	must(t, holds(t, dir, set))
 }
@@ -192,7 +182,7 @@ func TestForeignLock(t *testing.T) {
 	}
 	for name, plant := range plants {
 		must(t, plant())
-		d, err := Open(trio(dir), slog.New(slog.DiscardHandler))
+		d, err := Open(trio(dir).Spec, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -233,7 +223,7 @@ func TestForeignGeneration(t *testing.T) {
 		must(t, os.Chmod(dir, 0o1777))
 		o := trio(dir)
 		o.Publish = mode
-		set := encode(t, newAuthority(t, "example.org").answer(t), o)
+		set := wanted(newAuthority(t, "example.org").answer(t), o)
 		for _, own := range []string{genPrefix + "7", commitName} {
 			must(t, os.Mkdir(filepath.Join(dir, own), 0o755))
 			for _, f := range set.Files {

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/spiffe/go-spiffe/v2/bundle/x509bundle"
 )
 
 // memoryDir is a directory in memory where there is one.
@@ -46,24 +44,14 @@ func BenchmarkPublish(b *testing.B) {
 	}
 }
 
-func benchmarkRotation(b *testing.B, o *Output, federated int) {
-	o.X509SVIDs[0].Federated = FederatedSeparate
-	o.X509SVIDs[0].FederatedFile.Name = "fed-{trust_domain}.pem"
+func benchmarkRotation(b *testing.B, o *output, federated int) {
 	a := newAuthority(b, "example.org")
 	bundles := foreignBundles(a, federated)
 	retirement = time.Millisecond
 	b.Cleanup(func() { retirement = time.Second })
 	d := open(b, o)
-	encoder := NewEncoder(o)
-	two := []*snapshotT{a.answer(b, bundles...), a.answer(b, bundles...)}
-	two[1].X509.SVIDs[0].Bundle = two[0].X509.SVIDs[0].Bundle
-	rotate := func(i int) {
-		set, err := encoder.Encode(two[i%2])
-		if err != nil {
-			b.Fatal(err)
-		}
-		publish(b, d, set)
-	}
+	two := [][]File{a.answer(b, bundles...), a.answer(b, bundles...)}
+	rotate := func(i int) { publish(b, d, wanted(two[i%2], o)) }
 	for i := range 2 { // the first one writes, the second one links
 		rotate(i)
 		awaitRetirement(d)
@@ -112,7 +100,7 @@ func BenchmarkFloor(b *testing.B) {
 				dir = memoryDir(b)
 			}
 			o := trio(dir)
-			files := encode(b, newAuthority(b, "example.org").answer(b), o).Files
+			files := wanted(newAuthority(b, "example.org").answer(b), o).Files
 			sync := func(name string) {
 				if where == "memory" {
 					return
@@ -149,39 +137,4 @@ func BenchmarkFloor(b *testing.B) {
 			}
 		})
 	}
-}
-
-// BenchmarkEncode is the encoding of one new SVID, alone and beside unchanged
-// bundles of other trust domains in every form.
-func BenchmarkEncode(b *testing.B) {
-	for _, federated := range []int{0, 1000} {
-		for _, form := range []Federated{FederatedSeparate, FederatedMerge} {
-			b.Run(fmt.Sprintf("%s/federated=%d", form, federated), func(b *testing.B) {
-				o := trio("")
-				o.X509SVIDs[0].Federated = form
-				o.X509SVIDs[0].FederatedFile.Name = "fed-{trust_domain}.pem"
-				a := newAuthority(b, "example.org")
-				bundles := foreignBundles(a, federated)
-				two := []*snapshotT{a.answer(b, bundles...), a.answer(b, bundles...)}
-				two[1].X509.SVIDs[0].Bundle = two[0].X509.SVIDs[0].Bundle
-				e := NewEncoder(o)
-				for i := 0; b.Loop(); i++ {
-					if _, err := e.Encode(two[i%2]); err != nil {
-						b.Fatal(err)
-					}
-				}
-			})
-		}
-	}
-}
-
-// foreignBundles are bundles of trust domains that share one authority, which
-// is enough for a bench.
-func foreignBundles(a *authority, n int) (bundles []*x509bundle.Bundle) {
-	for i := range n {
-		foreign := *a
-		foreign.td = td(fmt.Sprintf("td%04d.example", i))
-		bundles = append(bundles, foreign.bundle())
-	}
-	return bundles
 }

@@ -1,84 +1,64 @@
 package writer
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
-// Check finds out, without touching anything, whether an output can be
-// published: its names, its mode, its owners, its directory and the file system
-// below. An error says what to change.
-func Check(o *Output) error {
-	if err := check(o); err != nil {
-		return fmt.Errorf("output %s: %w", o.Dir, err)
+// Check finds out, without touching anything, whether files can be published:
+// their names, the mode, the owners, the directory and the file system below. An
+// error says what to change. The files are those whose names are known; they need
+// no bytes.
+func Check(spec Spec, files []File) error {
+	if err := check(&spec, files); err != nil {
+		return fmt.Errorf("output %s: %w", spec.Dir, err)
 	}
 	return nil
 }
 
-func check(o *Output) error {
-	switch o.Publish {
+func check(s *Spec, files []File) error {
+	switch s.Publish {
 	case "", ModeSymlink, ModeRename, ModeInPlace:
 	default:
-		return fmt.Errorf("publish = %q is not one of %q, %q and %q", o.Publish, ModeSymlink, ModeRename, ModeInPlace)
+		return fmt.Errorf("publish = %q is not one of %q, %q and %q", s.Publish, ModeSymlink, ModeRename, ModeInPlace)
 	}
-	if err := checkFiles(o); err != nil {
+	names := make([]string, len(files))
+	for i, f := range files {
+		names[i] = f.Name
+	}
+	if err := CheckNames(names); err != nil {
 		return err
 	}
-	if err := checkRights(o); err != nil {
+	for _, f := range append(files[:len(files):len(files)], File{}) {
+		if err := checkOwner(s, f); err != nil {
+			return err
+		}
+	}
+	return checkPlace(s, names)
+}
+
+// checkOwner checks that a file's owner exists and that files can be given to it.
+func checkOwner(s *Spec, f File) error {
+	uid, gid, err := lookupOwner(s.ownerOf(f))
+	if err != nil {
 		return err
 	}
-	return checkPlace(o)
+	return canGive(uid, gid)
 }
 
-// checkFiles checks names and modes. Names that only an answer makes equal are
-// found when it is encoded.
-func checkFiles(o *Output) error {
-	taken := names{}
-	for f := range o.uses() {
-		if err := CheckName(sample(f.Name)); err != nil {
-			return err
-		}
-		if HasPlaceholder(f.Name) {
-			continue
-		}
-		if err := taken.take(f.Name); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// checkRights checks that owners exist and that files can be given to them.
-func checkRights(o *Output) error {
-	specs := []FileSpec{{}}
-	for f := range o.uses() {
-		specs = append(specs, f)
-	}
-	for _, f := range specs {
-		owner, group := o.Rights.Owner, o.Rights.Group
-		if f.Owner != "" {
-			owner = f.Owner
-		}
-		if f.Group != "" {
-			group = f.Group
-		}
-		uid, gid, err := lookupOwner(owner, group)
-		if err != nil {
-			return err
-		}
-		if err := canGive(uid, gid); err != nil {
-			return err
-		}
-	}
-	return nil
+// ownerOf returns the owner and the group that a file is to have.
+func (s *Spec) ownerOf(f File) (owner, group string) {
+	return cmp.Or(f.Owner, s.Owner), cmp.Or(f.Group, s.Group)
 }
 
 // mode is the way to publish in a directory.
-func (o *Output) mode(dir string) Mode {
+func (s *Spec) mode(dir string) Mode {
 	switch {
-	case o.Publish != "":
-		return o.Publish
+	case s.Publish != "":
+		return s.Publish
 	case withoutSymlinks(dir) != "":
 		return ModeRename
 	}
@@ -86,19 +66,19 @@ func (o *Output) mode(dir string) Mode {
 }
 
 // checkPlace checks the directory and the file system that it is on.
-func checkPlace(o *Output) error {
-	p, err := findDir(o.Dir)
+func checkPlace(s *Spec, names []string) error {
+	p, err := findDir(s.Dir)
 	if err != nil {
 		return err
 	}
-	if inside := ownElement(o.Dir, p.path); inside != "" {
+	if inside := ownElement(s.Dir, p.path); inside != "" {
 		return fmt.Errorf("it leads through %s, which belongs to another output: give this one a directory of its own", inside)
 	}
-	mode := o.mode(p.path)
+	mode := s.mode(p.path)
 	if err := canWrite(p.path); err != nil {
 		switch {
 		case mode == ModeInPlace && !p.missing:
-			return checkInPlace(o, p.path)
+			return checkInPlace(p.path, names)
 		case p.missing:
 			return fmt.Errorf("the directory does not exist, and cannot be created in %s: %w", p.path, err)
 		}
@@ -108,7 +88,7 @@ func checkPlace(o *Output) error {
 		return fmt.Errorf("its file system (%s) has no symbolic links: set publish = %q", kind, ModeRename)
 	}
 	if mode != ModeInPlace && !p.missing {
-		return checkMounts(o, p.path)
+		return checkMounts(p.path, names)
 	}
 	return nil
 }
@@ -128,13 +108,10 @@ func ownElement(paths ...string) string {
 
 // checkInPlace checks that every file is there and can be written, since none
 // can be made.
-func checkInPlace(o *Output, dir string) error {
-	for f := range o.uses() {
-		if HasPlaceholder(f.Name) {
-			continue
-		}
-		if err := canWriteFile(filepath.Join(dir, f.Name)); err != nil {
-			return fmt.Errorf("nothing can be made in it, and %s cannot be written: %w", f.Name, err)
+func checkInPlace(dir string, names []string) error {
+	for _, name := range names {
+		if err := canWriteFile(filepath.Join(dir, name)); err != nil {
+			return fmt.Errorf("nothing can be made in it, and %s cannot be written: %w", name, err)
 		}
 	}
 	return nil
@@ -142,16 +119,14 @@ func checkInPlace(o *Output, dir string) error {
 
 // checkMounts looks for files that are mount points of their own, as a subPath
 // volume makes them: nothing can be renamed over those.
-func checkMounts(o *Output, dir string) error {
+func checkMounts(dir string, names []string) error {
 	for point := range mountPoints() {
 		name, err := filepath.Rel(dir, point)
 		if err != nil || name == "." || strings.HasPrefix(name, "..") {
 			continue
 		}
-		for f := range o.uses() {
-			if matchName(f.Name, filepath.ToSlash(name)) {
-				return fmt.Errorf("%s is a mount point of its own, and cannot be replaced: mount the whole directory, or set publish = %q", point, ModeInPlace)
-			}
+		if slices.Contains(names, filepath.ToSlash(name)) {
+			return fmt.Errorf("%s is a mount point of its own, and cannot be replaced: mount the whole directory, or set publish = %q", point, ModeInPlace)
 		}
 	}
 	return nil

@@ -21,51 +21,51 @@ func TestCheck(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		root  bool // only root can make it so
-		make  func(t *testing.T, base string, o *Output)
+		make  func(t *testing.T, base string, o *output)
 		error string
 	}{
-		{"a file in place of the directory", false, func(t *testing.T, base string, o *Output) {
+		{"a file in place of the directory", false, func(t *testing.T, base string, o *output) {
 			must(t, os.WriteFile(o.Dir, nil, 0o644))
 		}, "is not a directory"},
-		{"a file on the way", false, func(t *testing.T, base string, o *Output) {
+		{"a file on the way", false, func(t *testing.T, base string, o *output) {
 			must(t, os.WriteFile(filepath.Join(base, "f"), nil, 0o644))
 			o.Dir = filepath.Join(base, "f", "tls")
 		}, "f is not a directory"},
-		{"a dangling link", false, func(t *testing.T, base string, o *Output) {
+		{"a dangling link", false, func(t *testing.T, base string, o *output) {
 			must(t, os.Symlink("tls", o.Dir))
 		}, "symbolic links"},
-		{"a parent that anyone can write", false, func(t *testing.T, base string, o *Output) {
+		{"a parent that anyone can write", false, func(t *testing.T, base string, o *output) {
 			must(t, os.Chmod(base, 0o777))
 		}, "anyone can write"},
-		{"an unknown owner", false, func(t *testing.T, base string, o *Output) {
-			o.Rights.Owner = "no-such-user"
+		{"an unknown owner", false, func(t *testing.T, base string, o *output) {
+			o.Owner = "no-such-user"
 		}, `user "no-such-user" is not known`},
-		{"an unknown group of one file", false, func(t *testing.T, base string, o *Output) {
-			o.X509SVIDs[0].Key.Group = "no-such-group"
+		{"an unknown group of one file", false, func(t *testing.T, base string, o *output) {
+			o.Known[1].Group = "no-such-group"
 		}, `group "no-such-group" is not known`},
-		{"an unknown mode", false, func(t *testing.T, base string, o *Output) {
+		{"an unknown mode", false, func(t *testing.T, base string, o *output) {
 			o.Publish = "magic"
 		}, `"magic" is not one of`},
-		{"two files of one name", false, func(t *testing.T, base string, o *Output) {
-			o.X509SVIDs[0].Key.Name = "tls.crt"
+		{"two files of one name", false, func(t *testing.T, base string, o *output) {
+			o.Known[1].Name = "tls.crt"
 		}, "cannot both be"},
-		{"a file that is a directory of another", false, func(t *testing.T, base string, o *Output) {
-			o.X509SVIDs[0].Key.Name = "tls.crt/key"
+		{"a file that is a directory of another", false, func(t *testing.T, base string, o *output) {
+			o.Known[1].Name = "tls.crt/key"
 		}, "tls.crt"},
-		{"a single file that is a mount point", true, func(t *testing.T, base string, o *Output) {
+		{"a single file that is a mount point", true, func(t *testing.T, base string, o *output) {
 			must(t, os.Mkdir(o.Dir, 0o755))
 			bindMount(t, base, filepath.Join(o.Dir, "tls.key"))
 		}, `tls.key is a mount point of its own, and cannot be replaced: mount the whole directory, or set publish = "in-place"`},
-		{"in place, closed, with a file missing", true, func(t *testing.T, base string, o *Output) {
+		{"in place, closed, with a file missing", true, func(t *testing.T, base string, o *output) {
 			must(t, os.Mkdir(o.Dir, 0o755))
 			mount(t, "tmpfs", o.Dir, unix.MS_RDONLY, "size=64k")
 			o.Publish = ModeInPlace
 		}, "nothing can be made in it, and tls.crt cannot be written"},
-		{"a read-only file system", true, func(t *testing.T, base string, o *Output) {
+		{"a read-only file system", true, func(t *testing.T, base string, o *output) {
 			must(t, os.Mkdir(o.Dir, 0o755))
 			mount(t, "tmpfs", o.Dir, unix.MS_RDONLY, "size=64k")
 		}, "read-only"},
-		{"another user's link", true, func(t *testing.T, base string, o *Output) {
+		{"another user's link", true, func(t *testing.T, base string, o *output) {
 			must(t, os.Symlink("/tmp", o.Dir))
 			must(t, os.Lchown(o.Dir, nobody, nobody))
 		}, "uid 65534"},
@@ -78,7 +78,7 @@ func TestCheck(t *testing.T) {
 			o := trio(filepath.Join(base, "tls"))
 			c.make(t, base, o)
 			before := tree(t, base)
-			for _, err := range []error{Check(o), openError(t, o)} {
+			for _, err := range []error{Check(o.Spec, o.Known), openError(t, o)} {
 				if err == nil {
 					t.Fatal("no error")
 				}
@@ -96,22 +96,22 @@ func TestCheck(t *testing.T) {
 // TestCheckAccepts has what must not be refused.
 func TestCheckAccepts(t *testing.T) {
 	base := t.TempDir()
-	must(t, Check(trio(filepath.Join(base, "a", "b", "c"))))
+	must(t, Check(trio(filepath.Join(base, "a", "b", "c")).Spec, nil))
 	if _, err := os.Stat(filepath.Join(base, "a")); err == nil {
 		t.Error("Check made a directory")
 	}
 	must(t, os.Mkdir(filepath.Join(base, "sticky"), 0o755))
 	must(t, os.Chmod(filepath.Join(base, "sticky"), 0o777|os.ModeSticky))
-	must(t, Check(trio(filepath.Join(base, "sticky", "tls"))))
+	must(t, Check(trio(filepath.Join(base, "sticky", "tls")).Spec, nil))
 	// A directory that is itself everybody's, as Kubernetes makes an emptyDir.
 	must(t, os.Chmod(base, 0o777))
-	must(t, Check(trio(base)))
+	must(t, Check(trio(base).Spec, nil))
 	must(t, os.Chmod(base, 0o755))
 	// A directory on the way that may be entered and not read.
 	must(t, os.MkdirAll(filepath.Join(base, "closed", "tls"), 0o755))
 	must(t, os.Chmod(filepath.Join(base, "closed"), 0o111))
 	t.Cleanup(func() { os.Chmod(filepath.Join(base, "closed"), 0o755) })
-	must(t, Check(trio(filepath.Join(base, "closed", "tls"))))
+	must(t, Check(trio(filepath.Join(base, "closed", "tls")).Spec, nil))
 	must(t, openError(t, trio(filepath.Join(base, "closed", "tls"))))
 
 	asRoot(t)
@@ -119,7 +119,7 @@ func TestCheckAccepts(t *testing.T) {
 	volume := filepath.Join(base, "volume")
 	must(t, os.Mkdir(volume, 0o755))
 	mount(t, "tmpfs", volume, 0, "mode=0777,size=64k")
-	must(t, Check(trio(filepath.Join(volume, "tls"))))
+	must(t, Check(trio(filepath.Join(volume, "tls")).Spec, nil))
 }
 
 // TestNoSymbolicLinks is on file systems without them: known ones at start, and
@@ -131,11 +131,11 @@ func TestNoSymbolicLinks(t *testing.T) {
 	dir := t.TempDir()
 	o := trio(dir)
 	o.Publish = ModeSymlink
-	if err := Check(o); err == nil || !strings.Contains(err.Error(), `set publish = "rename"`) {
+	if err := Check(o.Spec, nil); err == nil || !strings.Contains(err.Error(), `set publish = "rename"`) {
 		t.Error(err)
 	}
 	o.Publish = ModeRename
-	must(t, Check(o))
+	must(t, Check(o.Spec, nil))
 	fileSystem = real
 
 	o.Publish = ModeSymlink
@@ -156,9 +156,9 @@ func TestNoSymbolicLinks(t *testing.T) {
 		if known {
 			fileSystem = func(string) (int64, error) { return unix.EXFAT_SUPER_MAGIC, nil }
 		}
-		must(t, Check(o))
+		must(t, Check(o.Spec, nil))
 		d := open(t, o)
-		set := encode(t, newAuthority(t, "example.org").answer(t), o)
+		set := wanted(newAuthority(t, "example.org").answer(t), o)
 		publish(t, d, set)
 		must(t, holds(t, dir, set))
 		must(t, d.Close())
@@ -181,7 +181,7 @@ func TestNoHardLinks(t *testing.T) {
 		w.output.Dir = dir
 		d := open(t, &w.output)
 		for i := range 4 {
-			set := encode(t, []*snapshotT{w.old, w.new}[i%2], &w.output)
+			set := wanted([][]File{w.old, w.new}[i%2], &w.output)
 			publish(t, d, set)
 			must(t, holds(t, dir, set))
 		}
@@ -212,7 +212,7 @@ func TestSingleFileMounts(t *testing.T) {
 			a := newAuthority(t, "example.org")
 			d := open(t, o)
 			for range 3 {
-				set := encode(t, a.answer(t), o)
+				set := wanted(a.answer(t), o)
 				publish(t, d, set)
 				must(t, whole(o.Dir, set))
 				for _, f := range set.Files { // what the other side of the mount sees
@@ -243,7 +243,7 @@ func TestFullDisk(t *testing.T) {
 			mount(t, "tmpfs", base, 0, "size=128k")
 			w := newWorld(t, mode)
 			w.output.Dir = filepath.Join(base, "tls")
-			old, new := encode(t, w.old, &w.output), encode(t, w.new, &w.output)
+			old, new := wanted(w.old, &w.output), wanted(w.new, &w.output)
 			d := open(t, &w.output)
 			publish(t, d, old)
 			must(t, d.Close())
@@ -254,7 +254,7 @@ func TestFullDisk(t *testing.T) {
 			if mode == ModeInPlace { // has room in the pages of what it overwrites
 				new.Files[0].Data = bytes.Repeat(new.Files[0].Data, 10)
 			}
-			_, err := d.Publish(new)
+			_, err := d.Publish(new.Files, new.keeps)
 			if !errors.Is(err, syscall.ENOSPC) {
 				t.Fatalf("%v", err)
 			}
@@ -305,7 +305,7 @@ func TestReadOnlyMountGoes(t *testing.T) {
 	o := trio(dir)
 	a := newAuthority(t, "example.org")
 	d := open(t, o)
-	publish(t, d, encode(t, a.answer(t), o))
+	publish(t, d, wanted(a.answer(t), o))
 	must(t, unix.Mount(dir, dir, "", unix.MS_BIND, ""))
 	mounted := true
 	unmount := func() {
@@ -319,8 +319,8 @@ func TestReadOnlyMountGoes(t *testing.T) {
 	d.mu.Lock()
 	d.have = nil // as after damage
 	d.mu.Unlock()
-	set := encode(t, a.answer(t), o)
-	if _, err := d.Publish(set); !errors.Is(err, unix.EROFS) {
+	set := wanted(a.answer(t), o)
+	if _, err := d.Publish(set.Files, set.keeps); !errors.Is(err, unix.EROFS) {
 		t.Error(err)
 	}
 	unmount()
@@ -334,10 +334,10 @@ func TestGenerationThatCannotBeRemoved(t *testing.T) {
 	asRoot(t)
 	dir := memoryDir(t)
 	o := trio(dir)
-	o.X509SVIDs[0].Combined.Name = "below/all.pem"
 	a := newAuthority(t, "example.org")
 	d := open(t, o)
-	publish(t, d, encode(t, a.answer(t), o))
+	files := a.answer(t)
+	publish(t, d, wanted(append(files, combined("below/all.pem", files)), o))
 	first, err := os.Readlink(filepath.Join(dir, dataName))
 	must(t, err)
 	inUse := filepath.Join(dir, first, "below")

@@ -37,7 +37,7 @@ const taskVariable = "SVIDHELPER_WRITER_TASK"
 // A task is what a child process does.
 type task struct {
 	Kind   string // a key of tasks
-	Output Output
+	Output output
 	Old    []File
 	New    []File
 	Umask  int // for tasks that set one
@@ -145,7 +145,7 @@ func dieNow() {
 func dieAt(job task) error {
 	h := &hook{}
 	newFsys = func(r *os.Root) fsys { return hooked{root{r}, h} }
-	d, err := Open(&job.Output, slog.New(slog.DiscardHandler))
+	d, err := Open(job.Output.Spec, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}
@@ -161,7 +161,7 @@ func dieAt(job task) error {
 			dieNow()
 		}
 	})
-	_, err = d.Publish(Set{Files: job.New})
+	_, err = d.Publish(job.New, nil)
 	fmt.Println(n)
 	return err
 }
@@ -170,7 +170,7 @@ func dieAt(job task) error {
 // very late finds it waiting: the previous generations of a second of publishes
 // must have room.
 func publishForever(job task) error {
-	d, err := Open(&job.Output, slog.New(slog.DiscardHandler))
+	d, err := Open(job.Output.Spec, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}
@@ -179,7 +179,7 @@ func publishForever(job task) error {
 		if i%2 == 1 {
 			files = job.New
 		}
-		if _, err := d.Publish(Set{Files: files}); err != nil {
+		if _, err := d.Publish(files, nil); err != nil {
 			return err
 		}
 		if i == 1 {
@@ -194,7 +194,7 @@ func publishForever(job task) error {
 // its input ends.
 func openAndWait(job task) error {
 	start := time.Now()
-	d, err := Open(&job.Output, slog.New(slog.DiscardHandler))
+	d, err := Open(job.Output.Spec, slog.New(slog.DiscardHandler))
 	if err != nil {
 		fmt.Println(err)
 		return nil

@@ -3,7 +3,6 @@
 package writer
 
 import (
-	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -14,8 +13,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/svidhelper/svidhelper/helper/snapshot"
 )
 
 // tool returns the path of a program that consumes what is published.
@@ -45,7 +42,7 @@ func run(t *testing.T, name string, args ...string) string {
 }
 
 // rotations publishes some times in each mode, and calls use after each.
-func rotations(t *testing.T, prepare func(o *Output) (use func(s *snapshot.Snapshot))) {
+func rotations(t *testing.T, prepare func(o *output) (use func(s []File))) {
 	t.Helper()
 	for _, mode := range modes {
 		t.Run(string(mode), func(t *testing.T) {
@@ -54,12 +51,12 @@ func rotations(t *testing.T, prepare func(o *Output) (use func(s *snapshot.Snaps
 			a := newAuthority(t, "example.org")
 			d := open(t, o)
 			s := a.answer(t)
-			publish(t, d, encode(t, s, o))
+			publish(t, d, wanted(s, o))
 			use := prepare(o)
 			use(s)
 			for range 3 {
 				s = a.answer(t)
-				publish(t, d, encode(t, s, o))
+				publish(t, d, wanted(s, o))
 				use(s)
 			}
 		})
@@ -68,16 +65,16 @@ func rotations(t *testing.T, prepare func(o *Output) (use func(s *snapshot.Snaps
 
 func TestOpenSSLLoadsThePair(t *testing.T) {
 	tool(t, "openssl")
-	rotations(t, func(o *Output) func(*snapshot.Snapshot) {
+	rotations(t, func(o *output) func([]File) {
 		name := func(n string) string { return filepath.Join(o.Dir, n) }
-		return func(s *snapshot.Snapshot) {
+		return func(s []File) {
 			run(t, "openssl", "verify", "-CAfile", name("ca.crt"), "-untrusted", name("tls.crt"), name("tls.crt"))
 			public := run(t, "openssl", "x509", "-in", name("tls.crt"), "-noout", "-pubkey")
 			if got := run(t, "openssl", "pkey", "-in", name("tls.key"), "-pubout"); got != public {
 				t.Error("the key belongs to another certificate")
 			}
 			serial := strings.TrimSpace(run(t, "openssl", "x509", "-in", name("tls.crt"), "-noout", "-serial"))
-			if want := fmt.Sprintf("serial=%02X", s.X509.SVIDs[0].Certificates[0].SerialNumber); serial != want && serial != strings.Replace(want, "=", "=0", 1) {
+			if want := fmt.Sprintf("serial=%02X", leafOf(t, s).SerialNumber); serial != want && serial != strings.Replace(want, "=", "=0", 1) {
 				t.Errorf("%s, want %s", serial, want)
 			}
 		}
@@ -85,11 +82,9 @@ func TestOpenSSLLoadsThePair(t *testing.T) {
 }
 
 // served dials and returns the serial number of the leaf it is shown.
-func served(network, address string, s *snapshot.Snapshot) (string, error) {
+func served(network, address string, s []File) (string, error) {
 	roots := x509.NewCertPool()
-	for _, c := range s.X509.SVIDs[0].Bundle.X509Authorities() {
-		roots.AddCert(c)
-	}
+	roots.AppendCertsFromPEM(s[2].Data)
 	dialer := &net.Dialer{Timeout: 30 * time.Second}
 	conn, err := tls.DialWithDialer(dialer, network, address, &tls.Config{RootCAs: roots, ServerName: "localhost"})
 	if err != nil {
@@ -103,7 +98,7 @@ func served(network, address string, s *snapshot.Snapshot) (string, error) {
 // the new certificate.
 func TestNginxLoadsThePair(t *testing.T) {
 	nginx := tool(t, "nginx")
-	rotations(t, func(o *Output) func(*snapshot.Snapshot) {
+	rotations(t, func(o *output) func([]File) {
 		base := t.TempDir()
 		socket := filepath.Join(base, "s")
 		conf := filepath.Join(base, "nginx.conf")
@@ -129,12 +124,12 @@ func TestNginxLoadsThePair(t *testing.T) {
 			_ = cmd.Wait()
 		})
 		first := true
-		return func(s *snapshot.Snapshot) {
+		return func(s []File) {
 			if !first {
 				run(t, "nginx", "-p", base, "-c", conf, "-s", "reload")
 			}
 			first = false
-			want := s.X509.SVIDs[0].Certificates[0].SerialNumber.String()
+			want := leafOf(t, s).SerialNumber.String()
 			var got string
 			var err error
 			for end := time.Now().Add(time.Minute); time.Now().Before(end); {
@@ -160,7 +155,7 @@ func asUser() string {
 // TestGoServerLoadsThePair has a server that reads both files, by their visible
 // names, for each connection.
 func TestGoServerLoadsThePair(t *testing.T) {
-	rotations(t, func(o *Output) func(*snapshot.Snapshot) {
+	rotations(t, func(o *output) func([]File) {
 		l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{
 			GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 				pair, err := tls.LoadX509KeyPair(filepath.Join(o.Dir, "tls.crt"), filepath.Join(o.Dir, "tls.key"))
@@ -181,43 +176,10 @@ func TestGoServerLoadsThePair(t *testing.T) {
 			}
 		}()
 		t.Cleanup(func() { l.Close(); <-done })
-		return func(s *snapshot.Snapshot) {
+		return func(s []File) {
 			got, err := served("tcp", l.Addr().String(), s)
-			if want := s.X509.SVIDs[0].Certificates[0].SerialNumber.String(); err != nil || got != want {
+			if want := leafOf(t, s).SerialNumber.String(); err != nil || got != want {
 				t.Errorf("%s and not %s: %v", got, want, err)
-			}
-		}
-	})
-}
-
-// TestKeystoresOpen has the programs that keystores are made for open them.
-func TestKeystoresOpen(t *testing.T) {
-	o := trio(t.TempDir())
-	x := &o.X509SVIDs[0]
-	x.PKCS12 = &Keystore{File: FileSpec{Name: "store.p12"}, Password: "changeit", Alias: "web"}
-	x.JKS = &Keystore{File: FileSpec{Name: "store.jks"}, Password: "changeit"}
-	s := newAuthority(t, "example.org").answer(t)
-	d := open(t, o)
-	publish(t, d, encode(t, s, o))
-	p12, jks := filepath.Join(o.Dir, "store.p12"), filepath.Join(o.Dir, "store.jks")
-	t.Run("openssl", func(t *testing.T) {
-		out := run(t, "openssl", "pkcs12", "-in", p12, "-passin", "pass:changeit", "-nodes")
-		if strings.Count(out, "BEGIN CERTIFICATE") != 3 || strings.Count(out, "BEGIN PRIVATE KEY") != 1 || !strings.Contains(out, "friendlyName: web") {
-			t.Errorf("%s", out)
-		}
-		var key bytes.Buffer
-		at := strings.Index(out, "-----BEGIN PRIVATE KEY")
-		key.WriteString(out[at:])
-		if _, err := tls.X509KeyPair(encode(t, s, o).file(t, "tls.crt").Data, key.Bytes()); err != nil {
-			t.Error(err)
-		}
-	})
-	t.Run("keytool", func(t *testing.T) {
-		for store, alias := range map[string]string{p12: "web", jks: "spiffe://example.org/web"} {
-			out := run(t, "keytool", "-list", "-keystore", store, "-storepass", "changeit")
-			if !strings.Contains(out, "contains 2 entries") || !strings.Contains(out, alias+",") ||
-				!strings.Contains(out, "PrivateKeyEntry") || !strings.Contains(out, "trustedCertEntry") {
-				t.Errorf("%s: %s", store, out)
 			}
 		}
 	})

@@ -22,18 +22,11 @@ func TestRotationWritesWhatChanged(t *testing.T) {
 			h := hookDir(t, dir)
 			o := trio(dir)
 			o.Publish = mode
-			o.X509SVIDs[0].Federated = FederatedSeparate
-			o.X509SVIDs[0].FederatedFile.Name = "fed-{trust_domain}.pem"
 			a := newAuthority(t, "example.org")
 			bundles := foreignBundles(a, 1000)
-			own := a.bundle()
-			e := NewEncoder(o)
 			d := open(t, o)
 			rotate := func() (calls map[string]int) {
-				s := a.answer(t, bundles...)
-				s.X509.SVIDs[0].Bundle = own
-				set, err := e.Encode(s)
-				must(t, err)
+				set := wanted(a.answer(t, bundles...), o)
 				calls = map[string]int{}
 				h.set(func(call string) error {
 					op, _, _ := strings.Cut(call, " ")
@@ -42,8 +35,8 @@ func TestRotationWritesWhatChanged(t *testing.T) {
 				}, nil)
 				change := publish(t, d, set)
 				h.set(nil, nil)
-				if len(change.Files) != 2 && calls["write"] < 1000 {
-					t.Errorf("changed: %q", change.Files)
+				if len(change.Changed) != 2 && calls["write"] < 1000 {
+					t.Errorf("changed: %q", change.Changed)
 				}
 				awaitRetirement(d)
 				return calls
@@ -76,10 +69,9 @@ func TestRotationWritesWhatChanged(t *testing.T) {
 			must(t, d.Close())
 			d = open(t, o)
 			defer d.Close()
-			set, err := e.Encode(a.answer(t, bundles...))
-			must(t, err)
-			if change := publish(t, d, set); len(change.Files) != 2 {
-				t.Errorf("after a restart: %q", change.Files)
+			set := wanted(a.answer(t, bundles...), o)
+			if change := publish(t, d, set); len(change.Changed) != 2 {
+				t.Errorf("after a restart: %q", change.Changed)
 			}
 		})
 	}

@@ -35,7 +35,7 @@ func TestKillAtEverySystemCall(t *testing.T) {
 					w := newWorld(t, mode)
 					w.output.Dir = filepath.Join(memoryDir(t), "tls")
 					unwatched(t, w.output.Dir)
-					set := encode(t, w.new, &w.output)
+					set := wanted(w.new, &w.output)
 					publishing := childCommands(t, task{Kind: "die at", Output: w.output, New: set.Files})
 					at := 1
 					for killAt(t, w, s, publishing, at) {
@@ -57,7 +57,7 @@ func killAt(t *testing.T, w *world, s situation, publishing func(env ...string) 
 	defer os.RemoveAll(o.Dir)
 	must(t, os.MkdirAll(o.Dir, 0o755))
 	s.prepare(t, o, w)
-	old, new := encode(t, w.old, o), encode(t, w.new, o)
+	old, new := wanted(w.old, o), wanted(w.new, o)
 	out, err := publishing(fmt.Sprintf("%s=%d", atVariable, at)).Output()
 	if err == nil {
 		if calls, err := strconv.Atoi(strings.TrimSpace(string(out))); err != nil || calls != at-1 || calls < 20 {
@@ -69,7 +69,7 @@ func killAt(t *testing.T, w *world, s situation, publishing func(env ...string) 
 		t.Fatal(err)
 	}
 	// either is what a reader may find.
-	either := func(check func(Set) error) error {
+	either := func(check func(fileSet) error) error {
 		if s.name == "first" && len(readable(t, o.Dir)) == 0 {
 			return nil
 		}
@@ -80,13 +80,13 @@ func killAt(t *testing.T, w *world, s situation, publishing func(env ...string) 
 		return errors.Join(was, is)
 	}
 	if mode := o.Publish; mode == ModeSymlink {
-		if err := either(func(set Set) error { return wholeBut(o.Dir, set, s) }); err != nil {
+		if err := either(func(set fileSet) error { return wholeBut(o.Dir, set, s) }); err != nil {
 			t.Fatalf("call %d: %v", at, err)
 		}
 	}
 	d := open(t, o)
 	defer d.Close()
-	if err := either(func(set Set) error { return wholeBut(o.Dir, set, s) }); err != nil {
+	if err := either(func(set fileSet) error { return wholeBut(o.Dir, set, s) }); err != nil {
 		t.Fatalf("call %d: after the next start: %v\n%s", at, err, tree(t, o.Dir))
 	}
 	if left := litter(t, o.Dir); len(left) > 0 {
@@ -111,7 +111,7 @@ func readable(t testing.TB, dir string) (names []string) {
 }
 
 // wholeBut is whole, but does not mind the modes that another helper had chosen.
-func wholeBut(dir string, set Set, s situation) error {
+func wholeBut(dir string, set fileSet, s situation) error {
 	if s.name != "takeover" {
 		return whole(dir, set)
 	}
@@ -157,7 +157,7 @@ func crash(t *testing.T, mode Mode, dir string, kills int) {
 	o := w.output
 	o.Dir = dir
 	unwatched(t, dir)
-	old, new := encode(t, w.old, &o), encode(t, w.new, &o)
+	old, new := wanted(w.old, &o), wanted(w.new, &o)
 	publishing := childCommands(t, task{Kind: "publish", Output: o, Old: old.Files, New: new.Files})
 	olds, news := 0, 0
 	for range kills {

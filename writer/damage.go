@@ -28,7 +28,7 @@ func (d *Dir) damaged(suspects map[string]bool) bool {
 		return false
 	}
 	slices.Sort(names)
-	d.log.Warn("somebody else changed what is published; it is published again", "output", d.output.Dir, "names", names)
+	d.log.Warn("somebody else changed what is published; it is published again", "output", d.spec.Dir, "names", names)
 	d.have = nil
 	return true
 }
@@ -40,7 +40,7 @@ func (d *Dir) intact(name string) bool {
 		return d.intact(".") && d.intactBelow("")
 	case ".":
 		same, err := d.attached()
-		return (same || err != nil) && d.locked() && d.intact(dataName) && d.rightDir(".", d.output.DirMode)
+		return (same || err != nil) && d.locked() && d.intact(dataName) && d.rightDir(".", d.spec.DirMode)
 	case lockName:
 		return d.locked()
 	case dataName:

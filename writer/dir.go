@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"path"
 	"strings"
 	"sync"
 	"syscall"
@@ -15,10 +14,10 @@ import (
 // A Dir is the directory of an output, opened for publishing. Its methods can
 // be called from any goroutine; publishes happen one at a time.
 type Dir struct {
-	output Output
-	mode   Mode
-	log    *slog.Logger
-	path   string // of output.Dir, symbolic links resolved
+	spec Spec
+	mode Mode
+	log  *slog.Logger
+	path string // of spec.Dir, symbolic links resolved
 
 	mu        sync.Mutex
 	fs        fsys
@@ -36,33 +35,23 @@ type Dir struct {
 	keeper *keeper
 }
 
-// Open prepares the directory of an output and takes its lock: Check, create
+// Open prepares a directory for publishing and takes its lock: Check, create
 // what is missing, clear what earlier runs left. Close gives it back.
-func Open(o *Output, log *slog.Logger) (*Dir, error) {
-	if err := Check(o); err != nil {
+func Open(spec Spec, log *slog.Logger) (*Dir, error) {
+	if err := Check(spec, nil); err != nil {
 		return nil, err
 	}
-	d := &Dir{output: *o, log: log, owners: map[[2]string][2]int{}}
+	d := &Dir{spec: spec, log: log, owners: map[[2]string][2]int{}}
 	if err := d.attach(); err != nil {
-		return nil, fmt.Errorf("output %s: %w", o.Dir, err)
+		return nil, fmt.Errorf("output %s: %w", spec.Dir, err)
 	}
 	d.keeper = startKeeper(d)
-	d.warn()
 	return d, nil
-}
-
-// warn logs what is allowed and unwise.
-func (d *Dir) warn() {
-	for f, private := range d.output.files() {
-		if mode := d.output.Rights.mode(f, private); private && mode&0o004 != 0 {
-			d.log.Warn("a private key or token will be readable by every user", "file", path.Join(d.output.Dir, f.Name), "mode", fmt.Sprintf("%04o", mode))
-		}
-	}
 }
 
 // attach opens the directory, takes its lock and clears litter.
 func (d *Dir) attach() (err error) {
-	r, created, err := openDir(d.output.Dir)
+	r, created, err := openDir(d.spec.Dir)
 	if err != nil {
 		return err
 	}
@@ -72,16 +61,16 @@ func (d *Dir) attach() (err error) {
 			d.detach()
 		}
 	}()
-	d.mode = d.output.mode(d.path)
-	d.fsync = !d.output.NoFsync && !inMemory(d.path)
+	d.mode = d.spec.mode(d.path)
+	d.fsync = !d.spec.NoFsync && !inMemory(d.path)
 	if d.lock, err = lockDir(r); err != nil {
 		return err
 	}
 	if d.lock.unsupported {
-		d.log.Warn("the file system has no locks: nothing keeps a second helper away", "output", d.output.Dir)
+		d.log.Warn("the file system has no locks: nothing keeps a second helper away", "output", d.spec.Dir)
 	}
 	if d.lock.plain {
-		d.log.Warn("the file system keeps no owners or modes: whoever sees it can read what is published", "output", d.output.Dir)
+		d.log.Warn("the file system keeps no owners or modes: whoever sees it can read what is published", "output", d.spec.Dir)
 	}
 	if err := d.setDirRights(created); err != nil {
 		return err
@@ -142,24 +131,26 @@ func (d *Dir) Tampered() <-chan struct{} {
 	return d.keeper.tampered
 }
 
-// Publish makes the directory hold the set, and says what that changed for a
-// reader. A set that is published already costs a comparison with what the Dir
-// remembers. When it fails, what was published before still is, and nothing
-// else; publishing again is the caller's to decide.
-func (d *Dir) Publish(set Set) (Change, error) {
+// Publish makes the directory hold the files, and says what that changed for a
+// reader. A file that an earlier publish put there and that is not among them goes,
+// unless keep says that it stays; a nil keep keeps none. Files that are published
+// already cost a comparison with what the Dir remembers. When it fails, what was
+// published before still is, and nothing else; publishing again is the caller's to
+// decide.
+func (d *Dir) Publish(files []File, keep func(name string) bool) (Change, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.tryPublish(set)
+	return d.tryPublish(files, keep)
 }
 
-func (d *Dir) tryPublish(set Set) (Change, error) {
+func (d *Dir) tryPublish(files []File, keep func(name string) bool) (Change, error) {
 	if d.closed {
-		return Change{}, fmt.Errorf("publish to %s: the directory has been closed", d.output.Dir)
+		return Change{}, fmt.Errorf("publish to %s: the directory has been closed", d.spec.Dir)
 	}
-	change, err := d.publish(set)
+	change, err := d.publish(files, keep)
 	if err != nil {
 		d.have = nil // whatever it was, look again
-		return Change{}, fmt.Errorf("publish to %s: %w%s", d.output.Dir, err, d.advice(err))
+		return Change{}, fmt.Errorf("publish to %s: %w%s", d.spec.Dir, err, d.advice(err))
 	}
 	return change, nil
 }
@@ -177,7 +168,7 @@ func (d *Dir) advice(err error) string {
 func (d *Dir) Remove() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if _, err := d.tryPublish(Set{}); err != nil {
+	if _, err := d.tryPublish(nil, nil); err != nil {
 		return err
 	}
 	entries, err := d.fs.ReadDir(".")
@@ -194,11 +185,11 @@ func (d *Dir) Remove() error {
 	return errors.Join(errs...)
 }
 
-func (d *Dir) publish(set Set) (Change, error) {
+func (d *Dir) publish(files []File, keep func(name string) bool) (Change, error) {
 	if err := d.reattach(); err != nil {
 		return Change{}, err
 	}
-	want, err := d.items(set)
+	want, err := d.items(files)
 	if err != nil {
 		return Change{}, err
 	}
@@ -208,7 +199,7 @@ func (d *Dir) publish(set Set) (Change, error) {
 			return Change{}, err
 		}
 	}
-	p := d.plan(want, set.Keep)
+	p := d.plan(want, keep)
 	if !p.nothing(d.have) {
 		if err := (&transaction{Dir: d, plan: p}).run(); err != nil {
 			return Change{}, err
@@ -250,7 +241,7 @@ func (d *Dir) reattach() error {
 		if same && (d.have != nil || d.locked() && sameMount(d.lock.File, d.path)) {
 			return nil
 		}
-		d.log.Warn("the directory was replaced by somebody else; opening it again", "output", d.output.Dir)
+		d.log.Warn("the directory was replaced by somebody else; opening it again", "output", d.spec.Dir)
 		d.detach()
 	}
 	if err := d.attach(); err != nil {
@@ -260,8 +251,9 @@ func (d *Dir) reattach() error {
 	return nil
 }
 
-// owner looks an owner and a group up, once.
-func (d *Dir) owner(owner, group string) ([2]int, error) {
+// owner looks up the owner and the group that a file is to have, once.
+func (d *Dir) owner(f File) ([2]int, error) {
+	owner, group := d.spec.ownerOf(f)
 	key := [2]string{owner, group}
 	ids, ok := d.owners[key]
 	if !ok {

@@ -7,15 +7,14 @@ import (
 // setDirRights gives the output's directory its rights, and derives from them
 // those of what is made in it.
 func (d *Dir) setDirRights(created bool) error {
-	o := &d.output
-	ids, err := d.owner(o.Rights.Owner, o.Rights.Group)
+	ids, err := d.owner(File{})
 	if err != nil {
 		return err
 	}
-	if o.Rights.Owner == "" {
+	if d.spec.Owner == "" {
 		ids[0] = -1
 	}
-	want := rights{o.DirMode.Perm(), ids[0], ids[1]}
+	want := rights{d.spec.DirMode.Perm(), ids[0], ids[1]}
 	if want.mode == 0 && created {
 		want.mode = 0o755
 	}

@@ -1,8 +1,7 @@
-// Package writer puts what the Workload API said on disk.
+// Package writer puts files in one directory, all of them at once. It knows no
+// SPIFFE: a File is a name, bytes and rights.
 //
-// It has two halves. Encode turns a snapshot and an Output into a Set of
-// files; it touches nothing. A Dir publishes sets, one after the other, in the
-// directory of an Output.
+// A Dir is an open directory; each Publish says which files it holds from now on.
 //
 // What it promises, in symlink mode, which is the default on Unix:
 //

@@ -16,18 +16,18 @@ import (
 // A situation is what a directory holds before a publish.
 type situation struct {
 	name    string
-	prepare func(t testing.TB, o *Output, w *world)
+	prepare func(t testing.TB, o *output, w *world)
 }
 
 var situations = []situation{
-	{"rotation", func(t testing.TB, o *Output, w *world) {
+	{"rotation", func(t testing.TB, o *output, w *world) {
 		d := open(t, o)
-		publish(t, d, encode(t, w.old, o))
+		publish(t, d, wanted(w.old, o))
 		d.Close()
 	}},
-	{"first", func(testing.TB, *Output, *world) {}},
-	{"takeover", func(t testing.TB, o *Output, w *world) {
-		for _, f := range encode(t, w.old, o).Files {
+	{"first", func(testing.TB, *output, *world) {}},
+	{"takeover", func(t testing.TB, o *output, w *world) {
+		for _, f := range wanted(w.old, o).Files {
 			p := filepath.Join(o.Dir, f.Name)
 			if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
 				t.Fatal(err)
@@ -40,7 +40,7 @@ var situations = []situation{
 }
 
 // holds is holds, but a takeover leaves what it was not told to write.
-func (s situation) holds(t testing.TB, dir string, set Set) error {
+func (s situation) holds(t testing.TB, dir string, set fileSet) error {
 	if s.name == "takeover" {
 		return whole(dir, set)
 	}
@@ -107,9 +107,9 @@ type faulty struct {
 	t      *testing.T
 	w      *world
 	s      situation
-	o      Output
+	o      output
 	h      *hook
-	set    Set // to be published
+	set    fileSet // to be published
 	d      *Dir
 	before string // what the directory holds
 	failed int    // publishes since it was last prepared
@@ -118,7 +118,7 @@ type faulty struct {
 func newFaulty(t *testing.T, w *world, s situation) *faulty {
 	f := &faulty{t: t, w: w, s: s, o: w.output}
 	f.o.Dir = filepath.Join(memoryDir(t), "tls")
-	f.set = encode(t, w.new, &f.o)
+	f.set = wanted(w.new, &f.o)
 	unwatched(t, f.o.Dir)
 	f.h = hookDir(t, f.o.Dir)
 	f.prepare()
@@ -136,7 +136,7 @@ func (f *faulty) prepare() {
 	must(f.t, os.MkdirAll(f.o.Dir, 0o755))
 	f.s.prepare(f.t, &f.o, f.w)
 	var err error
-	f.d, err = Open(&f.o, slog.New(slog.DiscardHandler))
+	f.d, err = Open(f.o.Spec, slog.New(slog.DiscardHandler))
 	must(f.t, err)
 	f.d.fsync = true // in memory, it would be left out
 	f.before, f.failed = tree(f.t, f.o.Dir), 0
@@ -154,7 +154,7 @@ func (f *faulty) publish(fault error, at int) (calls []string) {
 		}
 		return nil
 	}, nil)
-	_, err := f.d.Publish(f.set)
+	_, err := f.d.Publish(f.set.Files, nil)
 	f.h.set(nil, nil)
 	if at == 0 || err == nil {
 		if err := errors.Join(err, f.s.holds(t, dir, f.set)); err != nil {
@@ -177,7 +177,7 @@ func (f *faulty) publish(fault error, at int) (calls []string) {
 		t.Errorf("%s: the error does not say so: %v", failed, err)
 	}
 	if f.failed++; f.failed%8 == 0 {
-		if _, err := f.d.Publish(f.set); err != nil {
+		if _, err := f.d.Publish(f.set.Files, nil); err != nil {
 			t.Errorf("%s: the next publish: %v", failed, err)
 		}
 		if err := f.s.holds(t, dir, f.set); err != nil {
@@ -199,8 +199,8 @@ func TestFaultsWithSpare(t *testing.T) {
 	unwatched(t, dir)
 	h := hookDir(t, dir)
 	a := newAuthority(t, "example.net")
-	other := a.answer(t, w.old.X509.Federated...)
-	sets := []Set{encode(t, w.old, &w.output), encode(t, other, &w.output), encode(t, w.new, &w.output)}
+	other := a.answer(t, w.federated...)
+	sets := []fileSet{wanted(w.old, &w.output), wanted(other, &w.output), wanted(w.new, &w.output)}
 	for at := 1; ; at++ {
 		d := open(t, &w.output)
 		for _, set := range sets[:2] {
@@ -223,7 +223,7 @@ func TestFaultsWithSpare(t *testing.T) {
 			}
 			return nil
 		}, nil)
-		_, err := d.Publish(sets[2])
+		_, err := d.Publish(sets[2].Files, nil)
 		h.set(nil, nil)
 		if err == nil && n < at {
 			t.Logf("a publish of %d system calls", n)

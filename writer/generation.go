@@ -223,6 +223,6 @@ func (d *Dir) dropSpare() {
 // the next rotation or the next Open tries again.
 func (d *Dir) cleared(err error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, os.ErrClosed) {
-		d.log.Warn("cannot clear what is not needed any more", "output", d.output.Dir, "error", err)
+		d.log.Warn("cannot clear what is not needed any more", "output", d.spec.Dir, "error", err)
 	}
 }

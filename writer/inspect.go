@@ -26,7 +26,7 @@ func (d *Dir) inspect(want []item) (*published, error) {
 			return nil, err
 		}
 		for _, name := range names {
-			p.files[name] = held{shared: d.mode == ModeSymlink, kind: d.output.kindOf(name)}
+			p.files[name] = held{shared: d.mode == ModeSymlink}
 		}
 	}
 	for _, name := range recorded(p.record) {
@@ -35,7 +35,7 @@ func (d *Dir) inspect(want []item) (*published, error) {
 		}
 		info, err := d.fs.Lstat(name)
 		if err == nil && info.Mode().IsRegular() {
-			p.files[name] = held{kind: d.output.kindOf(name)}
+			p.files[name] = held{}
 		} else if err != nil && !absent(err) {
 			return nil, failed("look at", name, err)
 		}
@@ -85,7 +85,7 @@ func (d *Dir) linked(name string) bool {
 // compare reads a regular file, without following a link, and returns what it
 // has of what an item wants.
 func (d *Dir) compare(name string, it item) held {
-	h := held{kind: it.Kind}
+	var h held
 	info, err := d.fs.Lstat(name)
 	if err != nil || !info.Mode().IsRegular() || info.Size() != int64(len(it.Data)) {
 		return h

@@ -120,7 +120,7 @@ func (k *keeper) watch(dirs ...string) {
 // instances or watches.
 func (k *keeper) cannotWatch(err error) {
 	if !k.blind.Swap(true) {
-		k.dir.log.Info("cannot watch the output for damage by others: looking at it", "output", k.dir.output.Dir, "every", lookAgain, "error", err)
+		k.dir.log.Info("cannot watch the output for damage by others: looking at it", "output", k.dir.spec.Dir, "every", lookAgain, "error", err)
 	}
 	k.rouse()
 }
@@ -183,7 +183,7 @@ func (k *keeper) listen(w *fsnotify.Watcher) {
 			if !ok {
 				errs = nil
 			} else {
-				k.dir.log.Debug("watching the output", "output", k.dir.output.Dir, "error", err)
+				k.dir.log.Debug("watching the output", "output", k.dir.spec.Dir, "error", err)
 				k.suspect(filepath.Join(k.base(), lostName))
 			}
 		}

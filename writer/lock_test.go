@@ -20,19 +20,22 @@ import (
 
 // openError opens and closes an output. The time that a lock is waited for
 // passes at once.
-func openError(t *testing.T, o *Output) (err error) {
+func openError(t *testing.T, o *output) (err error) {
 	t.Helper()
 	_, err = openTime(t, o)
 	return err
 }
 
 // openTime is openError, and says how long the lock was waited for.
-func openTime(t *testing.T, o *Output) (waited time.Duration, err error) {
+func openTime(t *testing.T, o *output) (waited time.Duration, err error) {
 	t.Helper()
 	synctest.Test(t, func(*testing.T) {
 		start := time.Now()
 		var d *Dir
-		d, err = Open(o, slog.New(slog.DiscardHandler))
+		if err = Check(o.Spec, o.Known); err != nil {
+			return
+		}
+		d, err = Open(o.Spec, slog.New(slog.DiscardHandler))
 		if waited = time.Since(start); err == nil {
 			d.Close()
 		}
@@ -48,7 +51,7 @@ func TestOneHelperPerDirectory(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "pid "+strconv.Itoa(os.Getpid())) || waited != lockTries*lockPause {
 		t.Errorf("the second one, after %v: %v", waited, err)
 	}
-	publish(t, d, encode(t, newAuthority(t, "example.org").answer(t), o))
+	publish(t, d, wanted(newAuthority(t, "example.org").answer(t), o))
 	must(t, d.Close())
 	must(t, openError(t, o))
 }
@@ -75,7 +78,7 @@ func TestHelpersInTurns(t *testing.T) {
 			syscall.Flock(int(lock.Fd()), syscall.LOCK_UN)
 		}()
 		start := time.Now()
-		d, err := Open(trio(dir), slog.New(slog.DiscardHandler))
+		d, err := Open(trio(dir).Spec, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatalf("after %v: %v", time.Since(start), err)
 		}

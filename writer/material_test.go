@@ -1,35 +1,27 @@
 package writer
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/pem"
 	"fmt"
+	"io/fs"
+	"log/slog"
 	"math/big"
-	"net/url"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/go-jose/go-jose/v4"
-	"github.com/go-jose/go-jose/v4/jwt"
-	"github.com/spiffe/go-spiffe/v2/bundle/jwtbundle"
-	"github.com/spiffe/go-spiffe/v2/bundle/x509bundle"
-	"github.com/spiffe/go-spiffe/v2/exp/bundle/witbundle"
-	"github.com/spiffe/go-spiffe/v2/exp/svid/witsvid"
-	"github.com/spiffe/go-spiffe/v2/spiffeid"
-	"github.com/spiffe/go-spiffe/v2/svid/jwtsvid"
-	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
-	"github.com/svidhelper/svidhelper/helper/snapshot"
 )
 
-// An authority issues X.509-SVIDs for tests.
+// An authority issues certificates for tests.
 type authority struct {
-	td   spiffeid.TrustDomain
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
 }
@@ -39,176 +31,147 @@ var serials atomic.Int64
 func newKey(t testing.TB) *ecdsa.PrivateKey {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	return key
 }
 
 func sign(t testing.TB, template, parent *x509.Certificate, key crypto.PublicKey, by crypto.Signer) *x509.Certificate {
 	t.Helper()
 	template.SerialNumber = big.NewInt(serials.Add(1))
+	template.NotBefore, template.NotAfter = time.Now().Add(-time.Minute), time.Now().Add(time.Hour)
 	der, err := x509.CreateCertificate(rand.Reader, template, parent, key, by)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	return cert
 }
 
-func newAuthority(t testing.TB, td string) *authority {
+func newAuthority(t testing.TB, name string) *authority {
 	t.Helper()
-	a := &authority{td: spiffeid.RequireTrustDomainFromString(td), key: newKey(t)}
+	a := &authority{key: newKey(t)}
 	template := &x509.Certificate{
-		Subject:   pkix.Name{CommonName: td},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
-		URIs: []*url.URL{a.td.ID().URL()},
+		Subject: pkix.Name{CommonName: name},
+		IsCA:    true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 	}
 	a.cert = sign(t, template, template, a.key.Public(), a.key)
 	return a
 }
 
-func (a *authority) bundle() *x509bundle.Bundle {
-	return x509bundle.FromX509Authorities(a.td, []*x509.Certificate{a.cert})
+func pemOf(label string, der []byte) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: label, Bytes: der})
 }
 
-// svid issues an X.509-SVID through one intermediate.
-func (a *authority) svid(t testing.TB, path, hint string) *x509svid.SVID {
-	t.Helper()
-	return a.svidWithKey(t, path, hint, newKey(t))
+// bundle is the authority's own certificate as a file.
+func (a *authority) bundle(name string) File {
+	return File{Name: name, Data: pemOf("CERTIFICATE", a.cert.Raw), Mode: 0o644}
 }
 
-func (a *authority) svidWithKey(t testing.TB, path, hint string, key crypto.Signer) *x509svid.SVID {
-	t.Helper()
-	ikey := newKey(t)
-	intermediate := sign(t, &x509.Certificate{
-		Subject:   pkix.Name{CommonName: "intermediate"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(12 * time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-		URIs: []*url.URL{a.td.ID().URL()},
-	}, a.cert, ikey.Public(), a.key)
-	id := spiffeid.RequireFromPath(a.td, path)
-	leaf := sign(t, &x509.Certificate{
-		NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().Add(time.Hour),
-		KeyUsage:    x509.KeyUsageDigitalSignature,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-		URIs:        []*url.URL{id.URL()}, DNSNames: []string{"localhost"},
-	}, intermediate, key.Public(), ikey)
-	return &x509svid.SVID{ID: id, Certificates: []*x509.Certificate{leaf, intermediate}, PrivateKey: key, Hint: hint}
-}
-
-// answer is an answer of the X.509-SVID profile with one SVID.
-func (a *authority) answer(t testing.TB, federated ...*x509bundle.Bundle) *snapshot.Snapshot {
-	t.Helper()
-	return &snapshot.Snapshot{X509: &snapshot.X509{
-		SVIDs:     []snapshot.X509SVID{{SVID: a.svid(t, "/web", ""), Bundle: a.bundle()}},
-		Federated: federated,
-	}}
-}
-
-func newRSAKey(t testing.TB) *rsa.PrivateKey {
-	t.Helper()
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key
-}
-
-// jwtBundle is a JWT bundle with some keys.
-func jwtBundle(t testing.TB, td string, keys int) *jwtbundle.Bundle {
-	t.Helper()
-	b := jwtbundle.New(spiffeid.RequireTrustDomainFromString(td))
-	for i := range keys {
-		if err := b.AddJWTAuthority(fmt.Sprintf("key-%d", i), newKey(t).Public()); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return b
-}
-
-type snapshotT = snapshot.Snapshot
-
-func td(name string) spiffeid.TrustDomain { return spiffeid.RequireTrustDomainFromString(name) }
-
-func jwtBundles(bundles ...*jwtbundle.Bundle) *snapshot.JWTBundles {
-	return &snapshot.JWTBundles{Bundles: bundles}
-}
-
-// jwtSVID is a JWT-SVID as the Workload API gives it.
-func jwtSVID(t testing.TB, id spiffeid.ID, hint string, audience ...string) *jwtsvid.SVID {
-	t.Helper()
-	token := signToken(t, "JWT", map[string]any{
-		"sub": id.String(), "aud": audience, "exp": time.Now().Add(time.Hour).Unix(),
-		"jti": fmt.Sprintf("token-%d", serials.Add(1)),
-	})
-	svid, err := jwtsvid.ParseInsecure(token, audience)
-	if err != nil {
-		t.Fatal(err)
-	}
-	svid.Hint = hint
-	return svid
-}
-
-// witSVID is a WIT-SVID with its private key.
-func witSVID(t testing.TB, id spiffeid.ID, hint string) *witsvid.SVID {
+// answer is a new pair with its bundle, and other files.
+func (a *authority) answer(t testing.TB, others ...File) []File {
 	t.Helper()
 	key := newKey(t)
-	token := signToken(t, "wit+jwt", map[string]any{
-		"sub": id.String(), "exp": time.Now().Add(time.Hour).Unix(),
-		"cnf": map[string]any{"jwk": jose.JSONWebKey{Key: key.Public(), KeyID: "bound", Algorithm: "ES256"}},
-	})
-	svid, err := witsvid.ParseInsecure(token)
-	if err != nil {
-		t.Fatal(err)
-	}
-	svid.PrivateKey, svid.Hint = key, hint
-	return svid
+	leaf := sign(t, &x509.Certificate{
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		DNSNames: []string{"localhost"},
+	}, a.cert, key.Public(), a.key)
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	must(t, err)
+	return append([]File{
+		{Name: "tls.crt", Data: pemOf("CERTIFICATE", leaf.Raw), Mode: 0o644},
+		{Name: "tls.key", Data: pemOf("PRIVATE KEY", der), Mode: 0o600},
+		a.bundle("ca.crt"),
+	}, others...)
 }
 
-func signToken(t testing.TB, typ string, claims map[string]any) string {
+// leafOf is the certificate of an answer.
+func leafOf(t testing.TB, files []File) *x509.Certificate {
 	t.Helper()
-	options := (&jose.SignerOptions{}).WithType(jose.ContentType(typ)).WithHeader("kid", "key-0")
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: newKey(t)}, options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	token, err := jwt.Signed(signer).Claims(claims).Serialize()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return token
+	block, _ := pem.Decode(files[0].Data)
+	cert, err := x509.ParseCertificate(block.Bytes)
+	must(t, err)
+	return cert
 }
 
-func witBundle(t testing.TB, name string, keys int) *witbundle.Bundle {
-	t.Helper()
-	b := witbundle.New(td(name))
-	for i := range keys {
-		if err := b.AddWITAuthority(fmt.Sprintf("key-%d", i), newKey(t).Public()); err != nil {
-			t.Fatal(err)
+// foreignBundles are many bundle files, which never change.
+func foreignBundles(a *authority, n int) (files []File) {
+	for i := range n {
+		files = append(files, a.bundle(fmt.Sprintf("fed-td%04d.example.pem", i)))
+	}
+	return files
+}
+
+// An output is where the files of a test go, with the modes of all of them: 0
+// leaves those that they have.
+type output struct {
+	Spec
+	KeyMode, FileMode fs.FileMode
+	Known             []File // of which Check is told
+}
+
+// trio is an output of certificate, key and bundle.
+func trio(dir string) *output {
+	return &output{Spec: Spec{Dir: dir}, Known: []File{{Name: "tls.crt"}, {Name: "tls.key"}, {Name: "ca.crt"}}}
+}
+
+// A fileSet is what a test publishes at a time. What has a name in keep stays.
+type fileSet struct {
+	Files []File
+	keep  []string
+}
+
+func (s fileSet) keeps(name string) bool {
+	for _, k := range s.keep {
+		if name == k {
+			return true
 		}
 	}
-	return b
+	return false
 }
 
-// crl is a revocation list of the authority.
-func (a *authority) crl(t testing.TB) *x509.RevocationList {
+// wanted are files with the modes of an output.
+func wanted(files []File, o *output) fileSet {
+	set := fileSet{}
+	for _, f := range files {
+		switch {
+		case f.private() && o.KeyMode != 0:
+			f.Mode = o.KeyMode
+		case !f.private() && o.FileMode != 0:
+			f.Mode = o.FileMode
+		}
+		set.Files = append(set.Files, f)
+	}
+	return set
+}
+
+func open(t testing.TB, o *output) *Dir {
 	t.Helper()
-	der, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{
-		Number: big.NewInt(serials.Add(1)), ThisUpdate: time.Now(), NextUpdate: time.Now().Add(time.Hour),
-	}, a.cert, a.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	list, err := x509.ParseRevocationList(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return list
+	d, err := Open(o.Spec, slog.New(slog.DiscardHandler))
+	must(t, err)
+	t.Cleanup(func() { d.Close() })
+	return d
 }
 
-type svidWIT = witsvid.SVID
+func publish(t testing.TB, d *Dir, set fileSet) Change {
+	t.Helper()
+	change, err := d.Publish(set.Files, set.keeps)
+	must(t, err)
+	return change
+}
+
+// private reports whether a file holds a private key.
+func (f File) private() bool { return bytes.Contains(f.Data, []byte("PRIVATE KEY")) }
+
+// combined is the key and the certificate of an answer in one file.
+func combined(name string, answer []File) File {
+	return File{Name: name, Data: slices.Concat(answer[1].Data, answer[0].Data), Mode: 0o600}
+}
+
+// without are the files that do not have some names.
+func without(files []File, names ...string) []File {
+	return slices.DeleteFunc(slices.Clone(files), func(f File) bool { return slices.Contains(names, f.Name) })
+}
+
+// names are those of the files that changed or went.
+func (c Change) names() string {
+	return strings.Join(append(c.Changed[:len(c.Changed):len(c.Changed)], c.Removed...), " ")
+}

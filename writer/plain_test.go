@@ -19,8 +19,8 @@ func TestFileSystemWithoutOwners(t *testing.T) {
 		o.Publish = mode
 		a := newAuthority(t, "example.org")
 		d := open(t, o)
-		publish(t, d, encode(t, a.answer(t), o))
-		set := encode(t, a.answer(t), o)
+		publish(t, d, wanted(a.answer(t), o))
+		set := wanted(a.answer(t), o)
 		publish(t, d, set)
 		if d.damaged(map[string]bool{lostName: true}) {
 			t.Errorf("%s: taken for damaged", mode)

@@ -7,8 +7,6 @@ import (
 	"path"
 	"slices"
 	"strings"
-
-	"github.com/svidhelper/svidhelper/helper/snapshot"
 )
 
 // published is what a directory holds.
@@ -39,7 +37,6 @@ func (p *published) watched() []string { return slices.Concat(p.dirs, p.genDirs(
 type held struct {
 	data   []byte // nil if it is none that was ever wanted
 	rights rights
-	kind   snapshot.Kind
 	// shared says that data is on disk with those rights where this publish
 	// keeps it, so that it need not be written.
 	shared bool
@@ -57,7 +54,7 @@ type item struct {
 
 // held is what a directory holds once an item has been published.
 func (it item) held() held {
-	return held{data: it.Data, rights: it.rights, kind: it.Kind, shared: true, seen: true, linked: true}
+	return held{data: it.Data, rights: it.rights, shared: true, seen: true, linked: true}
 }
 
 // A plan is what a publish has to do. All lists are in the order of names.
@@ -73,16 +70,16 @@ type plan struct {
 	change Change
 }
 
-// items checks a set and looks up its owners. What was published last need not
+// items checks files and looks up their owners. What was published last need not
 // be checked again.
-func (d *Dir) items(set Set) ([]item, error) {
+func (d *Dir) items(files []File) ([]item, error) {
 	var last []item
 	if d.have != nil {
 		last = d.have.last
 	}
-	want := make([]item, len(set.Files))
-	known := len(last) == len(set.Files)
-	for i, f := range set.Files {
+	want := make([]item, len(files))
+	known := len(last) == len(files)
+	for i, f := range files {
 		if i < len(last) && sameFile(last[i].File, f) {
 			want[i] = item{f, last[i].rights}
 			continue
@@ -94,7 +91,7 @@ func (d *Dir) items(set Set) ([]item, error) {
 		if len(f.Data) == 0 {
 			return nil, fmt.Errorf("file %q is empty", f.Name)
 		}
-		ids, err := d.owner(f.Owner, f.Group)
+		ids, err := d.owner(f)
 		if err != nil {
 			return nil, fmt.Errorf("file %q: %w", f.Name, err)
 		}
@@ -118,7 +115,7 @@ func sameFile(a, b File) bool {
 }
 
 // plan compares what is wanted with what is there.
-func (d *Dir) plan(want []item, keep []string) *plan {
+func (d *Dir) plan(want []item, keep func(name string) bool) *plan {
 	p := &plan{want: want}
 	found := 0 // of the names that are there
 	for i, it := range want {
@@ -139,7 +136,7 @@ func (d *Dir) plan(want []item, keep []string) *plan {
 		p.leftover(d.have.files, keep)
 	}
 	slices.SortFunc(p.write, func(a, b item) int { return strings.Compare(a.Name, b.Name) })
-	for _, names := range [][]string{p.kept, p.relink, p.gone, p.change.Files} {
+	for _, names := range [][]string{p.kept, p.relink, p.gone, p.change.Changed, p.change.Removed} {
 		slices.Sort(names)
 	}
 	if p.dirs, p.record = d.have.dirs, d.have.record; p.named || len(d.have.last) == 0 {
@@ -164,33 +161,28 @@ func (p *plan) compare(it item, h held) {
 		p.relink = append(p.relink, it.Name)
 	}
 	if !same || !h.seen {
-		p.changed(it.Name, it.Kind)
+		p.change.Changed = append(p.change.Changed, it.Name)
 	}
 }
 
 // leftover plans for what is there and not wanted: it is kept or goes.
-func (p *plan) leftover(files map[string]held, keep []string) {
+func (p *plan) leftover(files map[string]held, keep func(name string) bool) {
 	wanted := make(map[string]bool, len(p.want))
 	for _, it := range p.want {
 		wanted[it.Name] = true
 	}
-	for name, h := range files {
+	for name := range files {
 		if wanted[name] {
 			continue
 		}
-		if slices.ContainsFunc(keep, func(pattern string) bool { return matchName(pattern, name) }) {
+		if keep != nil && keep(name) {
 			p.kept = append(p.kept, name)
 			continue
 		}
 		p.named = true
 		p.gone = append(p.gone, name)
-		p.changed(name, h.kind)
+		p.change.Removed = append(p.change.Removed, name)
 	}
-}
-
-func (p *plan) changed(name string, kind snapshot.Kind) {
-	p.change.Kinds |= kind
-	p.change.Files = append(p.change.Files, name)
 }
 
 // names returns all names that there will be.

@@ -22,7 +22,7 @@ func (d *Dir) recover() error {
 	if !info.IsDir() || !d.ours(info) {
 		return nil // not ours: sweep clears it
 	}
-	d.log.Info("finishing a publish that was cut short", "output", d.output.Dir)
+	d.log.Info("finishing a publish that was cut short", "output", d.spec.Dir)
 	names, err := d.walk(commitName)
 	if err != nil {
 		return err

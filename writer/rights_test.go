@@ -4,10 +4,8 @@ package writer
 
 import (
 	"io/fs"
-	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 )
 
@@ -29,12 +27,12 @@ func TestOwners(t *testing.T) {
 			o := trio(dir)
 			o.Publish = mode
 			o.DirMode = 0o750
-			o.Rights = Rights{Owner: "nobody", Group: "65534", KeyMode: 0o440}
-			o.X509SVIDs[0].Cert.Owner = "0"
-			o.X509SVIDs[0].Cert.Group = "daemon"
-			o.X509SVIDs[0].Bundle.Mode = 0o604
+			o.Owner, o.Group, o.KeyMode = "nobody", "65534", 0o440
+			files := newAuthority(t, "example.org").answer(t)
+			files[0].Owner, files[0].Group = "0", "daemon"
+			files[2].Mode = 0o604
 			d := open(t, o)
-			publish(t, d, encode(t, newAuthority(t, "example.org").answer(t), o))
+			publish(t, d, wanted(files, o))
 			for name, want := range map[string]rights{
 				"tls.key": {0o440, nobody, nobody}, "tls.crt": {0o644, 0, 1}, "ca.crt": {0o604, nobody, nobody}, ".": {0o750, nobody, nobody},
 			} {
@@ -61,12 +59,12 @@ func TestRightsAlone(t *testing.T) {
 			o.Publish = mode
 			s := newAuthority(t, "example.org").answer(t)
 			d := open(t, o)
-			publish(t, d, encode(t, s, o))
+			publish(t, d, wanted(s, o))
 			was, err := os.Stat(filepath.Join(dir, "tls.key"))
 			must(t, err)
 
-			o.Rights.KeyMode = 0o640
-			if change := publish(t, d, encode(t, s, o)); !change.Empty() {
+			o.KeyMode = 0o640
+			if change := publish(t, d, wanted(s, o)); !change.Empty() {
 				t.Errorf("while open: %+v", change)
 			}
 			if mode, _, _ := stat(t, filepath.Join(dir, "tls.key")); mode != 0o640 {
@@ -80,27 +78,13 @@ func TestRightsAlone(t *testing.T) {
 			must(t, d.Close())
 
 			must(t, os.Chmod(filepath.Join(dir, "tls.crt"), 0o666)) // while nobody looks
-			o.Rights.KeyMode = 0o600
+			o.KeyMode = 0o600
 			d = open(t, o)
-			if change := publish(t, d, encode(t, s, o)); !change.Empty() {
+			if change := publish(t, d, wanted(s, o)); !change.Empty() {
 				t.Errorf("after a restart: %+v", change)
 			}
-			must(t, whole(dir, encode(t, s, o)))
+			must(t, whole(dir, wanted(s, o)))
 		})
-	}
-}
-
-// TestKeyForEverybody has a key mode that lets everybody read: it is what was
-// asked for, and a warning at start.
-func TestKeyForEverybody(t *testing.T) {
-	var log strings.Builder
-	o := trio(t.TempDir())
-	o.X509SVIDs[0].Key.Mode = 0o644
-	d, err := Open(o, slog.New(slog.NewTextHandler(&log, nil)))
-	must(t, err)
-	must(t, d.Close())
-	if !strings.Contains(log.String(), "level=WARN") || !strings.Contains(log.String(), "tls.key") {
-		t.Errorf("no warning: %s", log.String())
 	}
 }
 
@@ -116,9 +100,9 @@ func TestSetGroupID(t *testing.T) {
 			dir := filepath.Join(volume, below)
 			o := trio(dir)
 			o.Publish = mode
-			o.Rights.KeyMode = 0o640
+			o.KeyMode = 0o640
 			d := open(t, o)
-			publish(t, d, encode(t, newAuthority(t, "example.org").answer(t), o))
+			publish(t, d, wanted(newAuthority(t, "example.org").answer(t), o))
 			if mode, _, gid := stat(t, filepath.Join(dir, "tls.key")); mode != 0o640 || gid != nobody {
 				t.Errorf("%s: mode %04o, group %d", below, mode, gid)
 			}

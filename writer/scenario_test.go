@@ -11,9 +11,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/spiffe/go-spiffe/v2/bundle/x509bundle"
-	"github.com/svidhelper/svidhelper/helper/snapshot"
 )
 
 var modes = []Mode{ModeSymlink, ModeRename, ModeInPlace}
@@ -31,11 +28,12 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// A world is two snapshots of different trust domains, so that no file of one
+// A world is two sets of files of different authorities, so that no file of one
 // fits one of the other, with one output for both.
 type world struct {
-	output   Output
-	old, new *snapshot.Snapshot
+	output    output
+	federated []File
+	old, new  []File
 }
 
 // newWorld makes the two. The new set lacks a file of the old one and has one
@@ -43,21 +41,19 @@ type world struct {
 func newWorld(t testing.TB, mode Mode) *world {
 	t.Helper()
 	a, b := newAuthority(t, "example.org"), newAuthority(t, "example.com")
-	shared := newAuthority(t, "shared.example").bundle()
-	one, two := newAuthority(t, "one.example").bundle(), newAuthority(t, "two.example").bundle()
+	shared := newAuthority(t, "shared.example").bundle("shared.example/ca.pem")
+	one, two := newAuthority(t, "one.example").bundle("one.example/ca.pem"), newAuthority(t, "two.example").bundle("two.example/ca.pem")
 	return &world{
-		output: Output{Publish: mode, X509SVIDs: []X509SVID{{
-			Cert: FileSpec{Name: "tls.crt"}, Key: FileSpec{Name: "tls.key"}, Bundle: FileSpec{Name: "ca.crt"},
-			Federated: FederatedSeparate, FederatedFile: FileSpec{Name: "{trust_domain}/ca.pem"},
-		}}},
-		old: a.answer(t, []*x509bundle.Bundle{one, shared}...),
-		new: b.answer(t, []*x509bundle.Bundle{shared, two}...),
+		output:    output{Spec: Spec{Publish: mode}},
+		federated: []File{one, shared},
+		old:       a.answer(t, one, shared),
+		new:       b.answer(t, shared, two),
 	}
 }
 
 // whole reports why a directory does not hold exactly one set, read by its
 // visible names.
-func whole(dir string, set Set) error {
+func whole(dir string, set fileSet) error {
 	for _, f := range set.Files {
 		data, err := os.ReadFile(filepath.Join(dir, f.Name))
 		if err != nil {
@@ -79,7 +75,7 @@ func whole(dir string, set Set) error {
 
 // holds reports why a directory does not hold exactly a set: nothing missing,
 // nothing of another.
-func holds(t testing.TB, dir string, set Set) error {
+func holds(t testing.TB, dir string, set fileSet) error {
 	t.Helper()
 	if err := whole(dir, set); err != nil {
 		return err

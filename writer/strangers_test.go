@@ -57,16 +57,16 @@ func TestStrangersSurvive(t *testing.T) {
 				intact := strangers(t, dir)
 				w := newWorld(t, from)
 				w.output.Dir = dir
-				w.output.X509SVIDs[0].Combined.Name = "below/all.pem"
+				w.old = append(w.old, combined("below/all.pem", w.old))
+				w.new = append(w.new, combined("below/all.pem", w.new))
 				d := open(t, &w.output)
-				publish(t, d, encode(t, w.old, &w.output))
-				publish(t, d, encode(t, w.new, &w.output))
+				publish(t, d, wanted(w.old, &w.output))
+				publish(t, d, wanted(w.new, &w.output))
 				must(t, intact())
 				must(t, d.Close())
 				w.output.Publish = to
-				w.output.X509SVIDs[0].Combined.Name, w.output.X509SVIDs[0].Bundle.Name = "", ""
 				d = open(t, &w.output)
-				set := encode(t, w.new, &w.output)
+				set := wanted(without(w.new, "below/all.pem", "ca.crt"), &w.output)
 				publish(t, d, set)
 				must(t, whole(dir, set))
 				must(t, intact())
@@ -110,9 +110,9 @@ func TestVolumeOfAnotherProgram(t *testing.T) {
 			}
 			a := newAuthority(t, "example.org")
 			for range 2 { // a start, and another one
-				d, err := Open(o, slog.New(slog.DiscardHandler))
+				d, err := Open(o.Spec, slog.New(slog.DiscardHandler))
 				must(t, err)
-				set := encode(t, a.answer(t), o)
+				set := wanted(a.answer(t), o)
 				publish(t, d, set)
 				must(t, whole(dir, set))
 				must(t, d.Close())
@@ -136,16 +136,15 @@ func TestReplacedByItsUser(t *testing.T) {
 	o := trio(dir)
 	a := newAuthority(t, "example.org")
 	d := open(t, o)
-	publish(t, d, encode(t, a.answer(t), o))
+	publish(t, d, wanted(a.answer(t), o))
 	must(t, d.Close())
-	bundle := filepath.Join(dir, o.X509SVIDs[0].Bundle.Name)
+	bundle := filepath.Join(dir, "ca.crt")
 	must(t, os.Remove(bundle))
 	must(t, os.WriteFile(bundle, []byte("mine"), 0o644))
-	key := filepath.Join(dir, o.X509SVIDs[0].Key.Name)
+	key := filepath.Join(dir, "tls.key")
 
-	o.X509SVIDs[0].Bundle.Name, o.X509SVIDs[0].Key.Name = "", ""
 	d = open(t, o)
-	publish(t, d, encode(t, a.answer(t), o))
+	publish(t, d, wanted(without(a.answer(t), "ca.crt", "tls.key"), o))
 	if data, err := os.ReadFile(bundle); string(data) != "mine" {
 		t.Errorf("%q, %v", data, err)
 	}
@@ -182,14 +181,14 @@ func TestOutputInsideAnother(t *testing.T) {
 	base := t.TempDir()
 	o := trio(filepath.Join(base, "tls"))
 	d := open(t, o)
-	publish(t, d, encode(t, newAuthority(t, "example.org").answer(t), o))
+	publish(t, d, wanted(newAuthority(t, "example.org").answer(t), o))
 	must(t, os.Symlink("tls/..data", filepath.Join(base, "link")))
 	for _, dir := range []string{"tls/..data", "tls/..data/below", "tls/..gen-0", "tls/..gen-7/below", "link", "link/below"} {
-		if err := Check(trio(filepath.Join(base, dir))); err == nil || !strings.Contains(err.Error(), "another output") {
+		if err := Check(trio(filepath.Join(base, dir)).Spec, nil); err == nil || !strings.Contains(err.Error(), "another output") {
 			t.Errorf("%s: %v", dir, err)
 		}
 	}
-	if err := Check(trio(filepath.Join(base, "tls", "below"))); err != nil {
+	if err := Check(trio(filepath.Join(base, "tls", "below")).Spec, nil); err != nil {
 		t.Error(err)
 	}
 	must(t, os.Symlink("tls", filepath.Join(base, "same")))
@@ -205,10 +204,10 @@ func TestEmptyDirectoryInTheWay(t *testing.T) {
 	for _, mode := range modes {
 		o := trio(filepath.Join(t.TempDir(), "tls"))
 		o.Publish = mode
-		inTheWay := filepath.Join(o.Dir, o.X509SVIDs[0].Key.Name)
+		inTheWay := filepath.Join(o.Dir, "tls.key")
 		must(t, os.MkdirAll(inTheWay, 0o750))
 		d := open(t, o)
-		_, err := d.Publish(encode(t, newAuthority(t, "example.org").answer(t), o))
+		_, err := d.Publish(wanted(newAuthority(t, "example.org").answer(t), o).Files, nil)
 		if err == nil || strings.Contains(err.Error(), "undoing") || !strings.Contains(err.Error(), "tls.key") {
 			t.Errorf("%s: %v", mode, err)
 		}
@@ -228,7 +227,7 @@ func TestReplacedByItsBackup(t *testing.T) {
 	o := trio(dir)
 	a := newAuthority(t, "example.org")
 	d := open(t, o)
-	first := encode(t, a.answer(t), o)
+	first := wanted(a.answer(t), o)
 	publish(t, d, first)
 	gen, err := os.Readlink(filepath.Join(dir, dataName))
 	must(t, err)
@@ -238,7 +237,7 @@ func TestReplacedByItsBackup(t *testing.T) {
 	}
 	must(t, os.Symlink(gen, filepath.Join(backup, dataName)))
 	old := retired{root: d.root, gen: gen}
-	publish(t, d, encode(t, a.answer(t), o))
+	publish(t, d, wanted(a.answer(t), o))
 	must(t, os.Rename(dir, dir+"-away"))
 	must(t, os.Rename(backup, dir))
 	publish(t, d, first)

@@ -87,10 +87,10 @@ func (d *Dir) checkData() error {
 	switch {
 	case others == "" || d.mode != ModeSymlink:
 		return nil
-	case d.output.Publish != "":
+	case d.spec.Publish != "":
 		return fmt.Errorf("%s leads to %s, which another program publishes: give the output a directory of its own, or set publish = %q", dataName, others, ModeRename)
 	}
-	d.log.Info("another program publishes here through the same link; publishing file by file", "output", d.output.Dir, "link", dataName, "leads_to", others)
+	d.log.Info("another program publishes here through the same link; publishing file by file", "output", d.spec.Dir, "link", dataName, "leads_to", others)
 	d.mode = ModeRename
 	return nil
 }
@@ -104,8 +104,8 @@ func (d *Dir) checkLinks() error {
 	if err == nil {
 		return failed("remove", name, d.fs.Remove(name))
 	}
-	if d.output.Publish == "" && cannotLink(err) {
-		d.log.Info("cannot make symbolic links here; publishing file by file", "output", d.output.Dir, "error", err)
+	if d.spec.Publish == "" && cannotLink(err) {
+		d.log.Info("cannot make symbolic links here; publishing file by file", "output", d.spec.Dir, "error", err)
 		d.mode = ModeRename
 		return nil
 	}
@@ -136,22 +136,26 @@ func (d *Dir) sweep() error {
 	case d.othersData() != "":
 		stays = append(stays, dataName)
 	}
-	var dirs []string
+	dirs, err := d.usedDirs(entries)
+	if err != nil {
+		return err
+	}
+	for _, dir := range append([]string{"."}, dirs...) {
+		if err := d.sweepBelow(dir); err != nil {
+			return err
+		}
+	}
 	for _, e := range entries {
 		name := e.Name()
 		if !ownName(name) || slices.Contains(stays, name) {
 			continue
 		}
-		dirs = append(dirs, d.dirsIn(name)...)
 		if err := d.fs.RemoveAll(name); err != nil {
-			d.log.Warn("cannot clear what an earlier run left", "output", d.output.Dir, "error", failed("remove", name, err))
+			d.log.Warn("cannot clear what an earlier run left", "output", d.spec.Dir, "error", failed("remove", name, err))
 		}
 	}
 	if n, err := strconv.Atoi(strings.TrimPrefix(gen, genPrefix)); err == nil && n >= 0 {
 		d.number = n + 1
-	}
-	if err := d.sweepBelow("."); err != nil {
-		return err
 	}
 	for _, dir := range slices.Backward(dirs) {
 		d.fs.Remove(dir) // which fails, rightly, while there is something in it
@@ -159,22 +163,32 @@ func (d *Dir) sweep() error {
 	return nil
 }
 
-// dirsIn returns the directories in a generation of ours, parents first.
-func (d *Dir) dirsIn(gen string) []string {
-	info, err := d.fs.Lstat(gen)
-	if err != nil || !info.IsDir() || !d.ours(info) {
-		return nil
-	}
-	names, err := d.walk(gen)
+// usedDirs returns the directories in which visible names lie or lay, parents
+// first: those of every generation that is there, and of the list of names.
+func (d *Dir) usedDirs(entries []fs.DirEntry) ([]string, error) {
+	record, err := d.readRecord(recordName)
 	if err != nil {
-		return nil
+		return nil, err
 	}
-	return slices.DeleteFunc(dirsOf(names), func(dir string) bool { return CheckName(dir) != nil })
+	names := recorded(record)
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil || !ownName(e.Name()) || !info.IsDir() || !d.ours(info) {
+			continue
+		}
+		if inside, err := d.walk(e.Name()); err == nil {
+			names = append(names, inside...)
+		}
+	}
+	return slices.DeleteFunc(dirsOf(names), func(dir string) bool { return CheckName(dir) != nil }), nil
 }
 
-// sweepBelow removes links of ours that lead nowhere and, in directories below,
-// temporary names.
+// sweepBelow removes from a directory links of ours that lead nowhere and, if it
+// is below the output's, temporary names.
 func (d *Dir) sweepBelow(dir string) error {
+	if info, err := d.fs.Lstat(dir); err != nil || !info.IsDir() || d.led(dir) {
+		return nil
+	}
 	entries, err := d.fs.ReadDir(dir)
 	if err != nil {
 		return failed("read directory", dir, err)
@@ -185,10 +199,6 @@ func (d *Dir) sweepBelow(dir string) error {
 		case strings.HasPrefix(e.Name(), ".."):
 			if dir != "." && strings.HasPrefix(e.Name(), tempPrefix) && ownName(e.Name()) {
 				d.fs.RemoveAll(name)
-			}
-		case e.IsDir() && d.output.hasDir(name):
-			if err := d.sweepBelow(name); err != nil {
-				return err
 			}
 		case e.Type()&fs.ModeSymlink != 0:
 			if err := d.sweepLink(name); err != nil {

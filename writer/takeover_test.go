@@ -21,7 +21,7 @@ func TestTakeover(t *testing.T) {
 				unwatched(t, dir)
 				w := newWorld(t, mode)
 				w.output.Dir = dir
-				before, after := encode(t, w.old, &w.output), encode(t, w.new, &w.output)
+				before, after := wanted(w.old, &w.output), wanted(w.new, &w.output)
 				for _, f := range before.Files {
 					p := filepath.Join(dir, f.Name)
 					must(t, os.MkdirAll(filepath.Dir(p), 0o755))
@@ -71,7 +71,7 @@ func TestTakeoverOfTheSame(t *testing.T) {
 		dir := memoryDir(t)
 		o := trio(dir)
 		o.Publish = mode
-		set := encode(t, newAuthority(t, "example.org").answer(t), o)
+		set := wanted(newAuthority(t, "example.org").answer(t), o)
 		for _, f := range set.Files {
 			must(t, os.WriteFile(filepath.Join(dir, f.Name), f.Data, 0o664))
 		}
@@ -95,11 +95,11 @@ func TestModeChange(t *testing.T) {
 				w := newWorld(t, from)
 				w.output.Dir = dir
 				d := open(t, &w.output)
-				publish(t, d, encode(t, w.old, &w.output))
+				publish(t, d, wanted(w.old, &w.output))
 				must(t, d.Close())
 
 				w.output.Publish = to
-				set := encode(t, w.new, &w.output)
+				set := wanted(w.new, &w.output)
 				d = open(t, &w.output)
 				publish(t, d, set)
 				must(t, holds(t, dir, set))
@@ -131,9 +131,9 @@ func TestGoneAfterRestart(t *testing.T) {
 		w := newWorld(t, mode)
 		w.output.Dir = dir
 		d := open(t, &w.output)
-		publish(t, d, encode(t, w.old, &w.output))
+		publish(t, d, wanted(w.old, &w.output))
 		must(t, d.Close())
-		set := encode(t, w.new, &w.output)
+		set := wanted(w.new, &w.output)
 		d = open(t, &w.output)
 		publish(t, d, set)
 		if err := holds(t, dir, set); err != nil {
@@ -152,39 +152,31 @@ func TestKeep(t *testing.T) {
 			w := newWorld(t, mode)
 			o := &w.output
 			o.Dir = dir
-			o.JWTBundles = []JWTBundle{{File: FileSpec{Name: "jwt/bundle.json"}}}
-			w.old.JWTBundles = jwtBundles(jwtBundle(t, "example.org", 2))
-			full := encode(t, w.old, o)
+			jwt := File{Name: "jwt/bundle.json", Data: []byte("2 keys"), Mode: 0o644}
+			full := wanted(append(w.old, jwt), o)
 			d := open(t, o)
 			publish(t, d, full)
 			must(t, d.Close())
 
-			part := *w.old
-			part.X509 = nil
 			d = open(t, o)
-			set := encode(t, &part, o)
-			if len(set.Awaited) != 1 || len(set.Keep) != 4 {
-				t.Errorf("awaited %q, keep %q", set.Awaited, set.Keep)
+			set := wanted([]File{jwt}, o)
+			for _, f := range w.old {
+				set.keep = append(set.keep, f.Name)
 			}
 			if change := publish(t, d, set); !change.Empty() {
 				t.Errorf("nothing new: %+v", change)
 			}
 			must(t, holds(t, dir, full))
 
-			part.JWTBundles = jwtBundles(jwtBundle(t, "example.org", 3))
-			change := publish(t, d, encode(t, &part, o))
-			if len(change.Files) != 1 {
+			jwt.Data = []byte("three keys")
+			set.Files = []File{jwt}
+			if change := publish(t, d, set); change.names() != jwt.Name {
 				t.Errorf("a new JWT bundle: %+v", change)
 			}
-			for i, f := range full.Files {
-				if f.Name == "jwt/bundle.json" {
-					full.Files[i] = encode(t, &part, o).Files[0]
-				}
-			}
+			full.Files[len(full.Files)-1] = jwt
 			must(t, holds(t, dir, full))
 
-			part.X509 = w.new.X509
-			whole := encode(t, &part, o)
+			whole := wanted(append(w.new, jwt), o)
 			publish(t, d, whole)
 			must(t, holds(t, dir, whole))
 		})
@@ -199,14 +191,14 @@ func TestRemove(t *testing.T) {
 		w.output.Dir = dir
 		d := open(t, &w.output)
 		must(t, os.WriteFile(filepath.Join(dir, "stranger"), []byte("x"), 0o640))
-		set := encode(t, w.old, &w.output)
+		set := wanted(w.old, &w.output)
 		publish(t, d, set)
 		must(t, d.Remove())
 		if names := visible(t, dir); len(names) != 1 || names[0] != "stranger" {
 			t.Errorf("%s: %q is left", mode, names)
 		}
 		for _, f := range set.Files {
-			if f.Private {
+			if f.private() {
 				assertNowhere(t, dir, f.Data)
 			}
 		}

@@ -10,13 +10,12 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/svidhelper/svidhelper/helper/snapshot"
 	"github.com/svidhelper/svidhelper/helper/testbed"
 )
 
 // repaired waits until the directory is reported as damaged, publishes again, and
 // returns how long that took.
-func repaired(t *testing.T, d *Dir, set Set) (time.Duration, Change) {
+func repaired(t *testing.T, d *Dir, set fileSet) (time.Duration, Change) {
 	t.Helper()
 	start := time.Now()
 	select {
@@ -52,7 +51,7 @@ func TestDamageBeforeTheWatch(t *testing.T) {
 		dir := filepath.Join(memoryDir(t), "tls")
 		o := trio(dir)
 		o.Publish = mode
-		set := encode(t, newAuthority(t, "example.org").answer(t), o)
+		set := wanted(newAuthority(t, "example.org").answer(t), o)
 		d := open(t, o)
 		publish(t, d, set)
 		must(t, os.Chmod(filepath.Join(dir, "tls.key"), 0o644))
@@ -65,31 +64,31 @@ func TestDamageBeforeTheWatch(t *testing.T) {
 // TestTampering does to a published directory what others may do. Each is
 // noticed and repaired.
 func TestTampering(t *testing.T) {
-	both := snapshot.KindX509 | snapshot.KindBundle
+	const all = "ca.crt shared.example/ca.pem tls.crt tls.key two.example/ca.pem"
 	for _, mode := range modes {
 		for _, c := range []struct {
 			what   string
-			kinds  snapshot.Kind // that the repair changes for a reader
+			names  string // that the repair changes for a reader
 			tamper func(dir string) error
 		}{
-			{"deleted", snapshot.KindX509, func(dir string) error { return os.Remove(dir + "/tls.crt") }},
-			{"all deleted", both, func(dir string) error {
+			{"deleted", "tls.crt", func(dir string) error { return os.Remove(dir + "/tls.crt") }},
+			{"all deleted", all, func(dir string) error {
 				entries, err := os.ReadDir(dir)
 				for _, e := range entries {
 					os.RemoveAll(dir + "/" + e.Name())
 				}
 				return err
 			}},
-			{"overwritten", snapshot.KindX509, func(dir string) error { return os.WriteFile(dir+"/tls.crt", []byte("x"), 0o644) }},
-			{"replaced", snapshot.KindX509, func(dir string) error {
+			{"overwritten", "tls.crt", func(dir string) error { return os.WriteFile(dir+"/tls.crt", []byte("x"), 0o644) }},
+			{"replaced", "tls.key", func(dir string) error {
 				if err := os.WriteFile(dir+"/mine", []byte("x"), 0o600); err != nil {
 					return err
 				}
 				return os.Rename(dir+"/mine", dir+"/tls.key")
 			}},
-			{"chmodded", 0, func(dir string) error { return os.Chmod(dir+"/tls.key", 0o666) }},
-			{"directory chmodded", 0, func(dir string) error { return os.Chmod(dir, 0o777) }},
-			{"generation chmodded", 0, func(dir string) error {
+			{"chmodded", "", func(dir string) error { return os.Chmod(dir+"/tls.key", 0o666) }},
+			{"directory chmodded", "", func(dir string) error { return os.Chmod(dir, 0o777) }},
+			{"generation chmodded", "", func(dir string) error {
 				if mode := filepath.Join(dir, dataName); mode != "" {
 					if gen, err := filepath.EvalSymlinks(mode); err == nil {
 						return os.Chmod(gen, 0o777)
@@ -97,18 +96,18 @@ func TestTampering(t *testing.T) {
 				}
 				return os.Chmod(dir+"/ca.crt", 0o666) // no generation in this mode
 			}},
-			{"linked elsewhere", snapshot.KindX509, func(dir string) error {
+			{"linked elsewhere", "tls.key", func(dir string) error {
 				os.Remove(dir + "/tls.key")
 				return os.Symlink("/dev/null", dir+"/tls.key")
 			}},
-			{"below deleted", snapshot.KindBundle, func(dir string) error { return os.RemoveAll(dir + "/two.example") }},
-			{"moved away", both, func(dir string) error { return os.Rename(dir, dir+"-moved") }},
-			{"removed", both, func(dir string) error { return os.RemoveAll(dir) }},
+			{"below deleted", "two.example/ca.pem", func(dir string) error { return os.RemoveAll(dir + "/two.example") }},
+			{"moved away", all, func(dir string) error { return os.Rename(dir, dir+"-moved") }},
+			{"removed", all, func(dir string) error { return os.RemoveAll(dir) }},
 		} {
 			tampering := func(t *testing.T, dir string) {
 				w := newWorld(t, mode)
 				w.output.Dir, w.output.DirMode = dir, 0o711
-				set := encode(t, w.new, &w.output)
+				set := wanted(w.new, &w.output)
 				d := open(t, &w.output)
 				publish(t, d, set)
 				watch(t, d)
@@ -120,7 +119,7 @@ func TestTampering(t *testing.T) {
 				}
 				// What is deleted in several steps may be seen, and told, in two;
 				// and nothing in a generation that anyone can write is believed.
-				if c.what != "all deleted" && c.what != "removed" && c.what != "generation chmodded" && change.Kinds != c.kinds {
+				if c.what != "all deleted" && c.what != "removed" && c.what != "generation chmodded" && change.names() != c.names {
 					t.Errorf("the repair changed %v", change)
 				}
 				for range 3 {
@@ -160,7 +159,7 @@ func TestNoLoop(t *testing.T) {
 			dir := filepath.Join(memoryDir(t), "tls")
 			w := newWorld(t, mode)
 			w.output.Dir = dir
-			sets := []Set{encode(t, w.old, &w.output), encode(t, w.new, &w.output)}
+			sets := []fileSet{wanted(w.old, &w.output), wanted(w.new, &w.output)}
 			d := open(t, &w.output)
 			d.Tampered()
 			for i := range 20 {
@@ -185,7 +184,7 @@ func TestAtMostOnceASecond(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(memoryDir(t), "tls")
 	o := trio(dir)
-	set := encode(t, newAuthority(t, "example.org").answer(t), o)
+	set := wanted(newAuthority(t, "example.org").answer(t), o)
 	d := open(t, o)
 	publish(t, d, set)
 	watch(t, d)
@@ -218,7 +217,7 @@ func TestLockFileRemoved(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(memoryDir(t), "tls")
 	o := trio(dir)
-	set := encode(t, newAuthority(t, "example.org").answer(t), o)
+	set := wanted(newAuthority(t, "example.org").answer(t), o)
 	d := open(t, o)
 	publish(t, d, set)
 	watch(t, d)
@@ -240,9 +239,9 @@ func TestWithoutWatch(t *testing.T) {
 	o := trio(dir)
 	a := newAuthority(t, "example.org")
 	d := open(t, o)
-	publish(t, d, encode(t, a.answer(t), o))
+	publish(t, d, wanted(a.answer(t), o))
 	must(t, os.RemoveAll(dir))
-	set := encode(t, a.answer(t), o)
+	set := wanted(a.answer(t), o)
 	publish(t, d, set)
 	must(t, holds(t, dir, set))
 }

@@ -58,12 +58,12 @@ func torn(t *testing.T, mode Mode, dir string, reads int64, publishes int) {
 	unwatched(t, dir)
 	o := trio(dir)
 	o.Publish = mode
-	o.X509SVIDs[0].Combined.Name = "combined.pem"
 	a := newAuthority(t, "example.org")
-	var sets []Set
+	var sets []fileSet
 	known := map[string]int{} // the bytes of a file to the number of its set
 	for i := range 8 {
-		set := encode(t, a.answer(t), o)
+		files := a.answer(t)
+		set := wanted(append(files, combined("combined.pem", files)), o)
 		sets = append(sets, set)
 		for _, f := range set.Files {
 			if f.Name != "ca.crt" {

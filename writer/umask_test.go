@@ -19,14 +19,14 @@ import (
 // it as fast as it can, and reports one that others could have read.
 func sampleModes(job task) error {
 	syscall.Umask(job.Umask)
-	d, err := Open(&job.Output, slog.New(slog.DiscardHandler))
+	d, err := Open(job.Output.Spec, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}
 	defer d.Close()
 	private := map[string]fs.FileMode{}
 	for _, f := range job.Old {
-		if f.Private {
+		if f.private() {
 			private[f.Name] = f.Mode
 		}
 	}
@@ -73,7 +73,7 @@ func sampleModes(job task) error {
 		if i%2 == 1 {
 			files = job.New
 		}
-		if _, err := d.Publish(Set{Files: files}); err != nil {
+		if _, err := d.Publish(files, nil); err != nil {
 			close(done)
 			wg.Wait()
 			return err
@@ -100,8 +100,8 @@ func TestUmask(t *testing.T) {
 					o := w.output
 					o.Dir = filepath.Join(memoryDir(t), "missing", "tls")
 					o.DirMode = 0o750
-					o.Rights = Rights{KeyMode: key, FileMode: 0o664}
-					old, new := encode(t, w.old, &o), encode(t, w.new, &o)
+					o.KeyMode, o.FileMode = key, 0o664
+					old, new := wanted(w.old, &o), wanted(w.new, &o)
 					cmd := childCommand(t, task{Kind: "sample", Output: o, Old: old.Files, New: new.Files, Umask: umask})
 					out, err := cmd.CombinedOutput()
 					if err != nil {

@@ -73,12 +73,12 @@ func TestWatchersHearEveryRotation(t *testing.T) {
 			unwatched(t, o.Dir)
 			a := newAuthority(t, "example.org")
 			d := open(t, o)
-			publish(t, d, encode(t, a.answer(t), o))
+			publish(t, d, wanted(a.answer(t), o))
 			onDir := newConsumer(t, o.Dir, unix.IN_CREATE|unix.IN_MOVED_TO|unix.IN_MODIFY)
 			onFile := newConsumer(t, filepath.Join(o.Dir, "tls.crt"), unix.IN_MODIFY|unix.IN_ATTRIB|unix.IN_DELETE_SELF)
 			dirHeard, fileHeard := 0, 0
 			for range 100 {
-				publish(t, d, encode(t, a.answer(t), o))
+				publish(t, d, wanted(a.answer(t), o))
 				if onDir.hear(t) {
 					dirHeard++
 				}

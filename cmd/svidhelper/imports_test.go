@@ -14,11 +14,15 @@ const module = "github.com/svidhelper/svidhelper/"
 func TestImports(t *testing.T) {
 	rules := []struct{ from, to, why string }{
 		{"writer", "supervisor", "the writer knows no process"},
-		{"writer", "helper/source", "the writer takes snapshots, wherever they come from"},
-		{"writer", "helper/config", "configuration is in the writer's terms, not the other way round"},
+		{"writer", "helper/", "the writer takes files, whatever is in them"},
+		{"writer", "github.com/spiffe/", "the writer knows no SPIFFE"},
+		{"helper/encode", "helper/source", "what is encoded are snapshots, wherever they come from"},
+		{"helper/encode", "helper/config", "configuration is in the encoder's terms, not the other way round"},
+		{"helper/encode", "supervisor", "files are encoded for any reader"},
 		{"supervisor", "writer", "the supervisor knows no files"},
 		{"supervisor", "helper/", "the supervisor knows no SPIFFE"},
 		{"supervisor", "github.com/spiffe/", "the supervisor knows no SPIFFE"},
+		{"helper/source", "helper/encode", "the source never waits for keystores"},
 		{"helper/source", "writer", "the source never waits for a disk"},
 		{"helper/source", "supervisor", "the source never waits for a process"},
 		{"helper/snapshot", "helper/source", "a snapshot does not know where it comes from"},

@@ -8,10 +8,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/svidhelper/svidhelper/helper/encode"
 	"github.com/svidhelper/svidhelper/helper/health"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
 	"github.com/svidhelper/svidhelper/supervisor"
-	"github.com/svidhelper/svidhelper/writer"
 )
 
 // A fact is something that spiffe-helper accepts, does or refuses.
@@ -28,7 +28,7 @@ type fact struct {
 	err, warning []string
 }
 
-func x509(c *Config) writer.X509SVID { return c.Outputs[0].X509SVIDs[0] }
+func x509(c *Config) encode.X509SVID { return c.Outputs[0].X509SVIDs[0] }
 
 // certMode checks the mode of the certificate.
 func certMode(want uint32) func(*testing.T, *Config) {
@@ -193,15 +193,15 @@ func address(want string) func(*testing.T, *Config) {
 	}
 }
 
-func x509Files(c *Config) []writer.FileSpec {
-	return []writer.FileSpec{x509(c).Cert, x509(c).Key, x509(c).Bundle}
+func x509Files(c *Config) []encode.FileSpec {
+	return []encode.FileSpec{x509(c).Cert, x509(c).Key, x509(c).Bundle}
 }
 
 const pidFile = "pid_file_name = \"/run/x.pid\"\n"
 
 var rules = []fact{
 	{name: "the three X.509 names are all", src: "", check: func(t *testing.T, c *Config) {
-		if d := diff([]writer.FileSpec{{Name: "svid.pem"}, {Name: "svid_key.pem"}, {Name: "svid_bundle.pem"}}, x509Files(c)); d != "" {
+		if d := diff([]encode.FileSpec{{Name: "svid.pem"}, {Name: "svid_key.pem"}, {Name: "svid_bundle.pem"}}, x509Files(c)); d != "" {
 			t.Error(d)
 		}
 	}},
@@ -212,7 +212,7 @@ var rules = []fact{
 	{name: "an empty file", bare: true, src: "", err: []string{"nothing to write"}},
 	{name: "jwt_svids alone", bare: true, src: `jwt_svids = [{jwt_audience="a", jwt_svid_file_name="f"}]`, check: jwts("a")},
 	{name: "jwt_bundle_file_name alone", bare: true, src: `jwt_bundle_file_name = "b"`, check: func(t *testing.T, c *Config) {
-		if d := diff([]writer.JWTBundle{{File: writer.FileSpec{Name: "b", Mode: 0o600}}}, c.Outputs[0].JWTBundles); d != "" {
+		if d := diff([]encode.JWTBundle{{File: encode.FileSpec{Name: "b", Mode: 0o600}}}, c.Outputs[0].JWTBundles); d != "" {
 			t.Error(d)
 		}
 	}},
@@ -308,7 +308,7 @@ var rules = []fact{
 		svid_file_name = "/x/a.pem"
 		svid_key_file_name = "/b.pem"
 		svid_bundle_file_name = "./c//d.pem"`, check: func(t *testing.T, c *Config) {
-		if d := diff([]writer.FileSpec{{Name: "x/a.pem"}, {Name: "b.pem"}, {Name: "c/d.pem"}}, x509Files(c)); d != "" {
+		if d := diff([]encode.FileSpec{{Name: "x/a.pem"}, {Name: "b.pem"}, {Name: "c/d.pem"}}, x509Files(c)); d != "" {
 			t.Error(d)
 		}
 	}},
@@ -347,7 +347,7 @@ var rules = []fact{
 	}},
 	{name: "a key that everybody can read", src: `key_file_mode = 0644`, check: accepted, warning: []string{"svid_key_file_name", "0644"}},
 	{name: "include_federated_domains appends to the bundle", src: `include_federated_domains = true`, check: func(t *testing.T, c *Config) {
-		if x509(c).Federated != writer.FederatedMerge {
+		if x509(c).Federated != encode.FederatedMerge {
 			t.Errorf("federated is %q", x509(c).Federated)
 		}
 	}},

@@ -4,12 +4,12 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/svidhelper/svidhelper/helper/encode"
 	"github.com/svidhelper/svidhelper/helper/health"
 	"github.com/svidhelper/svidhelper/helper/proof"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
 	"github.com/svidhelper/svidhelper/helper/source"
 	"github.com/svidhelper/svidhelper/supervisor"
-	"github.com/svidhelper/svidhelper/writer"
 )
 
 // A Config is what one file says, in the terms of the packages that act on it;
@@ -31,7 +31,7 @@ type Config struct {
 	// Events is a file to which each event is appended as a line of JSON.
 	Events string
 
-	Outputs []writer.Output
+	Outputs []encode.Output
 	Process *Process // nil: none
 	Hooks   []Hook
 	Health  *health.Config // nil: not served

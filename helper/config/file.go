@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/svidhelper/svidhelper/helper/encode"
 	"github.com/svidhelper/svidhelper/writer"
 )
 
@@ -65,17 +66,17 @@ func (d *decoder) warnDecimal(n *node, m fs.FileMode) {
 // A namedFile is a file of the output being read, for the rules that span
 // files.
 type namedFile struct {
-	writer.FileSpec
+	encode.FileSpec
 	key    string
 	at     span
 	secret bool // a private key or a token is in it
 }
 
 // file is a file of an output: its name, or a block with name, mode and owner.
-func file(dst *writer.FileSpec, secret bool) value { return fileValue{dst, secret} }
+func file(dst *encode.FileSpec, secret bool) value { return fileValue{dst, secret} }
 
 type fileValue struct {
-	dst    *writer.FileSpec
+	dst    *encode.FileSpec
 	secret bool
 }
 
@@ -108,7 +109,7 @@ func (v fileValue) print(p *printer, f field) {
 	if !v.dst.Wanted() {
 		return
 	}
-	if *v.dst == (writer.FileSpec{Name: v.dst.Name}) {
+	if *v.dst == (encode.FileSpec{Name: v.dst.Name}) {
 		p.line(f.key, quote(v.dst.Name), f.doc)
 		return
 	}

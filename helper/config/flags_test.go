@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/svidhelper/svidhelper/helper/encode"
 	"github.com/svidhelper/svidhelper/supervisor"
 	"github.com/svidhelper/svidhelper/writer"
 )
@@ -21,8 +22,8 @@ func TestFlagsAloneAreEnough(t *testing.T) {
 		t.Fatal(ds)
 	}
 	want := &Config{
-		Outputs: []writer.Output{{Dir: "/run/tls", X509SVIDs: []writer.X509SVID{{
-			Cert: writer.FileSpec{Name: "svid.pem"}, Key: writer.FileSpec{Name: "svid_key.pem"}, Bundle: writer.FileSpec{Name: "svid_bundle.pem"}}}}},
+		Outputs: []encode.Output{{Spec: writer.Spec{Dir: "/run/tls"}, X509SVIDs: []encode.X509SVID{{
+			Cert: encode.FileSpec{Name: "svid.pem"}, Key: encode.FileSpec{Name: "svid_key.pem"}, Bundle: encode.FileSpec{Name: "svid_bundle.pem"}}}}},
 		Process: &Process{supervisor.Spec{Command: []string{"nginx", "-g", "daemon off;"}, OnRotation: rotation}, Target{On: defaultKinds}, 0},
 	}
 	if d := diff(want, c); d != "" {
@@ -55,7 +56,7 @@ func TestFlagsOverTheFile(t *testing.T) {
 			}
 		}, ""},
 		{"-dir adds the names that flat keys lack", Flags{Dir: "/other"}, "hint = \"h\"\nkey_file_mode = 0640\ncert_dir = \"/d\"", func(t *testing.T, c *Config) {
-			if x := x509(c); c.Outputs[0].Dir != "/other" || x.Select.Hint != "h" || x.Key != (writer.FileSpec{Name: "svid_key.pem", Mode: 0o640}) {
+			if x := x509(c); c.Outputs[0].Dir != "/other" || x.Select.Hint != "h" || x.Key != (encode.FileSpec{Name: "svid_key.pem", Mode: 0o640}) {
 				t.Errorf("outputs are %+v", c.Outputs)
 			}
 		}, ""},

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
+	"github.com/svidhelper/svidhelper/helper/encode"
 	"github.com/svidhelper/svidhelper/helper/health"
 	"github.com/svidhelper/svidhelper/helper/proof"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
@@ -83,8 +84,8 @@ func optional[T any](g *generator, v T) T {
 	return v
 }
 
-func (g *generator) file() writer.FileSpec {
-	f := writer.FileSpec{Name: g.name()}
+func (g *generator) file() encode.FileSpec {
+	f := encode.FileSpec{Name: g.name()}
 	if g.maybe() {
 		f.Mode, f.Owner, f.Group = g.mode(), optional(g, g.text()), optional(g, g.text())
 	}
@@ -92,7 +93,7 @@ func (g *generator) file() writer.FileSpec {
 }
 
 // files names a file with a placeholder.
-func (g *generator) files() writer.FileSpec {
+func (g *generator) files() encode.FileSpec {
 	f := g.file()
 	f.Name = pick(g, "{hint}", "{id}", "{index}") + f.Name
 	return f
@@ -127,38 +128,40 @@ func (g *generator) config() *Config {
 	return c
 }
 
-func (g *generator) output() writer.Output {
+func (g *generator) output() encode.Output {
 	g.count++
-	o := writer.Output{
-		Dir: fmt.Sprintf("%s%d", pick(g, "/run/", "rel ative/", `/q"uote/`, "./$", "/a/../"), g.count), Publish: pick(g, "", writer.ModeSymlink, writer.ModeRename, writer.ModeInPlace),
-		Rights:  writer.Rights{Owner: optional(g, g.text()), Group: optional(g, g.text()), FileMode: g.mode(), KeyMode: g.mode()},
-		DirMode: g.mode(), NoFsync: g.maybe(),
+	o := encode.Output{
+		Spec: writer.Spec{
+			Dir: fmt.Sprintf("%s%d", pick(g, "/run/", "rel ative/", `/q"uote/`, "./$", "/a/../"), g.count), Publish: pick(g, "", writer.ModeSymlink, writer.ModeRename, writer.ModeInPlace),
+			Owner: optional(g, g.text()), Group: optional(g, g.text()), DirMode: g.mode(), NoFsync: g.maybe(),
+		},
+		FileMode: g.mode(), KeyMode: g.mode(),
 		X509SVIDs: some(g, 0, g.x509SVID),
 		JWTSVIDs:  some(g, 0, g.jwtSVID),
 		WITSVIDs:  some(g, 0, g.witSVID),
-		X509Bundles: some(g, 0, func() writer.X509Bundle {
-			return writer.X509Bundle{TrustDomains: g.domains(), File: g.file(), Format: optional(g, writer.FormatPEM)}
+		X509Bundles: some(g, 0, func() encode.X509Bundle {
+			return encode.X509Bundle{TrustDomains: g.domains(), File: g.file(), Format: optional(g, encode.FormatPEM)}
 		}),
-		JWTBundles: some(g, 0, func() writer.JWTBundle {
-			return writer.JWTBundle{TrustDomains: g.domains(), File: g.file(), Format: pick(g, "", writer.FormatMap, writer.FormatJWKS)}
+		JWTBundles: some(g, 0, func() encode.JWTBundle {
+			return encode.JWTBundle{TrustDomains: g.domains(), File: g.file(), Format: pick(g, "", encode.FormatMap, encode.FormatJWKS)}
 		}),
-		WITBundles: some(g, 0, func() writer.WITBundle {
-			return writer.WITBundle{TrustDomains: g.domains()[:0], File: g.file(), Format: writer.FormatJWKS}
+		WITBundles: some(g, 0, func() encode.WITBundle {
+			return encode.WITBundle{TrustDomains: g.domains()[:0], File: g.file(), Format: encode.FormatJWKS}
 		}),
 	}
 	if g.maybe() {
 		o.Manifest = g.file()
 	}
-	if configuredKinds([]writer.Output{o}) == snapshot.KindNone {
-		o.X509SVIDs = []writer.X509SVID{g.x509SVID()}
+	if configuredKinds([]encode.Output{o}) == snapshot.KindNone {
+		o.X509SVIDs = []encode.X509SVID{g.x509SVID()}
 	}
 	return o
 }
 
-func (g *generator) x509SVID() writer.X509SVID {
-	x := writer.X509SVID{
+func (g *generator) x509SVID() encode.X509SVID {
+	x := encode.X509SVID{
 		Select: g.selector(), Allow: pick(g, nil, []string{"spiffe://a/*", "spiffe://b"}),
-		KeyEncoding: pick(g, writer.KeyPKCS8, writer.KeyTraditional), IntermediatesInBundle: g.maybe(), OmitExpired: g.maybe(),
+		KeyEncoding: pick(g, encode.KeyPKCS8, encode.KeyTraditional), IntermediatesInBundle: g.maybe(), OmitExpired: g.maybe(),
 	}
 	file := g.file
 	if x.Select.All {
@@ -169,33 +172,33 @@ func (g *generator) x509SVID() writer.X509SVID {
 		x.Key, x.Combined, x.CRL = file(), file(), file()
 		x.PKCS12, x.JKS = g.keystore(file()), g.keystore(file())
 	}
-	if x.Federated = pick(g, writer.FederatedNone, writer.FederatedMerge, writer.FederatedSeparate); x.Federated == writer.FederatedSeparate {
+	if x.Federated = pick(g, encode.FederatedNone, encode.FederatedMerge, encode.FederatedSeparate); x.Federated == encode.FederatedSeparate {
 		x.FederatedFile = file()
 		x.FederatedFile.Name += "{trust_domain}"
 	}
 	return x
 }
 
-func (g *generator) keystore(file writer.FileSpec) *writer.Keystore {
+func (g *generator) keystore(file encode.FileSpec) *encode.Keystore {
 	if g.maybe() {
-		return &writer.Keystore{File: file, Password: g.text(), Alias: optional(g, g.text())}
+		return &encode.Keystore{File: file, Password: g.text(), Alias: optional(g, g.text())}
 	}
-	return &writer.Keystore{File: file, PasswordFile: g.text()}
+	return &encode.Keystore{File: file, PasswordFile: g.text()}
 }
 
-func (g *generator) selector() writer.Selector {
+func (g *generator) selector() encode.Selector {
 	if g.IntN(4) == 0 {
-		return writer.Selector{All: true}
+		return encode.Selector{All: true}
 	}
-	return writer.Selector{Hint: optional(g, g.text()), ID: g.id()}
+	return encode.Selector{Hint: optional(g, g.text()), ID: g.id()}
 }
 
-func (g *generator) jwtSVID() writer.JWTSVID {
-	return writer.JWTSVID{Audience: some(g, 1, g.text), ID: g.id(), Hint: optional(g, g.text()), File: g.file()}
+func (g *generator) jwtSVID() encode.JWTSVID {
+	return encode.JWTSVID{Audience: some(g, 1, g.text), ID: g.id(), Hint: optional(g, g.text()), File: g.file()}
 }
 
-func (g *generator) witSVID() writer.WITSVID {
-	w := writer.WITSVID{Select: g.selector(), Token: g.file(), Key: g.file()}
+func (g *generator) witSVID() encode.WITSVID {
+	w := encode.WITSVID{Select: g.selector(), Token: g.file(), Key: g.file()}
 	if w.Select.All {
 		w.Token, w.Key = g.files(), g.files()
 	}

@@ -7,10 +7,10 @@ import (
 	"log/slog"
 	"strings"
 
+	"github.com/svidhelper/svidhelper/helper/encode"
 	"github.com/svidhelper/svidhelper/helper/health"
 	"github.com/svidhelper/svidhelper/helper/proof"
 	"github.com/svidhelper/svidhelper/helper/source"
-	"github.com/svidhelper/svidhelper/writer"
 )
 
 // rootTable is the outermost block: the keys of the native dialect, and those
@@ -28,7 +28,7 @@ func nativeFields(c *Config) []field {
 			word[source.OnRevoked]{"keep", source.OnRevokedKeep}, word[source.OnRevoked]{"remove", source.OnRevokedRemove}, word[source.OnRevoked]{"stop", source.OnRevokedStop})},
 		{key: "revocation_grace", doc: "how long a refusal must last before it counts", value: duration(&c.RevocationGrace)},
 		{key: "events", doc: "a file to which each event is appended, as a line of JSON", value: text(&c.Events)},
-		{key: "output", doc: "a directory: what is in it changes together", value: many[writer.Output]{&c.Outputs, outputTable}},
+		{key: "output", doc: "a directory: what is in it changes together", value: many[encode.Output]{&c.Outputs, outputTable}},
 		{key: "process", doc: "the process to run on top of the files", value: one[Process]{&c.Process, processTable}},
 		{key: "hook", doc: "somebody else to tell of new material", value: many[Hook]{&c.Hooks, hookTable}},
 		{key: "health", doc: "where health and metrics are served", value: one[health.Config]{&c.Health, healthTable}},
@@ -39,8 +39,8 @@ func nativeFields(c *Config) []field {
 // everyBlock returns the table of each kind of block, for suggestions.
 func everyBlock() []*block {
 	return []*block{
-		rootTable(new(Config), new(dropIn)), outputTable(new(writer.Output)),
-		x509SVIDTable(new(writer.X509SVID)), jwtSVIDTable(new(writer.JWTSVID)), witSVIDTable(new(writer.WITSVID)), keystoreTable("pkcs12")(new(writer.Keystore)),
+		rootTable(new(Config), new(dropIn)), outputTable(new(encode.Output)),
+		x509SVIDTable(new(encode.X509SVID)), jwtSVIDTable(new(encode.JWTSVID)), witSVIDTable(new(encode.WITSVID)), keystoreTable("pkcs12")(new(encode.Keystore)),
 		processTable(new(Process)), hookTable(new(Hook)), proofTable(new(proof.Config)),
 		healthTable(new(health.Config)), logTable(new(Log)),
 		jwtEntryTable(new(dropInJWT)), healthChecksTable(new(dropInHealth)),

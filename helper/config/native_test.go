@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
+	"github.com/svidhelper/svidhelper/helper/encode"
 	"github.com/svidhelper/svidhelper/helper/health"
 	"github.com/svidhelper/svidhelper/helper/proof"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
@@ -168,42 +169,43 @@ log {
 
 func everythingWant() *Config {
 	web := spiffeid.RequireFromString("spiffe://example.org/web")
-	named := func(name string) writer.FileSpec { return writer.FileSpec{Name: name} }
+	named := func(name string) encode.FileSpec { return encode.FileSpec{Name: name} }
 	return &Config{
 		AgentAddress:    "unix:///run/spire/agent.sock",
 		Timeout:         90 * time.Second,
 		OnRevoked:       source.OnRevokedStop,
 		RevocationGrace: time.Hour,
 		Events:          "/var/log/events.jsonl",
-		Outputs: []writer.Output{{
-			Dir: "/run/tls", Publish: writer.ModeRename, DirMode: 0o755, NoFsync: true, Manifest: named("manifest.json"),
-			Rights: writer.Rights{Owner: "root", Group: "101", FileMode: 0o644, KeyMode: 0o640},
-			X509SVIDs: []writer.X509SVID{{
-				Select: writer.Selector{Hint: "internal"}, Allow: []string{"spiffe://example.org/*"},
+		Outputs: []encode.Output{{
+			Spec:     writer.Spec{Dir: "/run/tls", Publish: writer.ModeRename, Owner: "root", Group: "101", DirMode: 0o755, NoFsync: true},
+			Manifest: named("manifest.json"),
+			FileMode: 0o644, KeyMode: 0o640,
+			X509SVIDs: []encode.X509SVID{{
+				Select: encode.Selector{Hint: "internal"}, Allow: []string{"spiffe://example.org/*"},
 				Cert: named("tls.crt"), Bundle: named("ca.crt"), Combined: named("all.pem"), CRL: named("crl.pem"),
-				Key:         writer.FileSpec{Name: "private/tls.key", Mode: 0o400, Owner: "nginx", Group: "nginx"},
-				PKCS12:      &writer.Keystore{File: named("tls.p12"), PasswordFile: "/run/password", Alias: "server"},
-				JKS:         &writer.Keystore{File: writer.FileSpec{Name: "tls.jks", Mode: 0o600}, Password: "changeit"},
-				KeyEncoding: writer.KeyTraditional, Federated: writer.FederatedSeparate, FederatedFile: named("federated/{trust_domain}.pem"),
+				Key:         encode.FileSpec{Name: "private/tls.key", Mode: 0o400, Owner: "nginx", Group: "nginx"},
+				PKCS12:      &encode.Keystore{File: named("tls.p12"), PasswordFile: "/run/password", Alias: "server"},
+				JKS:         &encode.Keystore{File: encode.FileSpec{Name: "tls.jks", Mode: 0o600}, Password: "changeit"},
+				KeyEncoding: encode.KeyTraditional, Federated: encode.FederatedSeparate, FederatedFile: named("federated/{trust_domain}.pem"),
 				IntermediatesInBundle: true, OmitExpired: true,
 			}, {
-				Select: writer.Selector{ID: web}, Cert: named("web.crt"),
+				Select: encode.Selector{ID: web}, Cert: named("web.crt"),
 			}, {
-				Select: writer.Selector{All: true}, Cert: named("{index}/{hint}.crt"), Key: named("{id}.key"),
+				Select: encode.Selector{All: true}, Cert: named("{index}/{hint}.crt"), Key: named("{id}.key"),
 			}},
-			JWTSVIDs: []writer.JWTSVID{
+			JWTSVIDs: []encode.JWTSVID{
 				{Audience: []string{"vault", "db"}, File: named("vault.jwt"), ID: web, Hint: "internal"},
 				{Audience: []string{"one"}, File: named("one.jwt")},
 			},
-			WITSVIDs: []writer.WITSVID{{Select: writer.Selector{Hint: "w"}, Token: named("wit.jwt"), Key: named("wit.key")}},
-			X509Bundles: []writer.X509Bundle{{File: named("all-cas.pem"), Format: writer.FormatPEM,
+			WITSVIDs: []encode.WITSVID{{Select: encode.Selector{Hint: "w"}, Token: named("wit.jwt"), Key: named("wit.key")}},
+			X509Bundles: []encode.X509Bundle{{File: named("all-cas.pem"), Format: encode.FormatPEM,
 				TrustDomains: []spiffeid.TrustDomain{spiffeid.RequireTrustDomainFromString("example.org"), spiffeid.RequireTrustDomainFromString("example.com")}}},
-			JWTBundles: []writer.JWTBundle{{File: named("jwks.json"), Format: writer.FormatSPIFFE,
+			JWTBundles: []encode.JWTBundle{{File: named("jwks.json"), Format: encode.FormatSPIFFE,
 				TrustDomains: []spiffeid.TrustDomain{spiffeid.RequireTrustDomainFromString("example.org")}}},
-			WITBundles: []writer.WITBundle{{File: named("wit.json"), Format: writer.FormatJWKS}},
+			WITBundles: []encode.WITBundle{{File: named("wit.json"), Format: encode.FormatJWKS}},
 		}, {
-			Dir:       "certs",
-			X509SVIDs: []writer.X509SVID{{Cert: named("svid.pem"), Key: named("svid_key.pem"), Bundle: named("svid_bundle.pem")}},
+			Spec:      writer.Spec{Dir: "certs"},
+			X509SVIDs: []encode.X509SVID{{Cert: named("svid.pem"), Key: named("svid_key.pem"), Bundle: named("svid_bundle.pem")}},
 		}},
 		Process: &Process{supervisor.Spec{
 			Command:    []string{"nginx", "-g", "daemon off;", ""},

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
+	"github.com/svidhelper/svidhelper/helper/encode"
 	"github.com/svidhelper/svidhelper/writer"
 )
 
@@ -20,28 +21,28 @@ const (
 	defaultFederated = "{trust_domain}.pem"
 )
 
-func outputTable(o *writer.Output) *block {
+func outputTable(o *encode.Output) *block {
 	return &block{name: "output", label: &o.Dir, labelWant: "a directory", labelExample: "/run/tls", fields: []field{
 		{key: "publish", doc: "how new files become visible: symlink (all in one instant), rename (one by one) or in-place",
 			value: choice(&o.Publish, word[writer.Mode]{"symlink", writer.ModeSymlink}, word[writer.Mode]{"rename", writer.ModeRename}, word[writer.Mode]{"in-place", writer.ModeInPlace})},
-		{key: "owner", doc: "name or number", value: text(&o.Rights.Owner)},
-		{key: "group", doc: "name or number", value: text(&o.Rights.Group)},
-		{key: "file_mode", doc: "of certificates and bundles", value: mode(&o.Rights.FileMode, false)},
-		{key: "key_mode", doc: "of private keys and tokens", value: mode(&o.Rights.KeyMode, false)},
+		{key: "owner", doc: "name or number", value: text(&o.Owner)},
+		{key: "group", doc: "name or number", value: text(&o.Group)},
+		{key: "file_mode", doc: "of certificates and bundles", value: mode(&o.FileMode, false)},
+		{key: "key_mode", doc: "of private keys and tokens", value: mode(&o.KeyMode, false)},
 		{key: "dir_mode", doc: "of the directory", value: mode(&o.DirMode, false)},
 		{key: "fsync", doc: "whether a power cut can damage the files", value: boolean(&o.NoFsync, false)},
 		{key: "manifest", doc: "SPIFFE IDs, serials, validity and files, as JSON", value: file(&o.Manifest, false)},
-		{key: "x509_svid", doc: "an X.509-SVID, its private key and its bundle", value: many[writer.X509SVID]{&o.X509SVIDs, x509SVIDTable}},
-		{key: "jwt_svid", doc: "a JWT-SVID", value: many[writer.JWTSVID]{&o.JWTSVIDs, jwtSVIDTable}},
-		{key: "wit_svid", doc: "a WIT-SVID and its private key", value: many[writer.WITSVID]{&o.WITSVIDs, witSVIDTable}},
-		{key: "x509_bundle", doc: "the X.509 authorities of trust domains", value: many[writer.X509Bundle]{&o.X509Bundles, func(x *writer.X509Bundle) *block {
-			return bundleTable("x509_bundle", &x.File, &x.TrustDomains, &x.Format, writer.FormatPEM, writer.FormatSPIFFE)
+		{key: "x509_svid", doc: "an X.509-SVID, its private key and its bundle", value: many[encode.X509SVID]{&o.X509SVIDs, x509SVIDTable}},
+		{key: "jwt_svid", doc: "a JWT-SVID", value: many[encode.JWTSVID]{&o.JWTSVIDs, jwtSVIDTable}},
+		{key: "wit_svid", doc: "a WIT-SVID and its private key", value: many[encode.WITSVID]{&o.WITSVIDs, witSVIDTable}},
+		{key: "x509_bundle", doc: "the X.509 authorities of trust domains", value: many[encode.X509Bundle]{&o.X509Bundles, func(x *encode.X509Bundle) *block {
+			return bundleTable("x509_bundle", &x.File, &x.TrustDomains, &x.Format, encode.FormatPEM, encode.FormatSPIFFE)
 		}}},
-		{key: "jwt_bundle", doc: "the JWT authorities of trust domains", value: many[writer.JWTBundle]{&o.JWTBundles, func(j *writer.JWTBundle) *block {
-			return bundleTable("jwt_bundle", &j.File, &j.TrustDomains, &j.Format, writer.FormatMap, writer.FormatJWKS, writer.FormatSPIFFE)
+		{key: "jwt_bundle", doc: "the JWT authorities of trust domains", value: many[encode.JWTBundle]{&o.JWTBundles, func(j *encode.JWTBundle) *block {
+			return bundleTable("jwt_bundle", &j.File, &j.TrustDomains, &j.Format, encode.FormatMap, encode.FormatJWKS, encode.FormatSPIFFE)
 		}}},
-		{key: "wit_bundle", doc: "the WIT authorities of trust domains", value: many[writer.WITBundle]{&o.WITBundles, func(w *writer.WITBundle) *block {
-			return bundleTable("wit_bundle", &w.File, &w.TrustDomains, &w.Format, writer.FormatMap, writer.FormatJWKS, writer.FormatSPIFFE)
+		{key: "wit_bundle", doc: "the WIT authorities of trust domains", value: many[encode.WITBundle]{&o.WITBundles, func(w *encode.WITBundle) *block {
+			return bundleTable("wit_bundle", &w.File, &w.TrustDomains, &w.Format, encode.FormatMap, encode.FormatJWKS, encode.FormatSPIFFE)
 		}}},
 	}, check: func(d *decoder, at places) {
 		files := d.files
@@ -50,7 +51,7 @@ func outputTable(o *writer.Output) *block {
 	}}
 }
 
-func (d *decoder) checkOutput(o *writer.Output, at places, files []namedFile) {
+func (d *decoder) checkOutput(o *encode.Output, at places, files []namedFile) {
 	switch {
 	case o.Dir == "":
 		d.errorf(at.block, `write output "/run/tls" { … }`, "an output needs a directory")
@@ -73,7 +74,7 @@ func hasControl(s string) bool {
 
 // checkFiles refuses names that collide, and warns of secrets that everybody
 // may read.
-func (d *decoder) checkFiles(o *writer.Output, files []namedFile) {
+func (d *decoder) checkFiles(o *encode.Output, files []namedFile) {
 	byName, parents := map[string]namedFile{}, map[string]namedFile{}
 	for _, f := range files {
 		if g, taken := byName[f.Name]; taken {
@@ -90,7 +91,7 @@ func (d *decoder) checkFiles(o *writer.Output, files []namedFile) {
 		}
 		mode := f.Mode
 		if mode == 0 && f.secret {
-			mode = o.Rights.KeyMode
+			mode = o.KeyMode
 		}
 		if f.secret && mode&0o007 != 0 {
 			d.warnf(f.at, "write 0600, or 0640 and a group", "%s: everybody can use %q, which holds a secret: mode %04o", f.key, f.Name, mode)
@@ -98,7 +99,7 @@ func (d *decoder) checkFiles(o *writer.Output, files []namedFile) {
 	}
 }
 
-func x509SVIDTable(x *writer.X509SVID) *block {
+func x509SVIDTable(x *encode.X509SVID) *block {
 	return &block{name: "x509_svid", fields: append(selectorFields(&x.Select), []field{
 		{key: "allow", doc: "patterns of SPIFFE IDs; any other is refused", value: texts(&x.Allow)},
 		{key: "cert", doc: "leaf, then intermediates, PEM", value: file(&x.Cert, false)},
@@ -106,22 +107,22 @@ func x509SVIDTable(x *writer.X509SVID) *block {
 		{key: "bundle", doc: "X.509 authorities of the SVID's trust domain, PEM", value: file(&x.Bundle, false)},
 		{key: "combined", doc: "key, then chain, PEM", value: file(&x.Combined, true)},
 		{key: "crl", doc: "certificate revocation lists, PEM", value: file(&x.CRL, false)},
-		{key: "pkcs12", doc: "key, chain and bundle, PKCS#12", value: one[writer.Keystore]{&x.PKCS12, keystoreTable("pkcs12")}},
-		{key: "jks", doc: "key, chain and bundle, Java KeyStore", value: one[writer.Keystore]{&x.JKS, keystoreTable("jks")}},
+		{key: "pkcs12", doc: "key, chain and bundle, PKCS#12", value: one[encode.Keystore]{&x.PKCS12, keystoreTable("pkcs12")}},
+		{key: "jks", doc: "key, chain and bundle, Java KeyStore", value: one[encode.Keystore]{&x.JKS, keystoreTable("jks")}},
 		{key: "key_encoding", doc: "pkcs8, or traditional: SEC 1 or PKCS#1", value: choice(&x.KeyEncoding,
-			word[writer.KeyEncoding]{"pkcs8", writer.KeyPKCS8}, word[writer.KeyEncoding]{"traditional", writer.KeyTraditional})},
+			word[encode.KeyEncoding]{"pkcs8", encode.KeyPKCS8}, word[encode.KeyEncoding]{"traditional", encode.KeyTraditional})},
 		{key: "federated_bundles", doc: "foreign trust domains' bundles: none, a file each (separate), or appended to ours (merge)", value: choice(&x.Federated,
-			word[writer.Federated]{"none", writer.FederatedNone}, word[writer.Federated]{"separate", writer.FederatedSeparate}, word[writer.Federated]{"merge", writer.FederatedMerge})},
+			word[encode.Federated]{"none", encode.FederatedNone}, word[encode.Federated]{"separate", encode.FederatedSeparate}, word[encode.Federated]{"merge", encode.FederatedMerge})},
 		{key: "federated_file", doc: "the name of each foreign bundle", value: file(&x.FederatedFile, false)},
 		{key: "intermediates_in_bundle", doc: "intermediates stand in the bundle, not behind the leaf", value: boolean(&x.IntermediatesInBundle, true)},
 		{key: "omit_expired", doc: "expired authorities are left out", value: boolean(&x.OmitExpired, true)},
 	}...), check: func(d *decoder, at places) { d.checkX509SVID(x, at) }}
 }
 
-func (d *decoder) checkX509SVID(x *writer.X509SVID, at places) {
+func (d *decoder) checkX509SVID(x *encode.X509SVID, at places) {
 	named := []struct {
 		key string
-		*writer.FileSpec
+		*encode.FileSpec
 	}{{"cert", &x.Cert}, {"key", &x.Key}, {"bundle", &x.Bundle}, {"combined", &x.Combined}, {"crl", &x.CRL},
 		{"pkcs12", keystoreFile(x.PKCS12)}, {"jks", keystoreFile(x.JKS)}}
 	if !slices.ContainsFunc([]string{"cert", "key", "bundle", "combined", "crl", "pkcs12", "jks"}, at.has) {
@@ -134,28 +135,28 @@ func (d *decoder) checkX509SVID(x *writer.X509SVID, at places) {
 		d.checkPlaceholder(f.FileSpec, x.Select.All, at.of(f.key), f.key)
 	}
 	for _, pattern := range x.Allow {
-		if err := writer.CheckPattern(pattern); err != nil {
+		if err := encode.CheckPattern(pattern); err != nil {
 			d.errorf(at.of("allow"), `write allow = ["spiffe://example.org/web"]`, "allow: %v", err)
 		}
 	}
 }
 
-func (d *decoder) checkFederated(x *writer.X509SVID, at places) {
+func (d *decoder) checkFederated(x *encode.X509SVID, at places) {
 	switch {
-	case x.Federated == writer.FederatedSeparate && !x.FederatedFile.Wanted():
+	case x.Federated == encode.FederatedSeparate && !x.FederatedFile.Wanted():
 		x.FederatedFile.Name = defaultFederated
 		d.files = append(d.files, namedFile{x.FederatedFile, "federated_file", at.of("federated_bundles"), false})
-	case x.Federated == writer.FederatedSeparate && !strings.Contains(x.FederatedFile.Name, "{trust_domain}"):
+	case x.Federated == encode.FederatedSeparate && !strings.Contains(x.FederatedFile.Name, "{trust_domain}"):
 		d.errorf(at.of("federated_file"), "write "+quote(defaultFederated), "federated_file needs {trust_domain} in its name: each trust domain has a file")
-	case x.Federated != writer.FederatedSeparate && at.has("federated_file"):
+	case x.Federated != encode.FederatedSeparate && at.has("federated_file"):
 		d.errorf(at.of("federated_file"), `write federated_bundles = "separate"`, "federated_file is for separate bundles")
-	case x.Federated == writer.FederatedMerge && !x.Bundle.Wanted() && x.PKCS12 == nil && x.JKS == nil:
+	case x.Federated == encode.FederatedMerge && !x.Bundle.Wanted() && x.PKCS12 == nil && x.JKS == nil:
 		d.errorf(at.of("federated_bundles"), "name the bundle's file", "there is no bundle to merge federated bundles into")
 	}
 }
 
 // checkPlaceholder sees that the files of many SVIDs have many names.
-func (d *decoder) checkPlaceholder(f *writer.FileSpec, all bool, at span, key string) {
+func (d *decoder) checkPlaceholder(f *encode.FileSpec, all bool, at span, key string) {
 	if f == nil || !f.Wanted() {
 		return
 	}
@@ -168,7 +169,7 @@ func (d *decoder) checkPlaceholder(f *writer.FileSpec, all bool, at span, key st
 	}
 }
 
-func selectorFields(s *writer.Selector) []field {
+func selectorFields(s *encode.Selector) []field {
 	return []field{
 		{key: "hint", doc: "the first SVID with this hint", value: text(&s.Hint)},
 		{key: "spiffe_id", doc: "the first SVID with this SPIFFE ID", value: spiffeID(&s.ID)},
@@ -176,14 +177,14 @@ func selectorFields(s *writer.Selector) []field {
 	}
 }
 
-func (d *decoder) checkSelector(s *writer.Selector, at places) {
+func (d *decoder) checkSelector(s *encode.Selector, at places) {
 	if s.All && (s.Hint != "" || !s.ID.IsZero()) {
 		d.errorf(at.of("all"), "", "all = true selects everything: leave out hint and spiffe_id")
 	}
 }
 
-func keystoreTable(name string) func(*writer.Keystore) *block {
-	return func(k *writer.Keystore) *block {
+func keystoreTable(name string) func(*encode.Keystore) *block {
+	return func(k *encode.Keystore) *block {
 		return &block{name: name, fields: []field{
 			{key: "file", doc: "its name", value: file(&k.File, true)},
 			{key: "password", doc: "password_file is better", value: text(&k.Password)},
@@ -200,14 +201,14 @@ func keystoreTable(name string) func(*writer.Keystore) *block {
 	}
 }
 
-func keystoreFile(k *writer.Keystore) *writer.FileSpec {
+func keystoreFile(k *encode.Keystore) *encode.FileSpec {
 	if k == nil {
 		return nil
 	}
 	return &k.File
 }
 
-func jwtSVIDTable(j *writer.JWTSVID) *block {
+func jwtSVIDTable(j *encode.JWTSVID) *block {
 	return &block{name: "jwt_svid", fields: []field{
 		{key: "audience", doc: "whom the token is for", value: texts(&j.Audience)},
 		{key: "file", doc: "the token, without a newline", value: file(&j.File, true)},
@@ -223,7 +224,7 @@ func jwtSVIDTable(j *writer.JWTSVID) *block {
 	}}
 }
 
-func witSVIDTable(w *writer.WITSVID) *block {
+func witSVIDTable(w *encode.WITSVID) *block {
 	return &block{name: "wit_svid", fields: append(selectorFields(&w.Select), []field{
 		{key: "token", doc: "the token, without a newline", value: file(&w.Token, true)},
 		{key: "key", doc: "the private key that the token is bound to, PEM", value: file(&w.Key, true)},
@@ -237,10 +238,10 @@ func witSVIDTable(w *writer.WITSVID) *block {
 	}}
 }
 
-func bundleTable(name string, f *writer.FileSpec, domains *[]spiffeid.TrustDomain, format *writer.BundleFormat, formats ...writer.BundleFormat) *block {
-	var words []word[writer.BundleFormat]
+func bundleTable(name string, f *encode.FileSpec, domains *[]spiffeid.TrustDomain, format *encode.BundleFormat, formats ...encode.BundleFormat) *block {
+	var words []word[encode.BundleFormat]
 	for _, f := range formats {
-		words = append(words, word[writer.BundleFormat]{string(f), f})
+		words = append(words, word[encode.BundleFormat]{string(f), f})
 	}
 	return &block{name: name, fields: []field{
 		{key: "file", doc: "its name", value: file(f, false)},
@@ -250,7 +251,7 @@ func bundleTable(name string, f *writer.FileSpec, domains *[]spiffeid.TrustDomai
 		if at.lacks("file") {
 			d.errorf(at.block, `write file = "name"`, "%s names no file", name)
 		}
-		if *format == writer.FormatSPIFFE && len(*domains) != 1 {
+		if *format == encode.FormatSPIFFE && len(*domains) != 1 {
 			d.errorf(at.of("format"), `write trust_domains = ["example.org"]`, "format: a SPIFFE bundle is of exactly one trust domain")
 		}
 	}}

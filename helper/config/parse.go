@@ -10,8 +10,8 @@ import (
 	"runtime"
 	"slices"
 
+	"github.com/svidhelper/svidhelper/helper/encode"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
-	"github.com/svidhelper/svidhelper/writer"
 )
 
 // Flags is what the command line says beside the file. It takes precedence.
@@ -175,7 +175,7 @@ func (f Flags) apply(d *decoder, c *Config, at places) {
 }
 
 // configuredKinds are the kinds of material that the outputs hold.
-func configuredKinds(outputs []writer.Output) snapshot.Kind {
+func configuredKinds(outputs []encode.Output) snapshot.Kind {
 	var k snapshot.Kind
 	for _, o := range outputs {
 		if len(o.X509SVIDs) > 0 {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/svidhelper/svidhelper/helper/encode"
 	"github.com/svidhelper/svidhelper/helper/health"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
 	"github.com/svidhelper/svidhelper/supervisor"
@@ -96,7 +97,7 @@ func (f *dropIn) output(d *decoder, c *Config, at places, flags Flags) {
 		}
 		names, f.svid, f.key, f.bundle = true, defaultCert, defaultKey, defaultBundle
 	}
-	o := writer.Output{Dir: "."}
+	o := encode.Output{Spec: writer.Spec{Dir: "."}}
 	if f.certDir != "" {
 		o.Dir = filepath.Clean(f.certDir)
 	}
@@ -106,10 +107,10 @@ func (f *dropIn) output(d *decoder, c *Config, at places, flags Flags) {
 	f.climb(d, &o, at)
 	d.files = nil
 	if names {
-		o.X509SVIDs = []writer.X509SVID{f.x509SVID(d, at)}
+		o.X509SVIDs = []encode.X509SVID{f.x509SVID(d, at)}
 	}
 	for _, j := range f.jwts {
-		o.JWTSVIDs = append(o.JWTSVIDs, writer.JWTSVID{
+		o.JWTSVIDs = append(o.JWTSVIDs, encode.JWTSVID{
 			Audience: append([]string{j.audience}, j.extra...),
 			Hint:     f.hint,
 			File:     f.file(d, j.at, "jwt_svid_file_name", j.file, f.jwtSVIDMode, true),
@@ -119,7 +120,7 @@ func (f *dropIn) output(d *decoder, c *Config, at places, flags Flags) {
 		if f.jwtBundleMode == 0 {
 			f.jwtBundleMode = 0o600 // spiffe-helper's default, though a bundle is no secret
 		}
-		o.JWTBundles = []writer.JWTBundle{{File: f.file(d, at, "jwt_bundle_file_name", f.jwtBundle, f.jwtBundleMode, false)}}
+		o.JWTBundles = []encode.JWTBundle{{File: f.file(d, at, "jwt_bundle_file_name", f.jwtBundle, f.jwtBundleMode, false)}}
 	}
 	d.checkFiles(&o, d.files)
 	d.take("output", o.Dir, at.of(slices.Concat([]string{"cert_dir"}, flatFileKeys)...))
@@ -138,14 +139,14 @@ func (f *dropIn) noOutput(d *decoder, c *Config, at places) {
 	}
 }
 
-func (f *dropIn) x509SVID(d *decoder, at places) writer.X509SVID {
+func (f *dropIn) x509SVID(d *decoder, at places) encode.X509SVID {
 	for i, name := range []string{f.svid, f.key, f.bundle} {
 		if name == "" {
 			d.errorf(at.of(flatFileKeys[:3]...), "give all three names or none", "%s is missing", flatFileKeys[i])
 		}
 	}
-	x := writer.X509SVID{
-		Select:                writer.Selector{Hint: f.hint},
+	x := encode.X509SVID{
+		Select:                encode.Selector{Hint: f.hint},
 		Cert:                  f.file(d, at, "svid_file_name", f.svid, f.certMode, false),
 		Key:                   f.file(d, at, "svid_key_file_name", f.key, f.keyMode, true),
 		Bundle:                f.file(d, at, "svid_bundle_file_name", f.bundle, f.certMode, false),
@@ -153,18 +154,18 @@ func (f *dropIn) x509SVID(d *decoder, at places) writer.X509SVID {
 		OmitExpired:           f.omitExpired,
 	}
 	if f.federated {
-		x.Federated = writer.FederatedMerge
+		x.Federated = encode.FederatedMerge
 	}
 	return x
 }
 
 // file returns the file of that name. Every name is joined to cert_dir, one that
 // begins with a slash too.
-func (f *dropIn) file(d *decoder, at places, key, name string, mode fs.FileMode, secret bool) writer.FileSpec {
+func (f *dropIn) file(d *decoder, at places, key, name string, mode fs.FileMode, secret bool) encode.FileSpec {
 	if name == "" {
-		return writer.FileSpec{}
+		return encode.FileSpec{}
 	}
-	spec := writer.FileSpec{Name: path.Join(f.below, relative(d, name)), Mode: mode}
+	spec := encode.FileSpec{Name: path.Join(f.below, relative(d, name)), Mode: mode}
 	if hint, err := checkName(spec.Name, d.goos); err != nil {
 		d.errorf(at.of(key), hint, "%s: %v", key, err)
 	}
@@ -182,7 +183,7 @@ func relative(d *decoder, name string) string {
 
 // climb has the output be a directory above cert_dir, if a name leads there:
 // all of the files have to be below it.
-func (f *dropIn) climb(d *decoder, o *writer.Output, at places) {
+func (f *dropIn) climb(d *decoder, o *encode.Output, at places) {
 	names := []string{f.svid, f.key, f.bundle, f.jwtBundle}
 	for _, j := range f.jwts {
 		names = append(names, j.file)

@@ -1,4 +1,4 @@
-package writer
+package encode
 
 import (
 	"encoding/json"
@@ -49,9 +49,9 @@ func (r *encoding) manifest(*snapshot.Snapshot) error {
 		}
 		m.Identities = append(m.Identities, out)
 	}
-	for _, f := range r.set.Files {
+	for i, f := range r.set.Files {
 		m.Files = append(m.Files, manifestFile{
-			Name: f.Name, Mode: fmt.Sprintf("%04o", f.Mode), Kinds: f.Kind.Names(), Private: f.Private,
+			Name: f.Name, Mode: fmt.Sprintf("%04o", f.Mode), Kinds: r.set.Uses[i].Kind.Names(), Private: r.set.Uses[i].Private,
 		})
 	}
 	data, err := json.MarshalIndent(m, "", "  ")

@@ -1,42 +1,23 @@
-package writer
+package encode
 
 import (
 	"iter"
-	"path"
 	"strings"
 
 	"github.com/svidhelper/svidhelper/helper/snapshot"
 )
 
-// files yields every file that an output names, placeholders included, and
-// whether it is private.
-func (o *Output) files() iter.Seq2[FileSpec, bool] {
-	return func(yield func(FileSpec, bool) bool) {
-		for f, use := range o.uses() {
-			if !yield(f, use.private) {
-				return
-			}
-		}
-	}
-}
-
-// A use is what a file is there for.
-type use struct {
-	kind    snapshot.Kind
-	private bool
-}
-
 // uses yields every file that an output names, and what it is for.
-func (o *Output) uses() iter.Seq2[FileSpec, use] {
+func (o *Output) uses() iter.Seq2[FileSpec, Use] {
 	type entry struct {
 		file FileSpec
-		use  use
+		use  Use
 	}
 	var all []entry
 	add := func(kind snapshot.Kind, private bool, files ...FileSpec) {
 		for _, f := range files {
 			if f.Wanted() {
-				all = append(all, entry{f, use{kind, private}})
+				all = append(all, entry{f, Use{kind, private}})
 			}
 		}
 	}
@@ -66,7 +47,7 @@ func (o *Output) uses() iter.Seq2[FileSpec, use] {
 		add(snapshot.KindWIT, false, o.WITBundles[i].File)
 	}
 	add(snapshot.KindNone, false, o.Manifest)
-	return func(yield func(FileSpec, use) bool) {
+	return func(yield func(FileSpec, Use) bool) {
 		for _, e := range all {
 			if !yield(e.file, e.use) {
 				return
@@ -79,22 +60,10 @@ func (o *Output) uses() iter.Seq2[FileSpec, use] {
 func (o *Output) kindOf(name string) snapshot.Kind {
 	for f, use := range o.uses() {
 		if matchName(f.Name, name) {
-			return use.kind
+			return use.Kind
 		}
 	}
 	return snapshot.KindNone
-}
-
-// hasDir reports whether files of the output can lie in a directory.
-func (o *Output) hasDir(dir string) bool {
-	for f := range o.uses() {
-		for parent := path.Dir(f.Name); parent != "."; parent = path.Dir(parent) {
-			if matchName(parent, dir) {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // sample fills the placeholders of a name with what no name objects to.

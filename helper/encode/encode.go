@@ -1,4 +1,4 @@
-package writer
+package encode
 
 import (
 	"errors"
@@ -11,6 +11,7 @@ import (
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
+	"github.com/svidhelper/svidhelper/writer"
 )
 
 // Encode returns the files that an output holds when the Workload API has said
@@ -49,7 +50,8 @@ func (e *Encoder) Encode(s *snapshot.Snapshot) (Set, error) {
 		s = &snapshot.Snapshot{}
 	}
 	r := &encoding{Encoder: e, now: e.now(), recent: make(memo, len(e.memo)), abroad: map[*X509SVID]foreign{}}
-	r.set.Files = make([]File, 0, len(e.names))
+	r.set.Files = make([]writer.File, 0, len(e.names))
+	r.set.Uses = make([]Use, 0, len(e.names))
 	for _, step := range []func(*snapshot.Snapshot) error{
 		r.x509SVIDs, r.x509Bundles, r.jwtSVIDs, r.jwtBundles, r.witSVIDs, r.witBundles, r.manifest,
 	} {
@@ -77,22 +79,15 @@ type encoding struct {
 // checkNames checks the names of all files, unless they are those of the last
 // set.
 func (r *encoding) checkNames() error {
-	same := len(r.set.Files) == len(r.names)
-	for i := 0; same && i < len(r.names); i++ {
-		same = r.set.Files[i].Name == r.names[i]
-	}
-	if same {
+	if slices.EqualFunc(r.set.Files, r.names, func(f writer.File, name string) bool { return f.Name == name }) {
 		return nil
 	}
-	taken, all := names{}, make([]string, len(r.set.Files))
+	all := make([]string, len(r.set.Files))
 	for i, f := range r.set.Files {
-		if err := CheckName(f.Name); err != nil {
-			return err
-		}
-		if err := taken.take(f.Name); err != nil {
-			return err
-		}
 		all[i] = f.Name
+	}
+	if err := writer.CheckNames(all); err != nil {
+		return err
 	}
 	r.names = all
 	return nil
@@ -103,32 +98,24 @@ func (r *encoding) add(f FileSpec, kind snapshot.Kind, private bool, data []byte
 	if len(data) == 0 {
 		return fmt.Errorf("there is nothing to put in %q, and no file is ever empty", f.Name)
 	}
-	rights := r.output.Rights
-	file := File{
-		Name: f.Name, Data: data, Kind: kind, Private: private,
-		Mode: rights.mode(f, private), Owner: rights.Owner, Group: rights.Group,
-	}
-	if f.Owner != "" {
-		file.Owner = f.Owner
-	}
-	if f.Group != "" {
-		file.Group = f.Group
-	}
-	r.set.Files = append(r.set.Files, file)
+	r.set.Files = append(r.set.Files, writer.File{
+		Name: f.Name, Data: data, Mode: r.output.mode(f, private), Owner: f.Owner, Group: f.Group,
+	})
+	r.set.Uses = append(r.set.Uses, Use{kind, private})
 	return nil
 }
 
 // mode is the mode of a file: its own, else the output's, else the default.
-func (r Rights) mode(f FileSpec, private bool) fs.FileMode {
+func (o *Output) mode(f FileSpec, private bool) fs.FileMode {
 	switch {
 	case f.Mode != 0:
 		return f.Mode.Perm()
-	case private && r.KeyMode != 0:
-		return r.KeyMode.Perm()
+	case private && o.KeyMode != 0:
+		return o.KeyMode.Perm()
 	case private:
 		return 0o600
-	case r.FileMode != 0:
-		return r.FileMode.Perm()
+	case o.FileMode != 0:
+		return o.FileMode.Perm()
 	}
 	return 0o644
 }

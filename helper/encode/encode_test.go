@@ -1,4 +1,4 @@
-package writer
+package encode
 
 import (
 	"bytes"
@@ -25,17 +25,24 @@ import (
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"github.com/spiffe/go-spiffe/v2/svid/jwtsvid"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
+	"github.com/svidhelper/svidhelper/writer"
 	"software.sslmate.com/src/go-pkcs12"
 )
 
+// A usedFile is a file and what it is for.
+type usedFile struct {
+	writer.File
+	Use
+}
+
 // file returns the file of a name, which must be there.
-func (s Set) file(t testing.TB, name string) File {
+func (s Set) file(t testing.TB, name string) usedFile {
 	t.Helper()
-	i := slices.IndexFunc(s.Files, func(f File) bool { return f.Name == name })
+	i := slices.IndexFunc(s.Files, func(f writer.File) bool { return f.Name == name })
 	if i < 0 {
 		t.Fatalf("no file %q", name)
 	}
-	return s.Files[i]
+	return usedFile{s.Files[i], s.Uses[i]}
 }
 
 func (s Set) names() (names []string) {
@@ -93,7 +100,7 @@ func TestEncodeX509(t *testing.T) {
 		Cert: FileSpec{Name: "crt"}, Key: FileSpec{Name: "key", Mode: 0o640, Group: "nginx"}, Bundle: FileSpec{Name: "ca"},
 		Combined: FileSpec{Name: "both"}, CRL: FileSpec{Name: "crl"},
 	})
-	o.Rights = Rights{Owner: "web", FileMode: 0o444, KeyMode: 0o400}
+	o.FileMode, o.KeyMode = 0o444, 0o400
 	set := encode(t, s, o)
 	if got := set.names(); !slices.Equal(got, []string{"crt", "key", "ca", "both"}) { // no CRL, no file
 		t.Errorf("files %q", got)
@@ -113,11 +120,11 @@ func TestEncodeX509(t *testing.T) {
 	if !sameCerts(certs(t, set.file(t, "ca").Data), []*x509.Certificate{a.cert}) {
 		t.Error("the bundle is another one")
 	}
-	for name, want := range map[string]File{
-		"crt":  {Mode: 0o444, Owner: "web", Kind: snapshot.KindX509},
-		"key":  {Mode: 0o640, Owner: "web", Group: "nginx", Kind: snapshot.KindX509, Private: true},
-		"ca":   {Mode: 0o444, Owner: "web", Kind: snapshot.KindBundle},
-		"both": {Mode: 0o400, Owner: "web", Kind: snapshot.KindX509, Private: true},
+	for name, want := range map[string]usedFile{
+		"crt":  {writer.File{Mode: 0o444}, Use{Kind: snapshot.KindX509}},
+		"key":  {writer.File{Mode: 0o640, Group: "nginx"}, Use{snapshot.KindX509, true}},
+		"ca":   {writer.File{Mode: 0o444}, Use{Kind: snapshot.KindBundle}},
+		"both": {writer.File{Mode: 0o400}, Use{snapshot.KindX509, true}},
 	} {
 		got := set.file(t, name)
 		got.Name, got.Data = "", nil
@@ -465,7 +472,7 @@ func TestKeystores(t *testing.T) {
 			JKS:    &Keystore{File: FileSpec{Name: "jks"}, Password: "wrong", PasswordFile: secret},
 		})
 		set := encode(t, s, o)
-		for _, f := range set.Files {
+		for _, f := range set.Uses {
 			if !f.Private || f.Kind != snapshot.KindX509|snapshot.KindBundle {
 				t.Errorf("%+v", f)
 			}
@@ -506,7 +513,7 @@ func TestKeystores(t *testing.T) {
 
 func TestManifest(t *testing.T) {
 	s := newAuthority(t, "example.org").answer(t)
-	o := trio("")
+	o := trio()
 	o.Manifest.Name = "manifest.json"
 	set := encode(t, s, o)
 	f := set.file(t, "manifest.json")
@@ -578,5 +585,39 @@ func TestEncoderRemembers(t *testing.T) {
 	must(t, err)
 	if !reflect.DeepEqual(three, two) {
 		t.Error("an error made a difference")
+	}
+}
+
+// TestKinds: what changed is told by the set, what went by the output.
+func TestKinds(t *testing.T) {
+	o := x509Output(X509SVID{
+		Cert: FileSpec{Name: "crt"}, Key: FileSpec{Name: "key"}, Bundle: FileSpec{Name: "ca"},
+		Federated: FederatedSeparate, FederatedFile: FileSpec{Name: "fed/{trust_domain}.pem"},
+	})
+	o.JWTSVIDs = []JWTSVID{{File: FileSpec{Name: "jwt"}}}
+	set := encode(t, newAuthority(t, "example.org").answer(t), o)
+	for _, c := range []struct {
+		change           writer.Change
+		changed, removed snapshot.Kind
+	}{
+		{writer.Change{Changed: []string{"ca"}}, snapshot.KindBundle, 0},
+		{writer.Change{Changed: []string{"crt", "key"}, Removed: []string{"fed/a.example.pem"}}, snapshot.KindX509, snapshot.KindBundle},
+		{writer.Change{Removed: []string{"jwt", "of an earlier configuration"}}, 0, snapshot.KindJWT},
+	} {
+		if changed, removed := set.Kinds(c.change, o); changed != c.changed || removed != c.removed {
+			t.Errorf("%+v: %v changed, %v removed", c.change, changed, removed)
+		}
+	}
+}
+
+// TestKeyForEverybody has a key mode that lets every user read: a warning says so.
+func TestKeyForEverybody(t *testing.T) {
+	o := trio()
+	if w := Warnings(o); len(w) != 0 {
+		t.Errorf("%q", w)
+	}
+	o.X509SVIDs[0].Key.Mode = 0o644
+	if w := Warnings(o); len(w) != 1 || !strings.Contains(w[0], "tls.key") {
+		t.Errorf("%q", w)
 	}
 }

@@ -1,29 +1,18 @@
-package writer
+package encode
 
 import (
-	"io/fs"
+	"slices"
 	"time"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
+	"github.com/svidhelper/svidhelper/writer"
 )
-
-// A File is one encoded file.
-type File struct {
-	Name string
-	Data []byte // never empty; nobody writes to it
-	Mode fs.FileMode
-	// Owner and Group are names or numbers; empty means the helper's own.
-	Owner, Group string
-	// Kind is what a change of this file is a change of; none for the manifest.
-	Kind snapshot.Kind
-	// Private files hold a key or a token.
-	Private bool
-}
 
 // A Set is all that belongs in one directory at a time.
 type Set struct {
-	Files []File
+	Files []writer.File
+	Uses  []Use // of Files, index by index
 	// Keep are names, placeholders included, whose material has not been
 	// received yet: what is on disk under them stays.
 	Keep []string
@@ -34,6 +23,14 @@ type Set struct {
 	AwaitedKinds snapshot.Kind
 	// Identities are the SVIDs in Files, for logs, the manifest and health.
 	Identities []Identity
+}
+
+// A Use is what a file is there for.
+type Use struct {
+	// Kind is what a change of the file is a change of; none for the manifest.
+	Kind snapshot.Kind
+	// Private files hold a key or a token.
+	Private bool
 }
 
 // An Identity is an SVID that was encoded.
@@ -50,12 +47,23 @@ type Identity struct {
 	Files []string
 }
 
-// A Change is what a publish changed for whoever reads the visible names. The
-// zero Change means nothing.
-type Change struct {
-	Kinds snapshot.Kind
-	Files []string // in order; includes those that were removed
+// Keeps reports whether a file that is on disk and not in the set stays there.
+func (s *Set) Keeps(name string) bool {
+	return slices.ContainsFunc(s.Keep, func(pattern string) bool { return matchName(pattern, name) })
 }
 
-// Empty reports whether nothing changed.
-func (c Change) Empty() bool { return c.Kinds == snapshot.KindNone && len(c.Files) == 0 }
+// Kinds returns what a publish of the set changed: the kinds of the files with
+// new bytes, and those of the files that went. The output tells the latter.
+func (s *Set) Kinds(c writer.Change, o *Output) (changed, removed snapshot.Kind) {
+	if len(c.Changed) > 0 {
+		for i, f := range s.Files {
+			if _, found := slices.BinarySearch(c.Changed, f.Name); found {
+				changed |= s.Uses[i].Kind
+			}
+		}
+	}
+	for _, name := range c.Removed {
+		removed |= o.kindOf(name)
+	}
+	return changed, removed
+}

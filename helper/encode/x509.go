@@ -1,4 +1,4 @@
-package writer
+package encode
 
 import (
 	"bytes"
@@ -14,6 +14,7 @@ import (
 	"github.com/spiffe/go-spiffe/v2/bundle/x509bundle"
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
+	"github.com/svidhelper/svidhelper/writer"
 )
 
 type x509Candidate struct{ *snapshot.X509SVID }
@@ -215,9 +216,12 @@ func (x x509Encoding) crl() ([]byte, error) { return crlPEM(x.answer.CRLs) }
 // foreign is what was made of the bundles of foreign trust domains.
 type foreign struct {
 	bundles []*x509bundle.Bundle
-	files   []File
-	made    map[*x509bundle.Bundle]File
+	files   []writer.File
+	made    map[*x509bundle.Bundle]writer.File
 }
+
+// federatedUse is the use of the file of a foreign bundle.
+var federatedUse = Use{Kind: snapshot.KindBundle}
 
 // separate encodes a file for each foreign trust domain whose bundle is new.
 // While all are the same, it takes no more than to see that.
@@ -228,14 +232,15 @@ func (r *encoding) separate(want *X509SVID, answer *snapshot.X509) error {
 	last := r.foreign[want]
 	if len(last.files) > 0 && slices.Equal(last.bundles, answer.Federated) && !want.OmitExpired {
 		r.set.Files = append(r.set.Files, last.files...)
+		r.set.Uses = append(r.set.Uses, slices.Repeat([]Use{federatedUse}, len(last.files))...)
 		r.abroad[want] = last
 		return nil
 	}
 	first := len(r.set.Files)
-	made := make(map[*x509bundle.Bundle]File, len(answer.Federated))
+	made := make(map[*x509bundle.Bundle]writer.File, len(answer.Federated))
 	for _, b := range answer.Federated {
 		if f, ok := last.made[b]; ok && !want.OmitExpired {
-			made[b], r.set.Files = f, append(r.set.Files, f)
+			made[b], r.set.Files, r.set.Uses = f, append(r.set.Files, f), append(r.set.Uses, federatedUse)
 			continue
 		}
 		added, err := r.separateFile(want, b)

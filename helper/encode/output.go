@@ -1,42 +1,21 @@
-package writer
+package encode
 
 import (
 	"io/fs"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
-)
-
-// Mode is the way in which a new generation becomes visible.
-type Mode string
-
-const (
-	// ModeSymlink publishes through one symbolic link, "..data": the whole
-	// set changes in one rename.
-	ModeSymlink Mode = "symlink"
-	// ModeRename renames each file into place: each file is whole at every
-	// instant, the set is not.
-	ModeRename Mode = "rename"
-	// ModeInPlace rewrites the files: for single-file bind mounts, where
-	// nothing can be renamed. A reader can catch a partial file.
-	ModeInPlace Mode = "in-place"
+	"github.com/svidhelper/svidhelper/writer"
 )
 
 // An Output is one directory and what belongs in it. What is in it changes
 // together.
 type Output struct {
-	// Dir is the directory. It is created when it is missing.
-	Dir string
-	// Publish is the way to publish; empty means the default of the platform and
-	// the file system.
-	Publish Mode
-	// Rights are those of the files that say nothing themselves.
-	Rights Rights
-	// DirMode is the directory's mode; 0 means 0755 for a directory that has
-	// to be created, and no change for one that exists.
-	DirMode fs.FileMode
-	// NoFsync leaves out fsync: after a power cut the set may be damaged.
-	NoFsync bool
+	writer.Spec
+	// FileMode and KeyMode are the modes of files that have none of their own:
+	// of certificates and bundles, 0 is 0644, and of private keys and tokens,
+	// 0 is 0600.
+	FileMode, KeyMode fs.FileMode
 
 	X509SVIDs   []X509SVID
 	JWTSVIDs    []JWTSVID
@@ -48,15 +27,6 @@ type Output struct {
 	// Manifest is a JSON file that lists SPIFFE IDs, serials, validity and
 	// files.
 	Manifest FileSpec
-}
-
-// Rights are an owner, a group and modes. Empty names and zero modes mean the
-// default: the helper's own owner and group, 0644 for certificates and
-// bundles, 0600 for private keys and tokens.
-type Rights struct {
-	Owner, Group string // names or numbers
-	FileMode     fs.FileMode
-	KeyMode      fs.FileMode
 }
 
 // A FileSpec names one file of an output, relative to its directory. An empty Name
