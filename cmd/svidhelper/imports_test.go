@@ -47,7 +47,7 @@ func TestImports(t *testing.T) {
 	}
 	for pkg, imports := range deps {
 		for _, imported := range imports {
-			if strings.HasPrefix(imported, "testing") && pkg != imported {
+			if strings.HasPrefix(imported, "testing") && pkg != module+"helper/testbed" {
 				t.Errorf("%s depends on %s: tests stay out of the product", pkg, imported)
 			}
 		}
