@@ -5,12 +5,10 @@ GO      ?= go
 # code calls; nethttpomithttp2 leaves out the HTTP/2 that only health would have.
 # Megabytes, and attack surface.
 TAGS    := grpcnotrace,nethttpomithttp2
-# Without inlining the binary and its resident pages are a tenth smaller. A
-# rotation waits for disks and processes, not for calls.
-GCFLAGS := all=-l
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 COMMIT  ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
+BUILD   := $(GO) build -tags $(TAGS) -trimpath -ldflags '$(LDFLAGS)'
 PREFIX  ?= /usr/local
 # staticcheck has its own module file, so that it never enters the product's
 # module graph.
@@ -26,7 +24,7 @@ help: ## list the targets
 
 .PHONY: build
 build: ## build bin/svidhelper
-	$(GO) build -tags $(TAGS) -trimpath -gcflags '$(GCFLAGS)' -ldflags '$(LDFLAGS)' -o bin/svidhelper ./cmd/svidhelper
+	$(BUILD) -o bin/svidhelper ./cmd/svidhelper
 
 .PHONY: demo
 demo: build ## watch rotations arrive: a development Workload API, svidhelper, a process
@@ -46,7 +44,7 @@ test-windows: ## run on Wine what of the Windows build needs no process of its o
 
 .PHONY: lint
 lint: ## gofmt, go vet, staticcheck, and builds for the other platforms
-	@unformatted=$$(gofmt -l cmd helper supervisor writer examples); \
+	@unformatted=$$(gofmt -l bench cmd helper supervisor writer examples); \
 	 [ -z "$$unformatted" ] || { echo "gofmt wants: $$unformatted"; exit 1; }
 	$(GO) vet -tags $(TAGS) ./...
 	$(STATICCHECK) -tags $(TAGS) ./...
@@ -59,12 +57,27 @@ FUZZTIME ?= 1m
 fuzz: ## run every fuzz target for FUZZTIME (1m)
 	@FUZZTIME=$(FUZZTIME) GO="$(GO)" TAGS=$(TAGS) sh .ci/fuzz.sh
 
-.PHONY: bench
-bench: ## print the figures, as ratios within one run
+.PHONY: bench bench-short bench-programs
+bench-programs: build
+	@$(BUILD) -o bin/bench/ ./bench ./bench/floor ./bench/child
+
+bench: bench-programs ## measure against the floor and the budgets, a table (SPIFFE_HELPER=path beside it)
+	@bin/bench/bench $(BENCH)
+
+bench-short: bench-programs ## the same in less than a minute
+	@bin/bench/bench -short $(BENCH)
+
+.PHONY: microbench
+microbench: ## run the packages' own benchmarks
 	$(GO) test -tags $(TAGS) -run '^$$' -bench . -benchmem ./...
 
+SOAK ?= 10m
 .PHONY: soak
-soak: ## the long runs that make test leaves out (about 15 minutes)
+soak: bench-programs ## ten rotations a second and an outage a minute for SOAK (10m): nothing may grow
+	@bin/bench/bench -soak $(SOAK)
+
+.PHONY: outages
+outages: ## the outages of minutes that make test leaves out (about 15 minutes)
 	SVIDHELPER_SOAK=1 CGO_ENABLED=1 $(GO) test -tags $(TAGS) -race -timeout 60m -v -run 'Soak|Outage' ./...
 
 .PHONY: install
