@@ -7,7 +7,7 @@ import (
 	"github.com/svidhelper/svidhelper/helper/encode"
 	"github.com/svidhelper/svidhelper/helper/events"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
-	"github.com/svidhelper/svidhelper/supervisor"
+	hooks "github.com/svidhelper/svidhelper/supervisor/hook"
 )
 
 // A change is what one rotation changed on disk, over all outputs.
@@ -48,10 +48,10 @@ func (c *change) add(o *output, w outputChange, s *snapshot.Snapshot) {
 }
 
 // notice describes the change to a hook.
-func (c change) notice(first bool) supervisor.Notice {
-	outputs := supervisor.List{Name: "SVIDHELPER_OUTPUT"}
-	kinds := supervisor.List{Name: "SVIDHELPER_KINDS", Values: c.kinds.Names()}
-	files := supervisor.List{Name: "SVIDHELPER_FILES"}
+func (c change) notice(first bool) hooks.Notice {
+	outputs := hooks.List{Name: "SVIDHELPER_OUTPUT"}
+	kinds := hooks.List{Name: "SVIDHELPER_KINDS", Values: c.kinds.Names()}
+	files := hooks.List{Name: "SVIDHELPER_FILES"}
 	var ids, serials []string
 	for _, p := range c.parts {
 		outputs.Values = append(outputs.Values, p.dir)
@@ -65,12 +65,12 @@ func (c change) notice(first bool) supervisor.Notice {
 			}
 		}
 	}
-	return supervisor.Notice{
+	return hooks.Notice{
 		Env: []string{
 			"SVIDHELPER_SPIFFE_ID=" + strings.Join(ids, ","),
 			"SVIDHELPER_SERIAL=" + strings.Join(serials, ","),
 		},
-		Lists: []supervisor.List{outputs, kinds, files},
+		Lists: []hooks.List{outputs, kinds, files},
 		Event: c.lines(),
 		First: first,
 	}

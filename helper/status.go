@@ -12,6 +12,7 @@ import (
 	"github.com/svidhelper/svidhelper/helper/snapshot"
 	"github.com/svidhelper/svidhelper/helper/source"
 	"github.com/svidhelper/svidhelper/supervisor"
+	hooks "github.com/svidhelper/svidhelper/supervisor/hook"
 )
 
 // status gathers what the parts say of themselves into one value. It may be
@@ -117,7 +118,7 @@ func processHealth(s supervisor.Status) *health.Process {
 	return h
 }
 
-func hookHealth(s supervisor.HookStatus) health.Hook {
+func hookHealth(s hooks.Status) health.Hook {
 	h := health.Hook{
 		Name:          s.Name,
 		Asked:         s.Asked,

@@ -13,6 +13,7 @@ import (
 	"github.com/svidhelper/svidhelper/helper/proof"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
 	"github.com/svidhelper/svidhelper/supervisor"
+	hooks "github.com/svidhelper/svidhelper/supervisor/hook"
 )
 
 // A target is somebody who is told of rotations, the process or a hook, and
@@ -155,13 +156,13 @@ func (p *process) escalate(e proof.Escalation) error {
 
 // A hook is a target that lives without the helper.
 type hook struct {
-	*supervisor.Hook
+	*hooks.Hook
 	*target
 	spec *config.Hook
 }
 
 func newHook(spec *config.Hook, j *events.Stream, log *slog.Logger) (*hook, error) {
-	h, err := supervisor.NewHook(spec.HookSpec, log)
+	h, err := hooks.New(spec.Spec, log)
 	if err != nil {
 		return nil, err
 	}
@@ -191,7 +192,7 @@ func (h *hook) escalate(e proof.Escalation) error {
 	if e == proof.EscalateRestart {
 		return errors.New("a hook has no process to restart")
 	}
-	h.Rotated(supervisor.Notice{First: true}) // at once, without splay
+	h.Rotated(hooks.Notice{First: true}) // at once, without splay
 	return nil
 }
 

@@ -20,7 +20,7 @@ import (
 func TestHelperIsKilled(t *testing.T) {
 	var worst time.Duration
 	for range 50 {
-		h := startHelper(t, helperCommand(t, child("record", "-")))
+		h := startHelper(t, helperCommand(t, testChild("record", "-")))
 		pid := h.ready()
 		m := measure(func() {
 			h.kill(syscall.SIGKILL)
@@ -40,7 +40,7 @@ func TestHelperIsKilled(t *testing.T) {
 // rights by its file.
 func TestHelperOfAProcessWithMoreRightsIsKilled(t *testing.T) {
 	needRoot(t)
-	spec := child("record", "-")
+	spec := testChild("record", "-")
 	spec.Command[0] = withAnotherGroup(t, spec.Command[0])
 	for range 3 {
 		h := startHelper(t, helperCommand(t, spec))
@@ -56,7 +56,7 @@ func TestHelperOfAProcessWithMoreRightsIsKilled(t *testing.T) {
 func TestGuardEndsWithTheProcess(t *testing.T) {
 	needRoot(t)
 	path, out := pipe(t)
-	spec := child("record", path)
+	spec := testChild("record", path)
 	spec.Command[0] = withAnotherGroup(t, spec.Command[0])
 	s := supervise(t, spec)
 	s.Rotated()
@@ -182,7 +182,7 @@ func descendants(t *testing.T, root int) []int {
 func TestProcessSurvivesTheRuntimesThreads(t *testing.T) {
 	t.Parallel()
 	path, out := pipe(t)
-	s := supervise(t, child("record", path))
+	s := supervise(t, testChild("record", path))
 	s.Rotated()
 	out.ready()
 	var wg sync.WaitGroup

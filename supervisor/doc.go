@@ -1,5 +1,5 @@
-// Package supervisor owns one process and what it hears of rotations, and runs
-// the hooks that tell others. It knows nothing of SPIFFE: somebody tells it that
+// Package supervisor owns one process and what it hears of rotations; package
+// hook, below it, tells others. It knows nothing of SPIFFE: somebody tells it that
 // new files are on disk (Rotated), and it starts the process on top of them,
 // tells it of later rotations, passes signals on, starts it again where that is
 // asked for, and ends with its status.

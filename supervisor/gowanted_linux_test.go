@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/svidhelper/svidhelper/supervisor/internal/signals"
 )
 
 // The contract: a Go program that asks for other signals, and not for that of a
@@ -69,24 +71,24 @@ func TestWhatAGoProgramAsksFor(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			program := buildGo(t, asksFor, flags...)
-			for asked, want := range map[string]handling{
-				"TERM":             handlingDefault,
-				"INT TERM":         handlingDefault,
-				"INT TERM USR1":    handlingDefault,
-				"TERM RT LAST":     handlingDefault,
-				"HUP TERM":         handlingCaught,
-				"INT TERM HUP":     handlingCaught,
-				"HUP USR1 TERM RT": handlingCaught,
+			for asked, want := range map[string]signals.Handling{
+				"TERM":             signals.HandlingDefault,
+				"INT TERM":         signals.HandlingDefault,
+				"INT TERM USR1":    signals.HandlingDefault,
+				"TERM RT LAST":     signals.HandlingDefault,
+				"HUP TERM":         signals.HandlingCaught,
+				"INT TERM HUP":     signals.HandlingCaught,
+				"HUP USR1 TERM RT": signals.HandlingCaught,
 			} {
 				t.Run(asked, func(t *testing.T) {
 					t.Parallel()
 					h := startHelper(t, exec.Command(program, strings.Fields(asked)...))
 					h.want("ready")
-					m := openMasks(h.Process.Pid)
-					defer m.close()
-					got := m.handling(syscall.SIGHUP)
+					m := signals.OpenMasks(h.Process.Pid)
+					defer m.Close()
+					got := m.Handling(syscall.SIGHUP)
 					for end := time.Now().Add(patience); got != want && time.Now().Before(end); {
-						got = m.handling(syscall.SIGHUP) // its thread for signals may not sleep yet
+						got = m.Handling(syscall.SIGHUP) // its thread for signals may not sleep yet
 					}
 					if got != want {
 						t.Errorf("handling %d, want %d", got, want)

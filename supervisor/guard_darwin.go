@@ -1,6 +1,8 @@
 package supervisor
 
-import "syscall"
+import (
+	"syscall"
+)
 
 // A guard is for a kernel that has a parent-death signal to forget.
 

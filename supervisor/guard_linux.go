@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"syscall"
 
+	"github.com/svidhelper/svidhelper/supervisor/internal/child"
 	"golang.org/x/sys/unix"
 )
 
@@ -48,7 +49,7 @@ func startGuarded(spec *Spec, path string, attr *syscall.ProcAttr, begin func(pa
 	if err != nil {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 		_, _ = syscall.Wait4(pid, nil, 0, nil)
-		release(pid)
+		child.Release(pid)
 		return 0, nil, fmt.Errorf("guard the process against the helper's death: %w", err)
 	}
 	_, _ = w.Write([]byte{0}) // we have its other end, too
@@ -74,13 +75,13 @@ func guard(pid int, sig syscall.Signal) (end func(), err error) {
 	cmd.Stderr = os.Stderr
 	cmd.ExtraFiles = []*os.File{r, process}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // no terminal's signals
-	if err := startCommand(cmd); err != nil {
+	if err := child.Start(cmd); err != nil {
 		w.Close()
 		return nil, err
 	}
 	return func() {
 		w.Close()
-		go func() { _ = waitCommand(cmd) }() // it has nobody left to guard
+		go func() { _ = child.Wait(cmd) }() // it has nobody left to guard
 	}, nil
 }
 

@@ -3,6 +3,8 @@ package supervisor
 import (
 	"errors"
 	"syscall"
+
+	"github.com/svidhelper/svidhelper/supervisor/internal/child"
 )
 
 func setDeathSignal(*syscall.SysProcAttr, syscall.Signal) {}
@@ -23,4 +25,4 @@ func (spec *Spec) checkHost() error {
 	return err
 }
 
-func (*Spec) reap() (stop func()) { return ReapOrphans() }
+func (*Spec) reap() (stop func()) { return child.ReapOrphans() }

@@ -7,6 +7,9 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+
+	"github.com/svidhelper/svidhelper/supervisor/internal/child"
+	"github.com/svidhelper/svidhelper/supervisor/internal/signals"
 )
 
 // A unixHost runs processes with fork, exec and wait.
@@ -45,7 +48,7 @@ func (h *unixHost) start() (process, error) {
 	}
 	foreground := h.term.offer(attr.Sys)
 	begin := func(path string, argv []string) (int, error) {
-		return spawn(func() (int, error) {
+		return child.Spawn(func() (int, error) {
 			if err := h.spec.limitThread(); err != nil {
 				return 0, err
 			}
@@ -64,7 +67,7 @@ func (h *unixHost) start() (process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.masks = openMasks(p.pid)
+	p.masks = signals.OpenMasks(p.pid)
 	return p, nil
 }
 
@@ -105,14 +108,14 @@ type unixProcess struct {
 	pid   int
 	group bool
 	term  *terminal
-	masks *masks
+	masks *signals.Masks
 
 	unguard func() // called once, when it is gone
 }
 
 func (p *unixProcess) id() int { return p.pid }
 
-func (p *unixProcess) handling(sig syscall.Signal) handling { return p.masks.handling(sig) }
+func (p *unixProcess) handling(sig syscall.Signal) signals.Handling { return p.masks.Handling(sig) }
 
 func (p *unixProcess) poll(now time.Time) change {
 	var ws syscall.WaitStatus
@@ -139,9 +142,9 @@ func (p *unixProcess) poll(now time.Time) change {
 
 func (p *unixProcess) gone() {
 	p.term.back()
-	p.masks.close()
+	p.masks.Close()
 	p.unguard()
-	release(p.pid)
+	child.Release(p.pid)
 }
 
 func (p *unixProcess) send(sig syscall.Signal) error {

@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/svidhelper/svidhelper/supervisor/internal/signals"
 	"golang.org/x/sys/windows"
 )
 
@@ -89,7 +90,7 @@ func (p *windowsProcess) kill() error {
 
 func (p *windowsProcess) proceed() {} // nothing stops it
 
-func (p *windowsProcess) handling(syscall.Signal) handling { return handlingUnseen }
+func (p *windowsProcess) handling(syscall.Signal) signals.Handling { return signals.HandlingUnseen }
 
 func (spec *Spec) checkHost() error {
 	switch {
@@ -106,5 +107,3 @@ func (spec *Spec) checkHost() error {
 func (spec *Spec) lookPath() (string, error) { return exec.LookPath(spec.Command[0]) }
 
 func sameVariable(a, b string) bool { return strings.EqualFold(a, b) }
-
-func inheriting(fork func() (int, error)) (int, error) { return fork() }

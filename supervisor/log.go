@@ -3,6 +3,8 @@ package supervisor
 import (
 	"syscall"
 	"time"
+
+	"github.com/svidhelper/svidhelper/supervisor/internal/signals"
 )
 
 // report logs what has become of the process.
@@ -14,7 +16,7 @@ func (l *loop) report(before state, e event) {
 	case e.kind == evExited && before.pid != 0:
 		args := []any{"pid", before.pid, "ran", e.at.Sub(before.startedAt).Round(time.Millisecond)}
 		if e.exit.Signal != 0 {
-			args = append(args, "signal", signalName(e.exit.Signal))
+			args = append(args, "signal", signals.Name(e.exit.Signal))
 		} else {
 			args = append(args, "status", e.exit.Code)
 		}
@@ -42,14 +44,14 @@ func (l *loop) report(before state, e event) {
 
 func (l *loop) reportSent(a action, err error) {
 	if err != nil {
-		l.s.log.Error("process not signalled", "pid", a.pid, "signal", signalName(a.signal), "error", err)
+		l.s.log.Error("process not signalled", "pid", a.pid, "signal", signals.Name(a.signal), "error", err)
 		return
 	}
-	l.s.log.Debug("process signalled", "pid", a.pid, "signal", signalName(a.signal), "why", a.why)
+	l.s.log.Debug("process signalled", "pid", a.pid, "signal", signals.Name(a.signal), "why", a.why)
 }
 
 func (l *loop) reportKilled(a action, err error) {
-	args := []any{"pid", a.pid, "after", l.s.spec.StopTimeout, "signal", signalName(syscall.SIGKILL)}
+	args := []any{"pid", a.pid, "after", l.s.spec.StopTimeout, "signal", signals.Name(syscall.SIGKILL)}
 	if err != nil {
 		args = append(args, "error", err)
 	}
@@ -58,6 +60,6 @@ func (l *loop) reportKilled(a action, err error) {
 
 func (l *loop) reportTold(a action, err error) {
 	if err == nil {
-		l.s.log.Info("process told of the rotation", "pid", a.pid, "signal", signalName(a.signal))
+		l.s.log.Info("process told of the rotation", "pid", a.pid, "signal", signals.Name(a.signal))
 	}
 }

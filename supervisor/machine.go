@@ -5,6 +5,8 @@ import (
 	"slices"
 	"syscall"
 	"time"
+
+	"github.com/svidhelper/svidhelper/supervisor/internal/signals"
 )
 
 // The times that the documentation of Spec promises.
@@ -66,7 +68,7 @@ func (s state) started(e event) (state, []action) {
 	s.phase, s.pid, s.startedAt = running, e.pid, e.at
 	s.starts++
 	s.delivered, s.failure = s.atStart, ""
-	s.watch = handlerWatch{}
+	s.watch = signals.Watch{}
 	var acts []action
 	for _, sig := range s.pending {
 		acts = append(acts, action{kind: actSend, pid: s.pid, signal: sig, why: "received during the start"})

@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/svidhelper/svidhelper/supervisor/internal/signals"
 )
 
 // noon is when every state of the table began, and an hour before its event.
@@ -35,13 +37,13 @@ func inWords(acts []action) string {
 		case actStart:
 			words = append(words, "start")
 		case actSend:
-			words = append(words, fmt.Sprintf("send %s to %d", signalName(a.signal), a.pid))
+			words = append(words, fmt.Sprintf("send %s to %d", signals.Name(a.signal), a.pid))
 		case actKill:
 			words = append(words, fmt.Sprintf("kill %d", a.pid))
 		case actLook:
-			words = append(words, fmt.Sprintf("look for %s in %d", signalName(a.signal), a.pid))
+			words = append(words, fmt.Sprintf("look for %s in %d", signals.Name(a.signal), a.pid))
 		case actTell:
-			words = append(words, fmt.Sprintf("tell %d with %s up to %d", a.pid, signalName(a.signal), a.n))
+			words = append(words, fmt.Sprintf("tell %d with %s up to %d", a.pid, signals.Name(a.signal), a.n))
 		}
 	}
 	return strings.Join(words, ", ")
@@ -133,7 +135,7 @@ func nextCases() []nextCase {
 	exited := func(code int) event { return event{kind: evExited, exit: Exit{Code: code}} }
 	killed := event{kind: evExited, exit: Exit{Signal: syscall.SIGTERM}}
 	sig := func(n syscall.Signal) event { return event{kind: evSignalled, signal: n} }
-	looked := func(h handling) event { return event{kind: evLooked, handling: h} }
+	looked := func(h signals.Handling) event { return event{kind: evLooked, handling: h} }
 	told := event{kind: evTold, n: 2}
 	untold := event{kind: evTold, n: 2, err: syscall.EPERM}
 	stop, again, tick := event{kind: evStop}, event{kind: evRestart}, event{kind: evTick}
@@ -155,7 +157,7 @@ func nextCases() []nextCase {
 		{"stop in splay", with(in(waiting, onRot), func(s *state) { s.startAt = noon.Add(2 * time.Hour) }), stop, done, "", exitIs(0)},
 		{"restart of nothing yet", fresh(never), again, waiting, "", nil},
 		{"restart of what has ended", in(waiting, onRot), again, starting, "start", nil},
-		{"look with no process", in(waiting, onRot), looked(handlingCaught), waiting, "", nil},
+		{"look with no process", in(waiting, onRot), looked(signals.HandlingCaught), waiting, "", nil},
 		{"told with no process", in(waiting, onRot), told, waiting, "", nil},
 		{"time after the splay", with(in(waiting, onRot), func(s *state) { s.startAt = noon }), tick, starting, "start", nil},
 		{"time means nothing", in(waiting, onRot), tick, waiting, "", nil},
@@ -177,7 +179,7 @@ func nextCases() []nextCase {
 		{"a dropped signal during the start", in(starting, rewrite), sig(syscall.SIGUSR2), starting, "", nil},
 		{"stop during the start", in(starting, always), stop, starting, "", nil},
 		{"restart during the start", in(starting, always), again, starting, "", nil},
-		{"look during the start", in(starting, always), looked(handlingCaught), starting, "", nil},
+		{"look during the start", in(starting, always), looked(signals.HandlingCaught), starting, "", nil},
 		{"told during the start", in(starting, always), told, starting, "", nil},
 		{"time during the start", in(starting, always), tick, starting, "", nil},
 
@@ -223,46 +225,32 @@ func nextCases() []nextCase {
 		{"stop does not wait for a splay", with(behind(in(running, restart)), func(s *state) { s.tellAt = noon.Add(2 * time.Hour) }), stop, stopping, "send SIGTERM to 7", nil},
 		{"restart", in(running, never), again, stopping, "send SIGTERM to 7", nil},
 		{"restart with a timeout", in(running, timeout), again, stopping, "send SIGTERM to 7", wakesAfter(2 * time.Second)},
-		{"a handler", behind(in(running, never)), looked(handlingCaught), running, "tell 7 with SIGHUP up to 2", nil},
-		{"a handler, but nothing to tell", in(running, never), looked(handlingCaught), running, "", nil},
-		{"no handler, 80 ms in", young(behind(in(running, never))), looked(handlingDefault), running, "", wakesAfter(10 * time.Millisecond)},
-		{"no handler after an hour", behind(in(running, never)), looked(handlingDefault), running, "", fails("no handler for SIGHUP")},
-		{"ignored after an hour", behind(in(running, never)), looked(handlingIgnored), running, "", wakesAfter(time.Second)},
-		{"no handler for a signal that means the end", behind(in(running, Spec{OnRotation: Rotation{Signal: syscall.SIGTERM}})), looked(handlingDefault), running, "tell 7 with SIGTERM up to 2", nil},
-		{"unseen, 80 ms in", young(behind(in(running, never))), looked(handlingUnseen), running, "", wakesAfter(longestPoll)},
-		{"unseen after an hour", behind(in(running, never)), looked(handlingUnseen), running, "tell 7 with SIGHUP up to 2", nil},
-		{"perhaps a runtime's first, 80 ms in", young(behind(in(running, never))), looked(handlingPartial), running, "", wakesAfter(partialPoll)},
-		{"perhaps a runtime's first, for long", with(behind(in(running, never)), func(s *state) { s.watch = handlerWatch{seen: handlingPartial, since: noon} }), looked(handlingPartial), running, "tell 7 with SIGHUP up to 2", nil},
-		{"like a runtime's first, of one known to have a handler", with(behind(in(running, never)), func(s *state) { s.watch = handlerWatch{seen: handlingCaught, since: noon, caught: true} }), looked(handlingPartial), running, "tell 7 with SIGHUP up to 2", nil},
-		{"perhaps a runtime's first, after another exec", with(young(behind(in(running, never))), func(s *state) { s.watch = handlerWatch{seen: handlingDefault, since: noon} }), looked(handlingPartial), running, "", wakesAfter(partialPoll)},
-		{"busy after an hour", behind(in(running, never)), looked(handlingPartial), running, "tell 7 with SIGHUP up to 2", nil},
-		{"Go's, 80 ms in", young(behind(in(running, never))), looked(handlingGo), running, "", wakesAfter(goPoll)},
-		{"Go's, at first", behind(in(running, hup)), looked(handlingGo), running, "", wakesAfter(goPoll)},
-		{"Go's, though nobody chose it", with(behind(in(running, never)), func(s *state) { s.watch = handlerWatch{seen: handlingGo, since: noon} }), looked(handlingGo), running, "", fails("Go program")},
-		{"Go's, as chosen", with(behind(in(running, hup)), func(s *state) { s.watch = handlerWatch{seen: handlingGo, since: noon} }), looked(handlingGo), running, "tell 7 with SIGHUP up to 2", nil},
-		{"a runtime's own, 80 ms in", young(behind(in(running, never))), looked(handlingBuiltIn), running, "", wakesAfter(longestPoll)},
-		{"a runtime's own, after an hour", behind(in(running, never)), looked(handlingBuiltIn), running, "tell 7 with SIGHUP up to 2", nil},
-		{"Java's, though nobody chose it", behind(in(running, never)), looked(handlingJVM), running, "", fails("Java virtual machine")},
-		{"bash's, though nobody chose it", behind(in(running, never)), looked(handlingBash), running, "", fails("bash")},
-		{"bash's, as chosen", behind(in(running, hup)), looked(handlingBash), running, "tell 7 with SIGHUP up to 2", nil},
-		{"Java's, as chosen", behind(in(running, hup)), looked(handlingJVM), running, "tell 7 with SIGHUP up to 2", nil},
-		{"Go's, and one died of it", with(behind(in(running, hup)), func(s *state) { s.deadly = true }), looked(handlingGo), running, "", fails("died of SIGHUP")},
+		{"a handler", behind(in(running, never)), looked(signals.HandlingCaught), running, "tell 7 with SIGHUP up to 2", nil},
+		{"a handler, but nothing to tell", in(running, never), looked(signals.HandlingCaught), running, "", nil},
+		{"no handler, 80 ms in", young(behind(in(running, never))), looked(signals.HandlingDefault), running, "", wakesAfter(10 * time.Millisecond)},
+		{"no handler after an hour", behind(in(running, never)), looked(signals.HandlingDefault), running, "", fails("no handler for SIGHUP")},
+		{"ignored after an hour", behind(in(running, never)), looked(signals.HandlingIgnored), running, "", wakesAfter(time.Second)},
+		{"no handler for a signal that means the end", behind(in(running, Spec{OnRotation: Rotation{Signal: syscall.SIGTERM}})), looked(signals.HandlingDefault), running, "tell 7 with SIGTERM up to 2", nil},
+		{"unseen after an hour", behind(in(running, never)), looked(signals.HandlingUnseen), running, "tell 7 with SIGHUP up to 2", nil},
+		{"busy after an hour", behind(in(running, never)), looked(signals.HandlingPartial), running, "tell 7 with SIGHUP up to 2", nil},
+		{"a runtime's own, after an hour", behind(in(running, never)), looked(signals.HandlingBuiltIn), running, "tell 7 with SIGHUP up to 2", nil},
+		{"Java's, though nobody chose it", behind(in(running, never)), looked(signals.HandlingJVM), running, "", fails("Java virtual machine")},
+		{"bash's, though nobody chose it", behind(in(running, never)), looked(signals.HandlingBash), running, "", fails("bash")},
+		{"bash's, as chosen", behind(in(running, hup)), looked(signals.HandlingBash), running, "tell 7 with SIGHUP up to 2", nil},
+		{"Java's, as chosen", behind(in(running, hup)), looked(signals.HandlingJVM), running, "tell 7 with SIGHUP up to 2", nil},
+		{"Go's, and one died of it", with(behind(in(running, hup)), func(s *state) { s.deadly = true }), looked(signals.HandlingGo), running, "", fails("died of SIGHUP")},
 		{"ends by itself, with the signal as its status", with(in(running, hup), func(s *state) { s.toldAt = noon.Add(30 * time.Minute) }), exited(129), backoff, "", fails("died of SIGHUP")},
 		{"the same, soon after the start", with(in(running, hup), func(s *state) { s.toldAt = noon.Add(time.Second) }), exited(129), backoff, "", isWell},
-		{"a handler, though one died of it", with(behind(in(running, never)), func(s *state) { s.deadly = true }), looked(handlingCaught), running, "tell 7 with SIGHUP up to 2", nil},
+		{"a handler, though one died of it", with(behind(in(running, never)), func(s *state) { s.deadly = true }), looked(signals.HandlingCaught), running, "tell 7 with SIGHUP up to 2", nil},
 		{"death of the rotation signal", with(in(running, always), func(s *state) { s.toldAt = noon.Add(time.Hour - time.Millisecond) }), event{kind: evExited, exit: Exit{Signal: syscall.SIGHUP}}, backoff, "", func(s state) error {
 			if !s.deadly {
 				return errors.New("nothing learnt")
 			}
 			return nil
 		}},
-		{"blocked for the first time", behind(in(running, never)), looked(handlingBlocked), running, "", wakesAfter(25 * time.Millisecond)},
-		{"blocked for long", with(behind(in(running, never)), func(s *state) { s.watch = handlerWatch{seen: handlingBlocked, since: noon} }), looked(handlingBlocked), running, "tell 7 with SIGHUP up to 2", nil},
+		{"blocked for the first time", behind(in(running, never)), looked(signals.HandlingBlocked), running, "", wakesAfter(25 * time.Millisecond)},
 		{"blocked in one who is busy", with(behind(in(running, never)), func(s *state) {
-			s.watch = handlerWatch{seen: handlingBlocked, since: noon.Add(time.Hour - time.Second)}
-		}), looked(handlingUnclear), running, "", wakesAfter(25 * time.Millisecond)},
-		{"blocked in one who is always busy", with(behind(in(running, never)), func(s *state) { s.watch = handlerWatch{seen: handlingUnclear, since: noon} }), looked(handlingUnclear), running, "tell 7 with SIGHUP up to 2", nil},
-		{"blocked as ever", with(behind(in(running, never)), func(s *state) { s.watch.queued = true }), looked(handlingBlocked), running, "tell 7 with SIGHUP up to 2", nil},
+		}), looked(signals.HandlingUnclear), running, "", wakesAfter(25 * time.Millisecond)},
 		{"told", behind(in(running, never)), told, running, "", deliveredIs(2)},
 		{"could not be told", behind(in(running, never)), untold, running, "", fails("not permitted")},
 		{"time to tell", with(behind(in(running, never)), func(s *state) { s.tellAt = noon }), tick, running, "look for SIGHUP in 7", nil},
@@ -296,7 +284,7 @@ func nextCases() []nextCase {
 			return nil
 		}},
 		{"restart while it ends", stopped(in(stopping, never)), again, stopping, "", nil},
-		{"a handler while it drains", stopped(behind(in(stopping, never))), looked(handlingCaught), stopping, "tell 7 with SIGHUP up to 2", nil},
+		{"a handler while it drains", stopped(behind(in(stopping, never))), looked(signals.HandlingCaught), stopping, "tell 7 with SIGHUP up to 2", nil},
 		{"told while it drains", stopped(behind(in(stopping, never))), told, stopping, "", deliveredIs(2)},
 		{"it has had its time", with(stopped(in(stopping, timeout)), func(s *state) { s.killAt = noon }), tick, stopping, "kill 7", nil},
 		{"it has time", with(stopped(in(stopping, timeout)), func(s *state) { s.killAt = noon.Add(2 * time.Hour) }), tick, stopping, "", nil},
@@ -309,7 +297,7 @@ func nextCases() []nextCase {
 		{"SIGUSR1 in backoff", in(backoff, always), sig(syscall.SIGUSR1), backoff, "", nil},
 		{"stop in backoff", in(backoff, always), stop, done, "", exitIs(0)},
 		{"restart in backoff", in(backoff, always), again, backoff, "", nil},
-		{"look in backoff", in(backoff, always), looked(handlingCaught), backoff, "", nil},
+		{"look in backoff", in(backoff, always), looked(signals.HandlingCaught), backoff, "", nil},
 		{"told in backoff", in(backoff, always), told, backoff, "", nil},
 		{"time after the backoff", with(in(backoff, always), func(s *state) { s.startAt = noon }), tick, starting, "start", nil},
 		{"time in backoff", in(backoff, always), tick, backoff, "", nil},
@@ -321,7 +309,7 @@ func nextCases() []nextCase {
 		{"a signal after the end", in(done, never), sig(syscall.SIGTERM), done, "", nil},
 		{"stop after the end", in(done, never), stop, done, "", nil},
 		{"restart after the end", in(done, never), again, done, "", nil},
-		{"look after the end", in(done, never), looked(handlingCaught), done, "", nil},
+		{"look after the end", in(done, never), looked(signals.HandlingCaught), done, "", nil},
 		{"told after the end", in(done, never), told, done, "", nil},
 		{"time after the end", in(done, never), tick, done, "", nil},
 	}
@@ -352,48 +340,6 @@ func TestNext(t *testing.T) {
 			if !covered[[2]uint8{uint8(p), uint8(k)}] {
 				t.Errorf("no case for event %d in state %s", k, states[p])
 			}
-		}
-	}
-}
-
-// Who has no handler yet gets his time, of which none counts in which nobody got
-// to run: a machine that is held for a second goes on with all that was to
-// happen in it, in any order.
-func TestPatienceIsTheProcessesOwnTime(t *testing.T) {
-	for seen, want := range map[handling]time.Duration{
-		handlingUnseen:  blindPatience,
-		handlingGo:      blindPatience,
-		handlingBash:    blindPatience,
-		handlingPartial: partialLong,
-		handlingBlocked: blockedLong,
-		handlingUnclear: unclearLong,
-		handlingBuiltIn: handlerPatience,
-		handlingJVM:     handlerPatience,
-	} {
-		// patience is how long it takes if the look after the second is late.
-		patience := func(late time.Duration) time.Duration {
-			var w handlerWatch
-			at := noon
-			for looks := 1; ; looks++ {
-				var v verdict
-				var again time.Time
-				if w, v, again = w.look(seen, noon, at); v == verdictSend {
-					return at.Sub(noon)
-				}
-				if at = again; looks == 2 {
-					at = at.Add(late)
-				}
-			}
-		}
-		if got := patience(0); got < want || got >= want+longestPoll {
-			t.Errorf("handling %d: %v, want %v", seen, got, want)
-		}
-		if seen == handlingUnseen || want == handlerPatience {
-			continue // they count from the start, which nobody was there to see
-		}
-		const held = 3 * time.Second
-		if got := patience(held); got < want+held-blockedPoll {
-			t.Errorf("handling %d: %v in a machine that was held for %v, want %v more", seen, got, held, want)
 		}
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/svidhelper/svidhelper/helper/testbed"
+	"github.com/svidhelper/svidhelper/supervisor/internal/signals"
 	"go.uber.org/goleak"
 )
 
@@ -60,25 +61,6 @@ func (m tests) Run() int {
 // childParts are the processes that the tests run.
 var childParts = map[string]func() int{
 	"record": recordMain,
-	"stray":  strayMain,
-}
-
-// strayMain moves to its parent's process group, writes its pid to the file that
-// it is given, and stays.
-func strayMain() int {
-	group, err := syscall.Getpgid(os.Getppid())
-	if err == nil {
-		err = syscall.Setpgid(0, group)
-	}
-	if err == nil {
-		err = os.WriteFile(os.Args[1], fmt.Appendln(nil, os.Getpid()), 0)
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	time.Sleep(time.Hour)
-	return 0
 }
 
 // recordMain writes to the file that it is given, or to stdout, "ready", and the
@@ -97,26 +79,26 @@ func recordMain() int {
 	if slices.Contains(os.Args, "slow") {
 		time.Sleep(300 * time.Millisecond) // until it handles anything
 	}
-	signals := make(chan os.Signal, 2000)
+	heard := make(chan os.Signal, 2000)
 	switch arg := func(s string) bool { return slices.Contains(os.Args, s) }; {
 	case arg("hup"):
-		signal.Notify(signals, syscall.SIGTERM, syscall.SIGHUP)
+		signal.Notify(heard, syscall.SIGTERM, syscall.SIGHUP)
 	case arg("hup later"):
-		signal.Notify(signals, syscall.SIGTERM)
+		signal.Notify(heard, syscall.SIGTERM)
 		time.Sleep(50 * time.Millisecond)
-		signal.Notify(signals, syscall.SIGHUP)
+		signal.Notify(heard, syscall.SIGHUP)
 	case arg("usr2"):
-		signal.Notify(signals, syscall.SIGTERM, syscall.SIGUSR2)
+		signal.Notify(heard, syscall.SIGTERM, syscall.SIGUSR2)
 	default:
-		signal.Notify(signals)
+		signal.Notify(heard)
 	}
 	fmt.Fprintln(out, "ready", os.Getpid())
-	for sig := range signals {
+	for sig := range heard {
 		switch sig {
 		case syscall.SIGURG, syscall.SIGCHLD:
 			continue // the runtime's own
 		}
-		fmt.Fprintln(out, signalName(sig.(syscall.Signal)))
+		fmt.Fprintln(out, signals.Name(sig.(syscall.Signal)))
 		if sig == syscall.SIGTERM && !slices.Contains(os.Args, "stubborn") {
 			return 42
 		}
@@ -124,8 +106,8 @@ func recordMain() int {
 	return 0
 }
 
-// child returns a Spec for a part of childParts.
-func child(part string, args ...string) Spec {
+// testChild returns a Spec for a part of childParts.
+func testChild(part string, args ...string) Spec {
 	return Spec{
 		Command: append([]string{testBinary()}, args...),
 		Env:     []string{childVar + "=" + part},

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/svidhelper/svidhelper/supervisor/internal/splay"
 )
 
 // prepare checks the Spec and fills in what its zero values mean.
@@ -142,5 +144,5 @@ func (spec *Spec) stopSignal() syscall.Signal {
 
 // splayDelay is this process's share of the splay.
 func (spec *Spec) splayDelay() time.Duration {
-	return splayDelay(splayIdentity(strings.Join(spec.Command, "\x00")), spec.Splay)
+	return splay.Delay(splay.Identity(strings.Join(spec.Command, "\x00")), spec.Splay)
 }

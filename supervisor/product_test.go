@@ -15,6 +15,9 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"github.com/svidhelper/svidhelper/supervisor/internal/child"
+	"github.com/svidhelper/svidhelper/supervisor/internal/signals"
 )
 
 // The real binary, in front of a real Workload API: what the tests of the
@@ -72,7 +75,7 @@ func newProduct() (p *product, err error) {
 	if err != nil {
 		return p, err
 	}
-	if err := startCommand(api); err != nil {
+	if err := child.Start(api); err != nil {
 		return p, err
 	}
 	p.api = api
@@ -90,7 +93,7 @@ func removeProduct() {
 	}
 	if p.api != nil {
 		_ = p.api.Process.Kill()
-		_ = waitCommand(p.api)
+		_ = child.Wait(p.api)
 	}
 	os.RemoveAll(p.dir)
 }
@@ -132,8 +135,8 @@ func configFile(t *testing.T, spec Spec, rotates bool) string {
 	set("signal_group", spec.SignalGroup, true)
 	set("restart", spec.Restart != "", spec.Restart)
 	set("stop_timeout", spec.StopTimeout != 0, spec.StopTimeout.String())
-	set("stop_signal", spec.StopSignal != 0, signalName(spec.StopSignal))
-	set("on_rotation", spec.OnRotation.Signal != 0, signalName(spec.OnRotation.Signal))
+	set("stop_signal", spec.StopSignal != 0, signals.Name(spec.StopSignal))
+	set("on_rotation", spec.OnRotation.Signal != 0, signals.Name(spec.OnRotation.Signal))
 	env := map[string]string{}
 	for _, kv := range spec.Env {
 		name, value, _ := strings.Cut(kv, "=")
@@ -142,9 +145,9 @@ func configFile(t *testing.T, spec Spec, rotates bool) string {
 	set("env", len(env) > 0, env)
 	rewrite := map[string]string{}
 	for from, to := range spec.SignalRewrite {
-		rewrite[signalName(from)] = "none"
+		rewrite[signals.Name(from)] = "none"
 		if to != 0 {
-			rewrite[signalName(from)] = signalName(to)
+			rewrite[signals.Name(from)] = signals.Name(to)
 		}
 	}
 	set("signal_rewrite", len(rewrite) > 0, rewrite)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/svidhelper/svidhelper/supervisor/internal/child"
 	"golang.org/x/sys/unix"
 )
 
@@ -20,7 +21,7 @@ func (spec Spec) CheckReadable(paths []string) error {
 		return err
 	}
 	done := make(chan error)
-	go onOwnThread(func() { done <- readableAs(cred, spec, paths) })
+	go child.OnOwnThread(func() { done <- readableAs(cred, spec, paths) })
 	return <-done
 }
 

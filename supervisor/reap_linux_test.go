@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/svidhelper/svidhelper/supervisor/internal/child"
 	"golang.org/x/sys/unix"
 )
 
@@ -169,7 +170,7 @@ func reapMain() int {
 		fmt.Println(err)
 		return 1
 	}
-	stop := ReapOrphans()
+	stop := child.ReapOrphans()
 	var wg sync.WaitGroup
 	wrong := make(chan error, 1000)
 	for i := range 300 {
@@ -178,7 +179,7 @@ func reapMain() int {
 			cmd := exec.Command("sh", "-c", fmt.Sprintf("(exit 9 >&- &); (sh -c 'exit 8' >&- &); exit %d", want))
 			out, err := cmd.StdoutPipe()
 			if err == nil {
-				err = startCommand(cmd)
+				err = child.Start(cmd)
 			}
 			if err != nil {
 				wrong <- err
@@ -187,7 +188,7 @@ func reapMain() int {
 			// Give the reaper the first look: the command has closed its output.
 			_, _ = io.Copy(io.Discard, out)
 			time.Sleep(5 * time.Millisecond)
-			err = waitCommand(cmd)
+			err = child.Wait(cmd)
 			var exit *exec.ExitError
 			if want == 0 && err == nil || errors.As(err, &exit) && exit.ExitCode() == want {
 				return

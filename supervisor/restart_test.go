@@ -15,6 +15,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/svidhelper/svidhelper/supervisor/internal/signals"
 )
 
 // The contract: a process that ends is started again as the policy says, with a
@@ -96,7 +98,7 @@ type fakeProcess struct {
 	stopsWith *Exit // at any signal; nil ignores it
 	signals   []syscall.Signal
 	killed    bool
-	handles   handling
+	handles   signals.Handling
 }
 
 func (p *fakeProcess) end(e Exit) {
@@ -149,7 +151,7 @@ func (p *fakeProcess) proceed() {
 	p.host.change(func() { p.host.jobs = append(p.host.jobs, "proceed") })
 }
 
-func (p *fakeProcess) handling(syscall.Signal) handling {
+func (p *fakeProcess) handling(syscall.Signal) signals.Handling {
 	p.host.mu.Lock()
 	defer p.host.mu.Unlock()
 	return p.handles
@@ -277,7 +279,7 @@ func TestOnRotationStartsWhatHasEnded(t *testing.T) {
 		}
 		s.Rotated()
 		synctest.Wait()
-		h.change(func() { h.process.handles = handlingCaught })
+		h.change(func() { h.process.handles = signals.HandlingCaught })
 		s.Rotated() // this time it runs, and is signalled
 		synctest.Wait()
 		if h.count() != 6 || len(h.heard()) != 1 {
@@ -386,7 +388,7 @@ func TestSplay(t *testing.T) {
 			if h.count() != 1 {
 				t.Fatal("the first start is splayed")
 			}
-			h.change(func() { h.process.handles = handlingCaught })
+			h.change(func() { h.process.handles = signals.HandlingCaught })
 			share := s.spec.splayDelay()
 			for range 10 { // coalesce
 				s.Rotated()

@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -16,6 +14,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/svidhelper/svidhelper/supervisor/internal/signals"
 )
 
 // The contract: every rotation reaches the process, and none ends it.
@@ -68,7 +68,7 @@ func TestRotationRightAfterTheStartOfAGoProgram(t *testing.T) {
 		t.Run(asks, func(t *testing.T) {
 			t.Parallel()
 			path, out := pipe(t)
-			spec := child("record", path, "slow", asks)
+			spec := testChild("record", path, "slow", asks)
 			if asks == "usr2" {
 				spec.OnRotation.Signal = syscall.SIGUSR2
 			}
@@ -77,7 +77,7 @@ func TestRotationRightAfterTheStartOfAGoProgram(t *testing.T) {
 			s.running()
 			s.Rotated()
 			out.ready()
-			out.want(signalName(s.spec.OnRotation.signal()))
+			out.want(signals.Name(s.spec.OnRotation.signal()))
 			if st := s.upToDate(); st.Starts != 1 || st.LastExit != nil {
 				t.Errorf("status %+v", st)
 			}
@@ -100,7 +100,7 @@ func TestRotationWhileAGoRuntimeStarts(t *testing.T) {
 			defer func() { <-slots }()
 			t.Run(fmt.Sprint(i), func(t *testing.T) {
 				path, out := pipe(t)
-				s := supervise(t, child("record", path, "all"))
+				s := supervise(t, testChild("record", path, "all"))
 				s.Rotated()
 				s.running()
 				s.Rotated()
@@ -185,7 +185,7 @@ func TestHandlerThatComesLate(t *testing.T) {
 	fake(t, Spec{}, func(t *testing.T, s *Supervisor, h *fakeHost, result func() error) {
 		s.Rotated()
 		synctest.Wait()
-		h.change(func() { h.process.handles = handlingDefault })
+		h.change(func() { h.process.handles = signals.HandlingDefault })
 		s.Rotated()
 		time.Sleep(9 * time.Second)
 		synctest.Wait()
@@ -198,7 +198,7 @@ func TestHandlerThatComesLate(t *testing.T) {
 			t.Fatalf("status %+v, signals %v", st, h.heard())
 		}
 		time.Sleep(time.Hour)
-		h.change(func() { h.process.handles = handlingCaught })
+		h.change(func() { h.process.handles = signals.HandlingCaught })
 		time.Sleep(time.Second)
 		synctest.Wait()
 		if st := s.Status(); st.Failure != "" || st.Delivered != 2 || !slices.Equal(h.heard(), []syscall.Signal{syscall.SIGHUP}) {
@@ -215,7 +215,7 @@ func TestChosenSignalThatMeansTheEnd(t *testing.T) {
 		func(t *testing.T, s *Supervisor, h *fakeHost, result func() error) {
 			s.Rotated()
 			synctest.Wait()
-			h.change(func() { h.process.handles = handlingDefault })
+			h.change(func() { h.process.handles = signals.HandlingDefault })
 			s.Rotated()
 			time.Sleep(9 * time.Second)
 			synctest.Wait()
@@ -238,16 +238,16 @@ func TestBlockedSignal(t *testing.T) {
 		s.Rotated()
 		synctest.Wait()
 		time.Sleep(time.Minute)
-		h.change(func() { h.process.handles = handlingBlocked })
+		h.change(func() { h.process.handles = signals.HandlingBlocked })
 		s.Rotated()
 		synctest.Wait()
-		h.change(func() { h.process.handles = handlingDefault })
+		h.change(func() { h.process.handles = signals.HandlingDefault })
 		time.Sleep(time.Second)
 		synctest.Wait()
 		if len(h.heard()) != 0 {
 			t.Fatal("sent to a process that has no handler")
 		}
-		h.change(func() { h.process.handles = handlingBlocked })
+		h.change(func() { h.process.handles = signals.HandlingBlocked })
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
 		if st := s.Status(); st.Delivered != 2 || len(h.heard()) != 1 {
@@ -266,16 +266,16 @@ func TestHandlingOfRealProcesses(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		command []string
-		want    handling
+		want    signals.Handling
 	}{
-		"default":             {shell(`echo >$1; exec sleep 1000`), handlingDefault},
-		"ignored":             {shell(`trap '' HUP; echo >$1; exec sleep 1000`), handlingIgnored},
-		"blocked":             {shell(`exec env --block-signal=HUP sh -c 'echo >$1; exec sleep 1000' sh $1`), handlingBlocked},
-		"caught by bash":      {[]string{"bash", "-c", `trap : EXIT; echo >$1; while sleep 0.05; do :; done`, "bash"}, handlingBash},
-		"caught":              {shell(`trap : HUP; echo >$1; while sleep 0.05; do :; done`), handlingCaught},
-		"Go, for all signals": {goChild("all"), handlingCaught},
-		"Go, for SIGHUP":      {goChild("hup"), handlingCaught},
-		"Go, for SIGUSR2":     {goChild("usr2"), handlingDefault},
+		"default":             {shell(`echo >$1; exec sleep 1000`), signals.HandlingDefault},
+		"ignored":             {shell(`trap '' HUP; echo >$1; exec sleep 1000`), signals.HandlingIgnored},
+		"blocked":             {shell(`exec env --block-signal=HUP sh -c 'echo >$1; exec sleep 1000' sh $1`), signals.HandlingBlocked},
+		"caught by bash":      {[]string{"bash", "-c", `trap : EXIT; echo >$1; while sleep 0.05; do :; done`, "bash"}, signals.HandlingBash},
+		"caught":              {shell(`trap : HUP; echo >$1; while sleep 0.05; do :; done`), signals.HandlingCaught},
+		"Go, for all signals": {goChild("all"), signals.HandlingCaught},
+		"Go, for SIGHUP":      {goChild("hup"), signals.HandlingCaught},
+		"Go, for SIGUSR2":     {goChild("usr2"), signals.HandlingDefault},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -283,89 +283,17 @@ func TestHandlingOfRealProcesses(t *testing.T) {
 			s := supervise(t, Spec{Command: append(c.command, path)})
 			s.Rotated()
 			out.next()
-			m := openMasks(s.running().PID)
-			defer m.close()
+			m := signals.OpenMasks(s.running().PID)
+			defer m.Close()
 			// A shell that execs sleep does so after it has spoken.
-			got := m.handling(syscall.SIGHUP)
+			got := m.Handling(syscall.SIGHUP)
 			for end := time.Now().Add(patience); got != c.want && time.Now().Before(end); {
-				got = m.handling(syscall.SIGHUP)
+				got = m.Handling(syscall.SIGHUP)
 			}
 			if got != c.want {
 				t.Errorf("handling %d, want %d", got, c.want)
 			}
 		})
-	}
-}
-
-// Around a fork all signals are blocked; that is no habit.
-func TestBlockedInTheMiddleOfSomething(t *testing.T) {
-	for state, want := range map[string]handling{
-		"S (sleeping)":   handlingBlocked,
-		"R (running)":    handlingUnclear,
-		"D (disk sleep)": handlingDefault, // of vfork, too
-		"T (stopped)":    handlingDefault,
-		"Z (zombie)":     handlingDefault,
-	} {
-		if got := blockedIn([]byte("Name:\tS\nUmask:\t0022\nState:\t" + state + "\nTgid:\t1\n")); got != want {
-			t.Errorf("%s: handling %d, want %d", state, got, want)
-		}
-	}
-}
-
-// The first of many handlers that a runtime installs is not the program's.
-func TestHandlersOfARuntimeThatStarts(t *testing.T) {
-	// seen is what is seen of a process that catches those signals, in a state.
-	seen := func(caught sigset, state string) handling {
-		path := filepath.Join(t.TempDir(), "status")
-		text := fmt.Sprintf("Name:\tx\nState:\t%s\nSigBlk:\t%016x\nSigIgn:\t%016x\nSigCgt:\t%016x\n", state, 0, 0, uint64(caught))
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		f, err := os.Open(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer f.Close()
-		return (&masks{file: f}).handling(syscall.SIGHUP)
-	}
-	// A Go program that the kernel lets run no further shows each of them: all
-	// that can be caught, but job control's and three that libc may need.
-	goInstalls := ^sigset(1<<(syscall.SIGKILL-1) | 1<<(syscall.SIGCONT-1) | 1<<(syscall.SIGSTOP-1) |
-		1<<(syscall.SIGTSTP-1) | 1<<(syscall.SIGTTIN-1) | 1<<(syscall.SIGTTOU-1) | 7<<(32-1))
-	var caught sigset
-	for sig := syscall.Signal(1); sig < 64; sig++ {
-		if !goInstalls.has(sig) {
-			continue
-		}
-		caught |= 1 << (sig - 1)
-		if got := seen(caught, "R (running)"); got != handlingPartial {
-			t.Errorf("up to %v: handling %d, want %d", sig, got, handlingPartial)
-		}
-		if got := seen(caught&^2, "R (running)"); got != handlingPartial { // under nohup, say
-			t.Errorf("up to %v without SIGINT: handling %d, want %d", sig, got, handlingPartial)
-		}
-	}
-	for name, c := range map[string]struct {
-		caught sigset
-		state  string
-		want   handling
-	}{
-		"a shell with a trap, which waits": {1<<0 | 1<<1, "S (sleeping)", handlingCaught},
-		"one that has been stopped":        {1<<0 | 1<<1, "T (stopped)", handlingCaught},
-		"one that is busy":                 {1<<0 | 1<<1, "R (running)", handlingPartial},
-		"a server that waits":              {1<<0 | 1<<1 | 1<<14, "S (sleeping)", handlingCaught},
-		// as seen of bash 5.2, OpenJDK 17 and Ruby 3.1
-		"bash with a trap for EXIT":  {0x43817efb, "S (sleeping)", handlingBash},
-		"a Java virtual machine":     {0x101005ccf, "S (sleeping)", handlingJVM},
-		"the same, half started":     {0x101001cc9, "S (sleeping)", handlingJVM},
-		"Ruby":                       {0x42017e4b, "S (sleeping)", handlingBuiltIn},
-		"Ruby, busy loading":         {0x42017e4b, "R (running)", handlingBuiltIn},
-		"no handler for it":          {1 << 1, "R (running)", handlingDefault},
-		"a runtime that has started": {goInstalls, "R (running)", handlingDefault},
-	} {
-		if got := seen(c.caught, c.state); got != c.want {
-			t.Errorf("%s: handling %d, want %d", name, got, c.want)
-		}
 	}
 }
 
@@ -377,7 +305,7 @@ func TestInitInFrontOfTheProcessIsTold(t *testing.T) {
 		t.Skip("tini is not installed")
 	}
 	path, out := pipe(t)
-	spec := child("record", path)
+	spec := testChild("record", path)
 	spec.Command = append([]string{"tini", "-s", "--"}, spec.Command...)
 	s := supervise(t, spec)
 	s.Rotated()

@@ -7,16 +7,18 @@ import (
 	"slices"
 	"syscall"
 	"testing"
+
+	"github.com/svidhelper/svidhelper/supervisor/internal/signals"
 )
 
 // The contract: the process gets what the helper gets.
 
 func TestEverySignalOneForOne(t *testing.T) {
 	t.Parallel()
-	h := startHelper(t, helperCommand(t, child("record", "-", "stubborn")))
+	h := startHelper(t, helperCommand(t, testChild("record", "-", "stubborn")))
 	pid := h.ready()
 	sent := 0
-	for sig := syscall.Signal(1); sig <= lastSignal; sig++ {
+	for sig := syscall.Signal(1); sig <= signals.Last; sig++ {
 		switch sig {
 		case syscall.SIGKILL, syscall.SIGSTOP, syscall.SIGCHLD, syscall.SIGURG, syscall.SIGPIPE:
 			continue // cannot be caught, or the helper's own affair
@@ -25,7 +27,7 @@ func TestEverySignalOneForOne(t *testing.T) {
 		}
 		for range 2 {
 			h.kill(sig)
-			h.want(signalName(sig))
+			h.want(signals.Name(sig))
 			sent++
 		}
 	}
@@ -40,7 +42,7 @@ func TestEverySignalOneForOne(t *testing.T) {
 
 func TestSignalRewriteAndDrop(t *testing.T) {
 	t.Parallel()
-	spec := child("record", "-", "stubborn")
+	spec := testChild("record", "-", "stubborn")
 	spec.SignalRewrite = map[syscall.Signal]syscall.Signal{
 		syscall.SIGTERM:  syscall.SIGQUIT,
 		syscall.SIGUSR2:  syscall.SIGWINCH,
@@ -66,7 +68,7 @@ func TestSignalGroup(t *testing.T) {
 			t.Parallel()
 			// A leader and a member of its group, both of which record.
 			path, out := pipe(t)
-			rec := child("record", path, "stubborn")
+			rec := testChild("record", path, "stubborn")
 			spec := Spec{
 				Command:     shell(`"$1" "$2" stubborn & exec "$1" "$2" stubborn`, rec.Command[0], path),
 				Env:         rec.Env,
@@ -100,7 +102,7 @@ func TestSignalGroup(t *testing.T) {
 func TestFloodOfSignals(t *testing.T) {
 	t.Parallel()
 	path, out := pipe(t)
-	spec := child("record", path)
+	spec := testChild("record", path)
 	spec.OnRotation.Signal = syscall.SIGUSR2
 	s := supervise(t, spec)
 	s.Rotated()
@@ -133,7 +135,7 @@ func count(all []string, one string) int {
 // The same from outside, through the kernel.
 func TestFloodOfSignalsToTheHelper(t *testing.T) {
 	t.Parallel()
-	h := startHelper(t, rotatingHelper(t, child("record", "-")))
+	h := startHelper(t, rotatingHelper(t, testChild("record", "-")))
 	pid := h.ready()
 	for i := range 1000 {
 		h.kill(syscall.SIGHUP)

@@ -10,13 +10,6 @@ import (
 // SIGTERM for a console that closes.
 func Signals() []os.Signal { return []os.Signal{os.Interrupt, syscall.SIGTERM} }
 
-func signalName(sig syscall.Signal) string { return sig.String() }
-
-func continues(syscall.Signal) bool     { return false }
-func suspends(syscall.Signal) bool      { return false }
-func wantsTerminal(syscall.Signal) bool { return false }
-func meansEnd(syscall.Signal) bool      { return false }
-
 func (spec *Spec) checkSignals() error {
 	if spec.OnRotation == (Rotation{}) {
 		spec.OnRotation.Action = RotationNone

@@ -3,6 +3,8 @@ package supervisor
 import (
 	"syscall"
 	"time"
+
+	"github.com/svidhelper/svidhelper/supervisor/internal/signals"
 )
 
 // A phase is where the process is in its life.
@@ -31,9 +33,9 @@ type state struct {
 	asked, delivered, atStart uint64
 	starts                    uint64
 	startedAt                 time.Time
-	failures                  int          // in a row, for the backoff
-	recent                    []time.Time  // restarts within the window
-	watch                     handlerWatch // for the rotation signal
+	failures                  int           // in a row, for the backoff
+	recent                    []time.Time   // restarts within the window
+	watch                     signals.Watch // for the rotation signal
 	toldAt                    time.Time
 	deadly                    bool // a process has died of the rotation signal
 
@@ -51,12 +53,12 @@ type event struct {
 	at     time.Time
 	random float64 // in [0, 1), for jitter
 
-	n        uint64         // rotated, told
-	pid      int            // started
-	exit     Exit           // exited, failed
-	signal   syscall.Signal // signalled
-	handling handling       // looked
-	err      error          // failed, told
+	n        uint64           // rotated, told
+	pid      int              // started
+	exit     Exit             // exited, failed
+	signal   syscall.Signal   // signalled
+	handling signals.Handling // looked
+	err      error            // failed, told
 }
 
 type eventKind uint8

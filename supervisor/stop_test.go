@@ -72,7 +72,7 @@ func TestStopBeforeTheFirstPublish(t *testing.T) {
 func TestStopInSplayIsImmediate(t *testing.T) {
 	t.Parallel()
 	path, out := pipe(t)
-	spec := child("record", path)
+	spec := testChild("record", path)
 	spec.Splay = 1000 * time.Hour
 	spec.OnRotation.Action = RotationRestart
 	s := supervise(t, spec)
@@ -93,7 +93,7 @@ func TestStopSignal(t *testing.T) {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()
 			path, out := pipe(t)
-			spec := child("record", path)
+			spec := testChild("record", path)
 			spec.StopSignal = syscall.SIGQUIT
 			spec.Restart = RestartAlways
 			s := supervise(t, spec)
@@ -111,7 +111,7 @@ func TestStopSignal(t *testing.T) {
 func TestSecondSIGTERMIsPassedOn(t *testing.T) {
 	t.Parallel()
 	path, out := pipe(t)
-	s := supervise(t, child("record", path, "stubborn"))
+	s := supervise(t, testChild("record", path, "stubborn"))
 	s.Rotated()
 	pid := out.ready()
 	for range 3 {
@@ -127,7 +127,7 @@ func TestSecondSIGTERMIsPassedOn(t *testing.T) {
 func TestStopTimeoutKillsTheGroup(t *testing.T) {
 	t.Parallel()
 	path, out := pipe(t)
-	rec := child("record", path, "stubborn")
+	rec := testChild("record", path, "stubborn")
 	s := supervise(t, Spec{
 		Command:     shell(`"$1" "$2" stubborn & exec "$1" "$2" stubborn`, rec.Command[0], path),
 		Env:         rec.Env,

@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/svidhelper/svidhelper/supervisor/internal/signals"
 )
 
 // A Supervisor owns one process and its notifications. One goroutine, that of
@@ -55,7 +57,7 @@ type process interface {
 	// proceed continues it and its group.
 	proceed()
 	// handling tells what it does with a signal.
-	handling(syscall.Signal) handling
+	handling(syscall.Signal) signals.Handling
 }
 
 // A change is what has become of a process: nothing, it was stopped by a
@@ -276,7 +278,7 @@ func (l *loop) poll() {
 // that is to end, and asked for the terminal instead, is first continued once:
 // stopped, it would not hear that it is to end.
 func (l *loop) suspended(sig syscall.Signal) {
-	if l.state.phase == stopping && wantsTerminal(sig) && !l.urged {
+	if l.state.phase == stopping && signals.WantsTerminal(sig) && !l.urged {
 		l.urged = true
 		l.process.proceed()
 		return
@@ -289,13 +291,13 @@ func (l *loop) suspended(sig syscall.Signal) {
 const together = 5 * time.Millisecond
 
 func (l *loop) signal(sig syscall.Signal) {
-	if continues(sig) {
+	if signals.Continues(sig) {
 		l.overtake()
 		if l.s.host.resume(l.process) {
 			return
 		}
 	}
-	if l.process == nil && suspends(sig) {
+	if l.process == nil && signals.Suspends(sig) {
 		l.s.host.suspend(nil, sig)
 		return
 	}
@@ -310,7 +312,7 @@ func (l *loop) overtake() {
 	for late := time.After(together); ; {
 		select {
 		case sig := <-l.s.signals:
-			if !continues(sig) {
+			if !signals.Continues(sig) {
 				l.step(event{kind: evSignalled, signal: sig})
 			}
 		case <-late:
@@ -324,5 +326,13 @@ func (l *loop) publish(before state) {
 	if st := l.state.status(); st != before.status() {
 		l.s.status.Store(&st)
 		ring(l.s.updates)
+	}
+}
+
+// ring makes sure that a message waits in c.
+func ring(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
 	}
 }

@@ -1,6 +1,8 @@
 package supervisor
 
-import "syscall"
+import (
+	"syscall"
+)
 
 // A suspension is a time in which the helper is stopped.
 type suspension struct{}

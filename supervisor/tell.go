@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"syscall"
 	"time"
+
+	"github.com/svidhelper/svidhelper/supervisor/internal/signals"
 )
 
 // What becomes of a rotation.
@@ -53,7 +55,7 @@ func (s state) notify(e event) (state, []action) {
 // and a second SIGTERM may mean something else than the first.
 func (s state) mayTell() bool {
 	sig := s.spec.OnRotation.signal()
-	return s.stop && sig != 0 && !meansEnd(sig)
+	return s.stop && sig != 0 && !signals.MeansEnd(sig)
 }
 
 func (s state) tell(e event) (state, []action) {
@@ -73,20 +75,20 @@ func (s state) looked(e event) (state, []action) {
 		return s, nil
 	}
 	sig := s.spec.OnRotation.signal()
-	kind, ends := e.handling.endedBy()
-	watch, verdict, again := s.watch.look(e.handling, s.startedAt, e.at)
+	kind, ends := e.handling.EndedBy()
+	watch, verdict, again := s.watch.Look(e.handling, s.startedAt, e.at)
 	s.watch = watch
 	switch {
-	case s.deadly && e.handling != handlingCaught && !e.handling.blocked():
-		return s.fail(e, "an earlier process died of %s", signalName(sig))
-	case verdict == verdictNone && !meansEnd(sig):
-		return s.fail(e, "process %d has no handler for %s", s.pid, signalName(sig))
-	case verdict == verdictWait:
+	case s.deadly && e.handling != signals.HandlingCaught && !e.handling.Blocked():
+		return s.fail(e, "an earlier process died of %s", signals.Name(sig))
+	case verdict == signals.VerdictNone && !signals.MeansEnd(sig):
+		return s.fail(e, "process %d has no handler for %s", s.pid, signals.Name(sig))
+	case verdict == signals.VerdictWait:
 		s.tellAt = again
 		return s, nil
 	case ends && s.spec.OnRotation.Signal == 0:
 		return s.fail(e, "process %d is %s, which %s ends unless it is handled: if it is, say so with on_rotation",
-			s.pid, kind, signalName(sig))
+			s.pid, kind, signals.Name(sig))
 	}
 	return s.send(e)
 }
@@ -94,7 +96,7 @@ func (s state) looked(e event) (state, []action) {
 // fail is a rotation that the process does not hear of, for now.
 func (s state) fail(e event, format string, args ...any) (state, []action) {
 	s.failure = fmt.Sprintf(format, args...)
-	s.tellAt = e.at.Add(hopelessPoll)
+	s.tellAt = e.at.Add(signals.HopelessPoll)
 	return s, nil
 }
 
@@ -123,7 +125,7 @@ const deadlySoon = time.Second
 // spared, unless its handler can be seen.
 func (s state) learn(e event) state {
 	sig := s.spec.OnRotation.signal()
-	if sig == 0 || meansEnd(sig) || e.exit.Status() != 128+int(sig) || s.toldAt.Sub(s.startedAt) < handlerPatience {
+	if sig == 0 || signals.MeansEnd(sig) || e.exit.Status() != 128+int(sig) || s.toldAt.Sub(s.startedAt) < signals.HandlerPatience {
 		return s
 	}
 	// A runtime that ends in an orderly way, with that as its status, takes its
@@ -132,6 +134,6 @@ func (s state) learn(e event) state {
 		return s
 	}
 	s.deadly = true
-	s.failure = fmt.Sprintf("process died of %s, the signal for a rotation: choose what it handles with on_rotation", signalName(sig))
+	s.failure = fmt.Sprintf("process died of %s, the signal for a rotation: choose what it handles with on_rotation", signals.Name(sig))
 	return s
 }

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"syscall"
 
+	"github.com/svidhelper/svidhelper/supervisor/internal/child"
+	"github.com/svidhelper/svidhelper/supervisor/internal/signals"
 	"golang.org/x/sys/unix"
 )
 
@@ -40,7 +42,7 @@ func (t *terminal) open(jobs chan<- os.Signal) {
 		return
 	}
 	signal.Notify(jobs, syscall.SIGTSTP, syscall.SIGTTIN)
-	ignoreTTOU(true)
+	child.IgnoreTTOU(true)
 }
 
 // openTerminal returns a descriptor of the controlling terminal, or -1.
@@ -68,38 +70,9 @@ func (t *terminal) close(jobs chan<- os.Signal) {
 		return
 	}
 	t.reclaim()
-	ignoreTTOU(false)
+	child.IgnoreTTOU(false)
 	unix.Close(t.fd)
 	t.fd = -1
-}
-
-// ttouIgnored says that SIGTTOU is ignored in the helper, but not in what it
-// starts. It is guarded by children's lock.
-var ttouIgnored bool
-
-// ignoreTTOU makes the helper ignore SIGTTOU, or not. In the background of its
-// own terminal it still writes its log there, and takes the terminal back.
-// (A handler would not do: the kernel sends the signal again and again.)
-func ignoreTTOU(yes bool) {
-	children.Lock()
-	defer children.Unlock()
-	ttouIgnored = yes
-	if yes {
-		signal.Ignore(syscall.SIGTTOU)
-	} else {
-		signal.Reset(syscall.SIGTTOU)
-	}
-}
-
-// inheriting calls fork in such a way that the child ignores nothing that only
-// the helper wants ignored: what is caught becomes the default by exec, what is
-// ignored stays so.
-func inheriting(fork func() (int, error)) (int, error) {
-	if ttouIgnored {
-		signal.Notify(make(chan os.Signal, 1), syscall.SIGTTOU)
-		defer signal.Ignore(syscall.SIGTTOU)
-	}
-	return fork()
 }
 
 // offer makes sys put the process into the foreground, if the helper is there
@@ -188,7 +161,7 @@ func (t *terminal) suspend(pid int, sig syscall.Signal) {
 	case pid == 0:
 	case t.fd < 0, sig == syscall.SIGSTOP && t.given == 0:
 		return // no shell watches; who stopped the process continues it
-	case wantsTerminal(sig) && t.inForeground():
+	case signals.WantsTerminal(sig) && t.inForeground():
 		t.hand(pid)
 		return
 	case uncontrolled():

@@ -188,7 +188,7 @@ func TestAdopterIsInvisible(t *testing.T) {
 	if got := start(Spec{Command: shell("exit 77")}).status(); got != 77 {
 		t.Errorf("status %d, want 77", got)
 	}
-	h := start(child("record", "-"))
+	h := start(testChild("record", "-"))
 	pid := h.ready()
 	h.kill(syscall.SIGWINCH)
 	h.want("SIGWINCH")
@@ -199,14 +199,14 @@ func TestAdopterIsInvisible(t *testing.T) {
 
 func TestMemoryOfTheHelperOnly(t *testing.T) {
 	t.Parallel()
-	h := startHelper(t, helperCommand(t, child("dumpable")))
+	h := startHelper(t, helperCommand(t, testChild("dumpable")))
 	h.want("dumpable 1 <nil>")
 	if got := h.status(); got != 0 {
 		t.Errorf("status %d", got)
 	}
 	// A process that is not dumpable belongs to root, as seen in /proc.
 	if os.Geteuid() != 0 {
-		h := startHelper(t, helperCommand(t, child("record", "-")))
+		h := startHelper(t, helperCommand(t, testChild("record", "-")))
 		h.ready()
 		var st syscall.Stat_t
 		if err := syscall.Stat(fmt.Sprintf("/proc/%d/environ", h.Process.Pid), &st); err != nil || st.Uid != 0 {

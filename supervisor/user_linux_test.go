@@ -9,6 +9,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"github.com/svidhelper/svidhelper/supervisor/internal/child"
 )
 
 // The contract: the process runs as whom the Spec says, with those rights and
@@ -115,11 +117,11 @@ func TestNoNewPrivsStaysWithTheProcess(t *testing.T) {
 			cmd := exec.Command("grep", "NoNewPrivs", "/proc/self/status")
 			out := &strings.Builder{}
 			cmd.Stdout = out
-			if err := startCommand(cmd); err != nil {
+			if err := child.Start(cmd); err != nil {
 				t.Error(err)
 				return
 			}
-			if err := waitCommand(cmd); err != nil || out.String() != "NoNewPrivs:\t0\n" {
+			if err := child.Wait(cmd); err != nil || out.String() != "NoNewPrivs:\t0\n" {
 				t.Errorf("%v, %q", err, out)
 			}
 		})

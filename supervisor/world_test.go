@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/svidhelper/svidhelper/supervisor/internal/signals"
 )
 
 // FuzzNext plays random lives: the world answers actions as an operating
@@ -174,7 +175,7 @@ func (w *world) step(e event) (follow []event) {
 	if !slices.Equal(pending, before.pending) || !slices.Equal(recent, before.recent) {
 		w.t.Fatal("next changed the state that it was given")
 	}
-	if d := cmp.Diff(after, again, cmp.AllowUnexported(state{}, handlerWatch{}), cmp.Comparer(func(a, b error) bool {
+	if d := cmp.Diff(after, again, cmp.AllowUnexported(state{}, signals.Watch{}), cmp.Comparer(func(a, b error) bool {
 		return fmt.Sprint(a) == fmt.Sprint(b)
 	})); d != "" {
 		w.t.Fatalf("next is not pure: %s", d)
@@ -193,7 +194,7 @@ func (w *world) step(e event) (follow []event) {
 		}
 		switch a.kind {
 		case actLook:
-			follow = append(follow, event{kind: evLooked, handling: handling(a.pid+int(w.n)) % (handlingDefault + 1)})
+			follow = append(follow, event{kind: evLooked, handling: signals.Handling(a.pid+int(w.n)) % (signals.HandlingDefault + 1)})
 		case actTell:
 			follow = append(follow, event{kind: evTold, n: a.n})
 		}

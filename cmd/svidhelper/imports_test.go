@@ -23,6 +23,8 @@ func TestImports(t *testing.T) {
 		{"supervisor", "helper/", "the supervisor knows no SPIFFE"},
 		{"supervisor", "github.com/spiffe/", "the supervisor knows no SPIFFE"},
 		{"helper/source", "helper/encode", "the source never waits for keystores"},
+		{"supervisor/hook", "writer", "a hook knows no files"},
+		{"supervisor/hook", "helper/", "a hook knows no SPIFFE"},
 		{"helper/source", "writer", "the source never waits for a disk"},
 		{"helper/source", "supervisor", "the source never waits for a process"},
 		{"helper/snapshot", "helper/source", "a snapshot does not know where it comes from"},

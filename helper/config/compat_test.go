@@ -12,6 +12,7 @@ import (
 	"github.com/svidhelper/svidhelper/helper/health"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
 	"github.com/svidhelper/svidhelper/supervisor"
+	"github.com/svidhelper/svidhelper/supervisor/hook"
 )
 
 // A fact is something that spiffe-helper accepts, does or refuses.
@@ -235,7 +236,7 @@ var rules = []fact{
 	{name: "pid_file_name needs a renew_signal that is not empty", src: pidFile + `renew_signal = ""`, err: []string{"pid_file_name needs renew_signal"}},
 	{name: "pid_file_name with renew_signal", src: pidFile + `renew_signal = "SIGQUIT"`, check: func(t *testing.T, c *Config) {
 		quit, _ := ParseSignal("SIGQUIT")
-		want := []Hook{{supervisor.HookSpec{Name: "pid_file_name", PIDFile: "/run/x.pid", Signal: quit}, Target{On: snapshot.KindX509 | snapshot.KindBundle}}}
+		want := []Hook{{hook.Spec{Name: "pid_file_name", PIDFile: "/run/x.pid", Signal: quit}, Target{On: snapshot.KindX509 | snapshot.KindBundle}}}
 		if d := diff(want, c.Hooks); d != "" {
 			t.Error(d)
 		}

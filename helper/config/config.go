@@ -10,6 +10,7 @@ import (
 	"github.com/svidhelper/svidhelper/helper/snapshot"
 	"github.com/svidhelper/svidhelper/helper/source"
 	"github.com/svidhelper/svidhelper/supervisor"
+	"github.com/svidhelper/svidhelper/supervisor/hook"
 )
 
 // A Config is what one file says, in the terms of the packages that act on it;
@@ -49,7 +50,7 @@ type Process struct {
 
 // A Hook is somebody else to tell and what they want to know.
 type Hook struct {
-	supervisor.HookSpec
+	hook.Spec
 	Target
 }
 

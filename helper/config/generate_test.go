@@ -19,6 +19,7 @@ import (
 	"github.com/svidhelper/svidhelper/helper/snapshot"
 	"github.com/svidhelper/svidhelper/helper/source"
 	"github.com/svidhelper/svidhelper/supervisor"
+	"github.com/svidhelper/svidhelper/supervisor/hook"
 	"github.com/svidhelper/svidhelper/writer"
 )
 
@@ -223,7 +224,7 @@ func (g *generator) process() *Process {
 
 func (g *generator) hook() Hook {
 	g.count++
-	h := Hook{HookSpec: supervisor.HookSpec{Name: fmt.Sprint(g.text(), g.count), Splay: g.duration()}}
+	h := Hook{Spec: hook.Spec{Name: fmt.Sprint(g.text(), g.count), Splay: g.duration()}}
 	switch g.IntN(3) {
 	case 0:
 		h.Command, h.Timeout, h.Retries = []string{g.text(), ""}, g.duration(), g.IntN(5)

@@ -16,6 +16,7 @@ import (
 	"github.com/svidhelper/svidhelper/helper/snapshot"
 	"github.com/svidhelper/svidhelper/helper/source"
 	"github.com/svidhelper/svidhelper/supervisor"
+	"github.com/svidhelper/svidhelper/supervisor/hook"
 	"github.com/svidhelper/svidhelper/writer"
 )
 
@@ -220,12 +221,12 @@ func everythingWant() *Config {
 			OnFailure: []proof.Escalation{proof.EscalateSignal, proof.EscalateRestart},
 		}}, snapshot.KindWIT},
 		Hooks: []Hook{{
-			supervisor.HookSpec{Name: "haproxy", Command: []string{"systemctl", "reload", "haproxy"}, Timeout: 30 * time.Second, Retries: 2, Splay: 10 * time.Second},
+			hook.Spec{Name: "haproxy", Command: []string{"systemctl", "reload", "haproxy"}, Timeout: 30 * time.Second, Retries: 2, Splay: 10 * time.Second},
 			Target{On: snapshot.KindBundle, Proof: &proof.Config{TLS: "unix:///run/haproxy.sock", OnFailure: []proof.Escalation{proof.EscalateSignal}}},
 		}, {
-			supervisor.HookSpec{Name: "pgbouncer", PIDFile: "/run/pgbouncer.pid", Signal: mustSignal("HUP")}, Target{On: defaultKinds},
+			hook.Spec{Name: "pgbouncer", PIDFile: "/run/pgbouncer.pid", Signal: mustSignal("HUP")}, Target{On: defaultKinds},
 		}, {
-			supervisor.HookSpec{Name: "exim", ProcessName: "exim4", Signal: mustSignal("HUP")}, Target{On: defaultKinds},
+			hook.Spec{Name: "exim", ProcessName: "exim4", Signal: mustSignal("HUP")}, Target{On: defaultKinds},
 		}},
 		Health: &health.Config{Address: "127.0.0.1:8081", LivePath: "/alive", ReadyPath: "/usable"},
 		Log:    Log{Level: slog.LevelDebug, JSON: true},

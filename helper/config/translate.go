@@ -12,6 +12,7 @@ import (
 	"github.com/svidhelper/svidhelper/helper/health"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
 	"github.com/svidhelper/svidhelper/supervisor"
+	"github.com/svidhelper/svidhelper/supervisor/hook"
 	"github.com/svidhelper/svidhelper/writer"
 )
 
@@ -84,7 +85,7 @@ func (f *dropIn) hook(d *decoder, c *Config, at span, flags Flags) {
 		d.errorf(at, "leave it out: when everything is written once, nothing is signalled", "pid_file_name cannot be used with daemon_mode = false")
 	}
 	d.take("hook", "pid_file_name", at)
-	c.Hooks = append(c.Hooks, Hook{HookSpec: supervisor.HookSpec{Name: "pid_file_name", PIDFile: f.pidFile, Signal: f.renew.Signal}})
+	c.Hooks = append(c.Hooks, Hook{Spec: hook.Spec{Name: "pid_file_name", PIDFile: f.pidFile, Signal: f.renew.Signal}})
 }
 
 // output adds the one directory that the flat keys describe.

@@ -1,0 +1,151 @@
+package hook
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"slices"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+	"github.com/svidhelper/svidhelper/supervisor/internal/child"
+)
+
+const (
+	defaultTimeout = 30 * time.Second
+	// waitDelay is how long we go on reading the output of a command that
+	// has ended but left somebody behind who holds its pipes.
+	waitDelay = 50 * time.Millisecond
+	// reapTime bounds the wait for a command that was killed: one that
+	// hangs inside the kernel does not even die of SIGKILL.
+	reapTime = 200 * time.Millisecond
+)
+
+// A command runs a command for each notification.
+type command struct {
+	argv    []string
+	timeout time.Duration
+	again   int
+	log     *slog.Logger
+}
+
+func newCommand(spec Spec, log *slog.Logger) (target, error) {
+	if spec.Command[0] == "" {
+		return nil, errors.New("the command's name is empty")
+	}
+	if spec.Signal != 0 {
+		return nil, errors.New("a command gets no signal; name a pid file or a process")
+	}
+	c := &command{
+		argv:    slices.Clone(spec.Command),
+		timeout: spec.Timeout,
+		again:   spec.Retries,
+		log:     log,
+	}
+	if c.timeout == 0 {
+		c.timeout = defaultTimeout
+	}
+	return c, nil
+}
+
+func (c *command) retries() int                   { return c.again }
+func (c *command) watch() bool                    { return false }
+func (c *command) settle()                        {}
+func (c *command) changes() <-chan fsnotify.Event { return nil }
+func (c *command) concerns(fsnotify.Event) bool   { return false }
+
+// notify runs the command. Its process group ends with the timeout and with
+// ctx; whom a command that succeeded left in the background lives on.
+func (c *command) notify(ctx context.Context, n Notice) error {
+	out := &output{log: c.log}
+	cmd := exec.Command(c.argv[0], c.argv[1:]...)
+	cmd.Env = append(os.Environ(), n.environ()...)
+	cmd.Stdin = bytes.NewReader(line(n.Event))
+	cmd.WaitDelay = waitDelay
+	ownGroup(cmd)
+
+	began := time.Now()
+	wait, err := startGathering(cmd, out)
+	if err != nil {
+		return fmt.Errorf("start command: %w", err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- wait() }()
+
+	timeout := time.NewTimer(c.timeout)
+	defer timeout.Stop()
+	select {
+	case err = <-ended:
+		if errors.Is(err, exec.ErrWaitDelay) {
+			err = nil // it succeeded, and left somebody behind
+		}
+	case <-timeout.C:
+		err = fmt.Errorf("killed after its timeout of %v", c.timeout)
+		if !killed(cmd, ended) {
+			return fmt.Errorf("command %q: %w; it does not die", c.argv[0], err)
+		}
+	case <-ctx.Done():
+		killed(cmd, ended)
+		return ctx.Err()
+	}
+	out.flush()
+	if err != nil {
+		return fmt.Errorf("command %q: %w%s", c.argv[0], err, out.hint())
+	}
+	c.log.Info("hook command succeeded", "command", c.argv[0], "took", time.Since(began))
+	return nil
+}
+
+// startGathering starts the command. wait waits for its end and for its output,
+// all of which is in out then, however late we are with reading. Whoever it has
+// left behind with its pipe is not waited for.
+func startGathering(cmd *exec.Cmd, out *output) (wait func() error, err error) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	cmd.Stdout, cmd.Stderr = w, w
+	err = child.Start(cmd)
+	w.Close()
+	if err != nil {
+		r.Close()
+		return nil, err
+	}
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		_, _ = io.Copy(out, r) // until the end, or until we have had enough
+	}()
+	return func() error {
+		defer r.Close()
+		err := child.Wait(cmd)
+		select {
+		case <-read:
+			return err
+		case <-time.After(waitDelay):
+		}
+		if r.SetReadDeadline(time.Unix(1, 0)) != nil {
+			r.Close() // where pipes have no deadlines
+		}
+		<-read
+		drain(r, out)
+		return err
+	}, nil
+}
+
+// killed ends the command's process group and reports whether the command is
+// gone.
+func killed(cmd *exec.Cmd, ended <-chan error) bool {
+	killGroup(cmd)
+	select {
+	case <-ended:
+		return true
+	case <-time.After(reapTime):
+		return false
+	}
+}

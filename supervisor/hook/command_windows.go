@@ -1,0 +1,22 @@
+package hook
+
+import (
+	"io"
+	"os"
+	"os/exec"
+	"syscall"
+)
+
+// ownGroup keeps the console's Ctrl-C away from the command: it ends with us,
+// not beside us.
+func ownGroup(cmd *exec.Cmd) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{CreationFlags: syscall.CREATE_NEW_PROCESS_GROUP}
+}
+
+// killGroup ends the command; what it started is not ended with it on Windows.
+func killGroup(cmd *exec.Cmd) {
+	_ = cmd.Process.Kill()
+}
+
+// drain does nothing: a pipe that was closed is lost with what is in it.
+func drain(*os.File, io.Writer) {}

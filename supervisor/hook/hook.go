@@ -1,0 +1,282 @@
+// Package hook tells others than the helper's own process of rotations: it runs a
+// command, or signals the process that a pid file or a name stands for. It knows
+// nothing of SPIFFE, and nothing of the supervisor.
+package hook
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	exponential "github.com/cenkalti/backoff/v5"
+	"github.com/fsnotify/fsnotify"
+	"github.com/svidhelper/svidhelper/supervisor/internal/splay"
+)
+
+// A Hook tells one target, beside the process, of rotations: it runs a command,
+// or signals the process that a pid file or a name stands for.
+//
+// It promises: a target is told at least once after the last Rotated, unless
+// its command has failed as often as it may; notices that arrive while it is
+// busy coalesce into one; nothing that a target does, or fails to do, holds the
+// caller, another hook, or the end of Run.
+//
+// It does not promise that a target did what it was told: that is for a proof
+// to find out.
+type Hook struct {
+	spec    Spec
+	log     *slog.Logger
+	target  target
+	bell    chan struct{}
+	updates chan struct{}
+
+	mu     sync.Mutex
+	fresh  bool   // notice has something that Run has not taken yet
+	notice Notice // what Rotated said since Run last took it
+	status Status
+}
+
+// Status is what has become of a hook's notifications.
+type Status struct {
+	Name string
+	// Asked counts the calls of Rotated; Delivered counts those that a
+	// successful notification covers. The target is up to date when they are
+	// equal.
+	Asked, Delivered uint64
+	// Runs counts the attempts to notify, Failures those that failed.
+	Runs, Failures uint64
+	// LastError is why the last attempt failed; nil if it did not.
+	LastError error
+	// LastDelivered is when the target was last told.
+	LastDelivered time.Time
+}
+
+// A target is somebody who can be told. All of its methods are called from
+// Run's goroutine.
+type target interface {
+	// notify tells the target, once. It ends soon after ctx.
+	notify(ctx context.Context, n Notice) error
+	// retries is how often a failed notify is tried again; negative is
+	// without end.
+	retries() int
+	// watch arms changes, and settle disarms it. After watch has reported
+	// true, it is worth a look at what came before it was armed.
+	watch() bool
+	settle()
+	// changes hears of events that may make a failed notify succeed, nil if
+	// there are none; concerns reports whether one of them may.
+	changes() <-chan fsnotify.Event
+	concerns(fsnotify.Event) bool
+}
+
+// newBackoff is the wait before a failed notification is tried again.
+var newBackoff = func() *exponential.ExponentialBackOff {
+	return &exponential.ExponentialBackOff{
+		InitialInterval:     500 * time.Millisecond,
+		Multiplier:          2,
+		RandomizationFactor: 0.2,
+		MaxInterval:         30 * time.Second,
+	}
+}
+
+// New returns a hook that does nothing until it runs. It touches neither
+// the command nor the process: they may come later.
+func New(spec Spec, log *slog.Logger) (*Hook, error) {
+	log = log.With("hook", spec.Name)
+	target, err := newTarget(spec, log)
+	if err != nil {
+		return nil, fmt.Errorf("hook %q: %w", spec.Name, err)
+	}
+	return newHook(spec, target, log), nil
+}
+
+func newHook(spec Spec, target target, log *slog.Logger) *Hook {
+	return &Hook{
+		spec:    spec,
+		log:     log,
+		target:  target,
+		bell:    make(chan struct{}, 1),
+		updates: make(chan struct{}, 1),
+		status:  Status{Name: spec.Name},
+	}
+}
+
+func newTarget(spec Spec, log *slog.Logger) (target, error) {
+	set := 0
+	for _, is := range []bool{len(spec.Command) > 0, spec.PIDFile != "", spec.ProcessName != ""} {
+		if is {
+			set++
+		}
+	}
+	switch {
+	case set != 1:
+		return nil, errors.New("give exactly one of a command, a pid file and a process name")
+	case spec.Timeout < 0 || spec.Retries < 0 || spec.Splay < 0:
+		return nil, errors.New("timeout, retries and splay must not be negative")
+	case len(spec.Command) > 0:
+		return newCommand(spec, log)
+	default:
+		return newSignaller(spec, log)
+	}
+}
+
+// Rotated asks for a notification. It never blocks.
+func (h *Hook) Rotated(n Notice) {
+	h.mu.Lock()
+	if h.fresh {
+		n = h.notice.merge(n)
+	}
+	h.notice, h.fresh = n, true
+	h.status.Asked++
+	h.mu.Unlock()
+	ring(h.bell)
+	ring(h.updates)
+}
+
+// Status returns what has become of the notifications so far.
+func (h *Hook) Status() Status {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.status
+}
+
+// Updates hears that Status has changed; several changes may be one message.
+func (h *Hook) Updates() <-chan struct{} { return h.updates }
+
+// due is what the target has to be told, and how many calls of Rotated that
+// covers.
+type due struct {
+	Notice
+	asked uint64
+}
+
+// Run tells the target of rotations until ctx ends, and then returns nil within
+// milliseconds: a command that runs is killed with its process group.
+func (h *Hook) Run(ctx context.Context) error {
+	defer h.target.settle()
+	var (
+		d     due
+		tries int
+		retry <-chan time.Time
+		wait  = newBackoff()
+	)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-h.bell:
+			if !h.take(&d) {
+				continue
+			}
+			tries = 0
+			if retry != nil {
+				continue // a target that fails keeps its backoff
+			}
+			if !h.splay(ctx, &d) {
+				return nil
+			}
+		case <-retry:
+		case ev := <-h.target.changes():
+			if !h.target.concerns(ev) {
+				continue
+			}
+		}
+		retry = nil
+		h.take(&d)
+		err := h.target.notify(ctx, d.Notice)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err == nil {
+			h.delivered(d.asked)
+			d, tries = due{}, 0
+			wait.Reset()
+			h.target.settle()
+			continue
+		}
+		tries++
+		again := h.target.retries() < 0 || tries <= h.target.retries()
+		h.failed(err, again)
+		if again {
+			pause := wait.NextBackOff()
+			if h.target.watch() {
+				pause = 0
+			}
+			retry = time.After(pause)
+		}
+	}
+}
+
+// take adds what Rotated said to d, and reports whether there was anything.
+func (h *Hook) take(d *due) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.fresh {
+		return false
+	}
+	if d.asked == 0 {
+		d.Notice = h.notice
+	} else {
+		d.Notice = d.merge(h.notice)
+	}
+	d.asked = h.status.Asked
+	h.notice, h.fresh = Notice{}, false
+	return true
+}
+
+// splay waits for this target's moment, gathering what arrives meanwhile. It
+// reports false when ctx ended.
+func (h *Hook) splay(ctx context.Context, d *due) bool {
+	moment := time.NewTimer(splay.Delay(splay.Identity(h.spec.Name), h.spec.Splay))
+	defer moment.Stop()
+	for !d.First && h.spec.Splay > 0 {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-moment.C:
+			return true
+		case <-h.bell:
+			h.take(d)
+		}
+	}
+	return true
+}
+
+func (h *Hook) delivered(asked uint64) {
+	h.mu.Lock()
+	h.status.Runs++
+	h.status.Delivered = asked
+	h.status.LastError = nil
+	h.status.LastDelivered = time.Now()
+	h.mu.Unlock()
+	ring(h.updates)
+}
+
+func (h *Hook) failed(err error, again bool) {
+	h.mu.Lock()
+	last := h.status.LastError
+	h.status.Runs++
+	h.status.Failures++
+	h.status.LastError = err
+	h.mu.Unlock()
+	ring(h.updates)
+
+	switch {
+	case !again:
+		h.log.Error("hook failed, it is not told of this rotation", "error", err)
+	case last == nil || last.Error() != err.Error():
+		// once for each cause: a pid file may be missing for days
+		h.log.Warn("hook failed, trying again", "error", err)
+	}
+}
+
+// ring makes sure that a message waits in c.
+func ring(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,192 @@
+//go:build linux || darwin
+
+package hook
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+	"github.com/svidhelper/svidhelper/supervisor/internal/signals"
+)
+
+// handlerWait is how long a process may take to install the handler of a
+// signal that would end it otherwise.
+var handlerWait = signals.HandlerPatience
+
+const (
+	// handlerPoll is how often we look; nothing tells us.
+	handlerPoll = 20 * time.Millisecond
+	// maxTold bounds how many processes one notification follows.
+	maxTold = 64
+)
+
+// A signaller signals the process that a pid file or a name stands for.
+//
+// A pid can be given to another process at any moment. So each signal takes
+// these steps:
+//
+//  1. read the pid;
+//  2. take a handle on that process: a pidfd on Linux, which never turns into
+//     another process (elsewhere it is the bare pid);
+//  3. look who it is, and refuse whoever cannot be the one that is meant;
+//  4. wait until the signal would not end it for want of a handler;
+//  5. signal through the handle.
+//
+// If the pid changes hands between (1) and (2), (3) sees the new process and
+// refuses it; between (2) and (5), the handle is dead and the signal fails.
+type signaller struct {
+	sig    syscall.Signal
+	chosen bool // sig is not only the default
+	finder finder
+	fsWatch
+	log *slog.Logger
+}
+
+// A finder finds the processes to signal.
+type finder interface {
+	// find returns at least one process, or an error that says what to do.
+	find() ([]process, error)
+	// vet says why a process that was found is not the one that is meant.
+	vet(process) error
+}
+
+// A process is a process as the kernel describes it.
+type process struct {
+	pid, parent int
+	name        string
+	born        int64     // its start as the kernel counts, for comparing
+	started     time.Time // the same on the wall clock, to some milliseconds
+	uids        []uint32  // real and effective
+	dead        bool      // not yet reaped
+}
+
+var errGone = errors.New("the process is gone")
+
+func newSignaller(spec Spec, log *slog.Logger) (target, error) {
+	s := &signaller{sig: cmp.Or(spec.Signal, syscall.SIGHUP), chosen: spec.Signal != 0, log: log}
+	if s.sig < 0 || s.sig > signals.Last {
+		return nil, fmt.Errorf("signal %d does not exist", int(s.sig))
+	}
+	if spec.PIDFile != "" {
+		s.fsWatch.path = spec.PIDFile
+		s.finder = &pidFile{path: spec.PIDFile}
+	} else {
+		s.finder = processName(spec.ProcessName)
+	}
+	return s, nil
+}
+
+func (s *signaller) retries() int { return -1 } // until there is somebody
+
+// notify signals whom the finder finds, and then whoever has taken the place of
+// one of them meanwhile: perhaps with the old files. But nobody is ended for
+// having taken the place of one whom we have ended.
+func (s *signaller) notify(ctx context.Context, _ Notice) error {
+	told := make(map[int]bool)
+	for {
+		procs, err := s.finder.find()
+		if err != nil && len(told) == 0 {
+			return err
+		}
+		again := false
+		for _, p := range procs {
+			if told[p.pid] {
+				continue
+			}
+			if err := s.signal(ctx, p.pid); err != nil {
+				return fmt.Errorf("%s to pid %d: %w", signals.Name(s.sig), p.pid, err)
+			}
+			told[p.pid] = true
+			again = !signals.MeansEnd(s.sig) && len(told) < maxTold
+			s.log.Info("hook process signalled", "pid", p.pid, "signal", signals.Name(s.sig))
+		}
+		if !again {
+			return nil
+		}
+	}
+}
+
+// signal takes steps (2) to (5).
+func (s *signaller) signal(ctx context.Context, pid int) error {
+	if pid == os.Getpid() {
+		return errors.New("that is the helper itself")
+	}
+	handle, err := os.FindProcess(pid) // (2)
+	if err != nil {
+		return err
+	}
+	defer handle.Release()
+
+	p, err := lookUpProcess(pid) // (3)
+	if err != nil {
+		return err
+	}
+	if p.dead {
+		return errGone
+	}
+	if err := s.finder.vet(p); err != nil {
+		return err
+	}
+	if err := s.waitHandled(ctx, p); err != nil { // (4)
+		return err
+	}
+	switch err := handle.Signal(s.sig); { // (5)
+	case errors.Is(err, os.ErrProcessDone), errors.Is(err, syscall.ESRCH):
+		return errGone
+	default:
+		return err
+	}
+}
+
+// waitHandled waits until the signal would not end p for want of a handler.
+func (s *signaller) waitHandled(ctx context.Context, p process) error {
+	switch {
+	case signals.Harmless(s.sig), signals.Suspends(s.sig), s.sig == syscall.SIGSTOP:
+		return nil
+	case s.sig == syscall.SIGKILL:
+		return nil // there can be none
+	}
+	seen := signals.OpenMasks(p.pid)
+	defer seen.Close()
+	deadline := time.NewTimer(handlerWait)
+	defer deadline.Stop()
+	poll := time.NewTicker(handlerPoll)
+	defer poll.Stop()
+	var watch signals.Watch
+	for {
+		handling := seen.Handling(s.sig)
+		var v signals.Verdict
+		if watch, v, _ = watch.Look(handling, p.started, time.Now()); v == signals.VerdictSend {
+			if kind, ends := handling.EndedBy(); ends && !s.chosen {
+				return fmt.Errorf("it is %s, which %s ends unless it is handled: if it is, say so with signal", kind, signals.Name(s.sig))
+			}
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-deadline.C:
+			if signals.MeansEnd(s.sig) {
+				return nil // whoever chose it wants it
+			}
+			return fmt.Errorf("it has no handler for it and would end; not sent after %v of waiting", handlerWait)
+		case <-poll.C:
+		}
+		now, err := lookUpProcess(p.pid)
+		if err != nil {
+			return err
+		}
+		if now.dead || now.born != p.born {
+			return errGone
+		}
+	}
+}
+
+func (s *signaller) changes() <-chan fsnotify.Event { return s.fsWatch.events() }

@@ -1,0 +1,3 @@
+package child
+
+func inheriting(fork func() (int, error)) (int, error) { return fork() }
