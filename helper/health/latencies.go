@@ -36,13 +36,12 @@ func (l Latencies) Observe(d time.Duration) Latencies {
 // Last returns what was observed last, and how much was observed in all.
 func (l Latencies) Last() (last time.Duration, count uint64) { return l.last, l.count }
 
-// cumulative returns the buckets as Prometheus wants them.
-func (l Latencies) cumulative() map[float64]uint64 {
-	buckets := make(map[float64]uint64, len(latencyBounds))
+// cumulative returns how many were at most as long as each bound.
+func (l Latencies) cumulative() (counts [len(latencyBounds)]uint64) {
 	sum := uint64(0)
-	for i, bound := range latencyBounds {
-		sum += l.buckets[i]
-		buckets[bound.Seconds()] = sum
+	for i, n := range l.buckets {
+		sum += n
+		counts[i] = sum
 	}
-	return buckets
+	return counts
 }

@@ -13,8 +13,6 @@ import (
 	"runtime"
 	"strings"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
 )
 
 const (
@@ -33,7 +31,6 @@ type Server struct {
 	http     *http.Server
 	checks   map[string]http.HandlerFunc
 	pages    map[string]http.HandlerFunc
-	metrics  prometheus.Gatherer
 	current  func() Status
 	log      *slog.Logger
 }
@@ -62,10 +59,6 @@ func New(cfg Config, current func() Status, log *slog.Logger) (*Server, error) {
 		}
 	}
 	s.pages = map[string]http.HandlerFunc{"/": s.page, "/metrics": s.scrape}
-
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(collector{current})
-	s.metrics = registry
 
 	listener, err := net.Listen("tcp", cfg.Address)
 	if err != nil {
