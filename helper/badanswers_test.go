@@ -251,7 +251,7 @@ health { address = %q }
 	if n := refusals(t, address, source.ProfileX509SVID, source.ReasonGarbage); n != 2 {
 		t.Errorf("%v refusals are counted, want 2", n)
 	}
-	if n := strings.Count(r.log.String(), "not receiving a part"); n != 1 {
+	if n := strings.Count(r.log.String(), "a part of the answer was refused"); n != 1 {
 		t.Errorf("said %d times, want once", n)
 	}
 	awaitReady(t, address, http.StatusOK)

@@ -60,13 +60,16 @@ func newDaemon(c *config.Config, log *slog.Logger, o Options) (*daemon, error) {
 // newPlan makes the parts of a configuration. Those that are as in old are
 // taken over.
 func (d *daemon) newPlan(c *config.Config, old *plan) (*plan, error) {
-	p := &plan{onRevoked: c.OnRevoked, outputs: c.Outputs}
-	if old != nil && d.config.AgentAddress == c.AgentAddress && d.config.RevocationGrace == c.RevocationGrace {
+	p := &plan{onRevoked: c.OnRevoked, grace: c.RevocationGrace, outputs: c.Outputs}
+	if old != nil && d.config.AgentAddress == c.AgentAddress {
 		p.source = old.source
 	} else {
 		src, err := source.New(sourceConfig(c), d.log)
 		if err != nil {
 			return nil, err
+		}
+		if old != nil {
+			src.MustNotFail() // what runs depends on the next one already
 		}
 		p.source = src
 	}

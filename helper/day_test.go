@@ -294,7 +294,7 @@ func (d *day) spoil() (end func()) {
 }
 
 // count compares what has been fetched and published with the policy.
-func (d *day) count(status source.Status, minutes, expired int) {
+func (d *day) count(status *source.Status, minutes, expired int) {
 	t, o := d.t, d.rotator.outputs[0]
 	counts := d.faults.Counts()
 	var good, all uint64
@@ -328,7 +328,7 @@ func (d *day) count(status source.Status, minutes, expired int) {
 	}
 }
 
-func refused(p source.ProfileStatus) (n uint64) {
+func refused(p *source.ProfileStatus) (n uint64) {
 	for _, times := range p.Rejected {
 		n += times
 	}

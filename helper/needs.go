@@ -37,10 +37,8 @@ func needs(c *config.Config) source.Needs {
 
 func sourceConfig(c *config.Config) source.Config {
 	return source.Config{
-		Address:         c.AgentAddress,
-		Needs:           needs(c),
-		OnRevoked:       c.OnRevoked,
-		RevocationGrace: c.RevocationGrace,
+		Address: c.AgentAddress,
+		Needs:   needs(c),
 	}
 }
 

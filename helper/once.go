@@ -1,6 +1,7 @@
 package helper
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -80,9 +81,9 @@ func fetch(ctx context.Context, c *config.Config, log *slog.Logger) (*snapshot.S
 			if unusable != nil {
 				return nil, fmt.Errorf("nothing was written: what came within %v cannot be used: %w", timeout, unusable)
 			}
-			return nil, fmt.Errorf("nothing was written: not everything came within %v: %s", timeout, source.Explain(src.Status(), c.AgentAddress))
+			return nil, fmt.Errorf("nothing was written: not everything came within %v: %s", timeout, cmp.Or(src.Status().Problem(), "everything has been answered, but not what an output asks for"))
 		}
-		s := src.Snapshot()
+		s := src.Status().Snapshot
 		var whole bool
 		if whole, unusable = suffices(s, c.Outputs); whole {
 			return s, nil

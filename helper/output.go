@@ -129,7 +129,7 @@ func closeOutputs(outputs []*output) error {
 // that lacks something is published as far as it goes: what it lacks stays as
 // it is on disk, unless it is revoked. A failure is remembered and leaves the
 // last good set.
-func (o *output) publish(s *snapshot.Snapshot, revoked []source.ProfileStatus) outputChange {
+func (o *output) publish(s *snapshot.Snapshot, revoked []*source.ProfileStatus) outputChange {
 	o.reduce(revoked)
 	set, err := o.encoder.Encode(s)
 	if err != nil {
@@ -158,7 +158,7 @@ func (o *output) publish(s *snapshot.Snapshot, revoked []source.ProfileStatus) o
 
 // reduce has the encoder leave out what is revoked, so that it leaves the disk
 // too.
-func (o *output) reduce(revoked []source.ProfileStatus) {
+func (o *output) reduce(revoked []*source.ProfileStatus) {
 	less := without(o.spec, revoked)
 	if reflect.DeepEqual(less, o.reduced) {
 		return
@@ -169,7 +169,7 @@ func (o *output) reduce(revoked []source.ProfileStatus) {
 }
 
 // without returns what is left of an output without its revoked parts.
-func without(spec encode.Output, revoked []source.ProfileStatus) encode.Output {
+func without(spec encode.Output, revoked []*source.ProfileStatus) encode.Output {
 	for _, p := range revoked {
 		switch p.Profile {
 		case source.ProfileX509SVID:

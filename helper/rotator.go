@@ -29,12 +29,15 @@ type rotator struct {
 	started bool   // every output has been on disk, so the process may run
 	waiting string // what was last logged as awaited
 	status  atomic.Pointer[[]outputStatus]
+	graces  graceKeeper
+	graceAt time.Time // when a denial will count; zero: none is under way
 }
 
 // A plan is what a rotator works with until there is another one.
 type plan struct {
 	source    *source.Source
 	onRevoked source.OnRevoked
+	grace     time.Duration // how long a denial must last before it counts; 0: the default
 	outputs   []encode.Output
 	process   *process // nil: none
 	hooks     []*hook
@@ -51,7 +54,7 @@ const (
 
 // newRotator opens the outputs of its first plan.
 func newRotator(p *plan, j *events.Stream, log *slog.Logger) (*rotator, error) {
-	r := &rotator{log: log, journal: j, plans: make(chan *plan), current: p}
+	r := &rotator{log: log, journal: j, plans: make(chan *plan), current: p, graces: graceKeeper{log: log}}
 	var err error
 	if r.outputs, err = exchangeOutputs(nil, p.outputs, j, log); err != nil {
 		return nil, err
@@ -77,6 +80,8 @@ func (r *rotator) run(ctx context.Context) error {
 	again.InitialInterval, again.MaxInterval = firstRepublish, lastRepublish
 	retry := time.NewTimer(0)
 	defer retry.Stop()
+	grace := time.NewTimer(0)
+	defer grace.Stop()
 	tampered, unwatch := watchOutputs(ctx, r.outputs)
 	defer func() { unwatch() }()
 	for {
@@ -86,6 +91,7 @@ func (r *rotator) run(ctx context.Context) error {
 		case <-r.current.source.Updates():
 		case <-tampered:
 		case <-retry.C:
+		case <-grace.C:
 		case p := <-r.plans:
 			unwatch()
 			p.taken <- r.adopt(p)
@@ -94,6 +100,10 @@ func (r *rotator) run(ctx context.Context) error {
 		retry.Stop()
 		ok, err := r.rotate()
 		r.publishStatus()
+		grace.Stop()
+		if !r.graceAt.IsZero() {
+			grace.Reset(time.Until(r.graceAt))
+		}
 		switch {
 		case err != nil:
 			return err
@@ -123,9 +133,8 @@ func (r *rotator) adopt(p *plan) error {
 // what changed. ok says that every output could be written; an error is one
 // that ends the helper.
 func (r *rotator) rotate() (ok bool, err error) {
-	// The snapshot is the newer of both: it has what the status has.
 	status := r.current.source.Status()
-	s := r.current.source.Snapshot()
+	s := status.Snapshot
 	revoked := r.revoked(status)
 	if s == nil && len(revoked) == 0 {
 		return true, nil
@@ -188,7 +197,7 @@ func (r *rotator) afterProcess(f func()) {
 
 // mayStart reports whether all that is missing is what the process can do
 // without, and has been refused.
-func (r *rotator) mayStart(awaited, revoked []source.ProfileStatus) bool {
+func (r *rotator) mayStart(awaited, revoked []*source.ProfileStatus) bool {
 	if r.current.process == nil {
 		return false
 	}
@@ -208,11 +217,12 @@ func (r *rotator) mayStart(awaited, revoked []source.ProfileStatus) bool {
 
 // revoked are the profiles whose files are to go: their identity has been
 // refused for longer than the grace period.
-func (r *rotator) revoked(status source.Status) []source.ProfileStatus {
+func (r *rotator) revoked(status *source.Status) (revoked []*source.ProfileStatus) {
+	revoked, r.graceAt = r.graces.revoked(status, r.current.grace, time.Now())
 	if r.current.onRevoked == source.OnRevokedKeep {
 		return nil
 	}
-	return status.Revoked()
+	return revoked
 }
 
 // privateFiles are the paths of the keys and tokens on disk.

@@ -1,6 +1,7 @@
 package helper
 
 import (
+	"cmp"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -27,7 +28,7 @@ func (d *daemon) status() health.Status {
 		Attempts:  from.Connection.Attempts,
 	}
 	for _, profile := range from.Profiles {
-		s.Profiles = append(s.Profiles, profileHealth(profile))
+		s.Profiles = append(s.Profiles, profileHealth(profile, cmp.Or(p.grace, defaultGrace)))
 	}
 	outputs := *d.rotator.status.Load()
 	for _, o := range outputs {
@@ -52,7 +53,7 @@ func (d *daemon) status() health.Status {
 // is to see before is the state, the counter by reason and the last error. A
 // lasting refusal of the identity is one, since that is meant for us; so is an
 // SVID that is good and not allowed: that is up to the output, and said there.
-func profileHealth(p source.ProfileStatus) health.Profile {
+func profileHealth(p *source.ProfileStatus, grace time.Duration) health.Profile {
 	h := health.Profile{
 		Name:        p.Name(),
 		State:       string(p.State),
@@ -70,7 +71,7 @@ func profileHealth(p source.ProfileStatus) health.Profile {
 	if p.Failures > 0 {
 		h.Failures["error"] = p.Failures
 	}
-	if !p.Revoked.IsZero() {
+	if !p.DeniedSince.IsZero() && time.Since(p.DeniedSince) >= grace {
 		h.Problem = "the identity is refused since " + p.DeniedSince.UTC().Format(time.RFC3339)
 	}
 	return h

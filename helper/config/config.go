@@ -19,7 +19,8 @@ type Config struct {
 	// AgentAddress is the Workload API's address, or empty for the
 	// environment's or the default.
 	AgentAddress string
-	// OnRevoked and RevocationGrace are as in source.Config.
+	// OnRevoked says what becomes of the files of an identity that is refused,
+	// RevocationGrace after how long; 0 means 30 s.
 	OnRevoked       source.OnRevoked
 	RevocationGrace time.Duration
 

@@ -23,7 +23,6 @@ import (
 	"github.com/spiffe/go-spiffe/v2/bundle/x509bundle"
 	"github.com/spiffe/go-spiffe/v2/exp/bundle/witbundle"
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
-	"github.com/spiffe/go-spiffe/v2/svid/jwtsvid"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
 	"github.com/svidhelper/svidhelper/writer"
 	"software.sslmate.com/src/go-pkcs12"
@@ -345,9 +344,9 @@ func TestEncodeJWT(t *testing.T) {
 		t.Errorf("%+v", set)
 	}
 	svid := jwtSVID(t, id, "main", "vault", "db")
-	set = encode(t, &snapshot.Snapshot{JWTSVIDs: map[snapshot.JWTRequest]*jwtsvid.SVID{o.JWTSVIDs[0].Request(): svid}}, o)
+	set = encode(t, &snapshot.Snapshot{JWTSVIDs: map[snapshot.JWTRequest]*snapshot.JWTSVID{o.JWTSVIDs[0].Request(): svid}}, o)
 	f := set.file(t, "vault.jwt")
-	if string(f.Data) != svid.Marshal() || !f.Private || f.Mode != 0o600 || f.Kind != snapshot.KindJWT || len(set.Awaited) > 0 {
+	if string(f.Data) != svid.Token || !f.Private || f.Mode != 0o600 || f.Kind != snapshot.KindJWT || len(set.Awaited) > 0 {
 		t.Errorf("%+v", f)
 	}
 	if i := set.Identities[0]; i.ID != id || i.Hint != "main" || i.Serial == "" || !i.NotAfter.Equal(svid.Expiry) {
@@ -440,7 +439,7 @@ func TestEncodeWIT(t *testing.T) {
 		WITBundles: []WITBundle{{File: FileSpec{Name: "map"}}, {File: FileSpec{Name: "jwks"}, Format: FormatJWKS}},
 	}
 	set := encode(t, s, o)
-	if f := set.file(t, "wit"); string(f.Data) != svid.Marshal() || !f.Private {
+	if f := set.file(t, "wit"); string(f.Data) != svid.Token || !f.Private {
 		t.Error("the token is another one")
 	}
 	f := set.file(t, "wit.jwk")

@@ -14,7 +14,6 @@ import (
 	"github.com/spiffe/go-spiffe/v2/bundle/jwtbundle"
 	"github.com/spiffe/go-spiffe/v2/bundle/x509bundle"
 	"github.com/spiffe/go-spiffe/v2/exp/bundle/witbundle"
-	"github.com/spiffe/go-spiffe/v2/exp/svid/witsvid"
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
 )
@@ -34,13 +33,12 @@ func (r *encoding) jwtSVIDs(s *snapshot.Snapshot) error {
 			r.await(snapshot.KindJWT, "JWT-SVID for "+strings.Join(want.Audience, ","), want.File)
 			continue
 		}
-		if err := r.add(want.File, snapshot.KindJWT, true, []byte(svid.Marshal())); err != nil {
+		if err := r.add(want.File, snapshot.KindJWT, true, []byte(svid.Token)); err != nil {
 			return fmt.Errorf("JWT-SVID for %s: %w", strings.Join(want.Audience, ","), err)
 		}
-		jti, _ := svid.Claims["jti"].(string)
 		r.set.Identities = append(r.set.Identities, Identity{
 			Kind: snapshot.KindJWT, ID: svid.ID, Hint: svid.Hint, Audience: want.Audience,
-			Serial: jti, NotAfter: svid.Expiry.UTC(), Files: []string{want.File.Name},
+			Serial: svid.TokenID, NotAfter: svid.Expiry.UTC(), Files: []string{want.File.Name},
 		})
 	}
 	return nil
@@ -217,7 +215,7 @@ func x509Keys(b *x509bundle.Bundle) []jose.JSONWebKey {
 	return keys
 }
 
-type witCandidate struct{ *witsvid.SVID }
+type witCandidate struct{ *snapshot.WITSVID }
 
 func (c witCandidate) id() spiffeid.ID { return c.ID }
 func (c witCandidate) hint() string    { return c.Hint }
@@ -225,7 +223,7 @@ func (c witCandidate) hint() string    { return c.Hint }
 func (r *encoding) witSVIDs(s *snapshot.Snapshot) error {
 	for i := range r.output.WITSVIDs {
 		want := &r.output.WITSVIDs[i]
-		if s.WIT == nil {
+		if s.WIT == nil || want.Select == (Selector{}) && s.WIT.DefaultRefused {
 			r.await(snapshot.KindWIT, describe("WIT-SVID", want.Select), want.Token, want.Key)
 			continue
 		}
@@ -238,7 +236,7 @@ func (r *encoding) witSVIDs(s *snapshot.Snapshot) error {
 			return err
 		}
 		for index, c := range picked {
-			if err := r.witSVID(want, c.SVID, index); err != nil {
+			if err := r.witSVID(want, c.WITSVID, index); err != nil {
 				return fmt.Errorf("WIT-SVID %s: %w", c.ID, err)
 			}
 		}
@@ -246,13 +244,13 @@ func (r *encoding) witSVIDs(s *snapshot.Snapshot) error {
 	return nil
 }
 
-func (r *encoding) witSVID(want *WITSVID, svid *witsvid.SVID, index int) error {
+func (r *encoding) witSVID(want *WITSVID, svid *snapshot.WITSVID, index int) error {
 	identity := Identity{Kind: snapshot.KindWIT, ID: svid.ID, Hint: svid.Hint, NotAfter: svid.Expiry.UTC()}
 	for _, f := range []struct {
 		spec   FileSpec
 		encode func() ([]byte, error)
 	}{
-		{want.Token, func() ([]byte, error) { return []byte(svid.Marshal()), nil }},
+		{want.Token, func() ([]byte, error) { return []byte(svid.Token), nil }},
 		{want.Key, func() ([]byte, error) { return witKey(svid) }},
 	} {
 		if !f.spec.Wanted() {
@@ -280,11 +278,11 @@ func (r *encoding) witSVID(want *WITSVID, svid *witsvid.SVID, index int) error {
 
 // witKey writes the private key that the token is bound to as a JWK (RFC 7517).
 // It repeats what the token's cnf.jwk says about the key.
-func witKey(svid *witsvid.SVID) ([]byte, error) {
+func witKey(svid *snapshot.WITSVID) ([]byte, error) {
 	if svid.PrivateKey == nil {
 		return nil, fmt.Errorf("the Workload API gave no private key")
 	}
-	jwk := boundKey(svid.Marshal())
+	jwk := boundKey(svid.Token)
 	jwk.Key = svid.PrivateKey
 	data, err := json.Marshal(jwk)
 	if err != nil {

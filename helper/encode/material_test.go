@@ -20,9 +20,7 @@ import (
 	"github.com/spiffe/go-spiffe/v2/bundle/jwtbundle"
 	"github.com/spiffe/go-spiffe/v2/bundle/x509bundle"
 	"github.com/spiffe/go-spiffe/v2/exp/bundle/witbundle"
-	"github.com/spiffe/go-spiffe/v2/exp/svid/witsvid"
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
-	"github.com/spiffe/go-spiffe/v2/svid/jwtsvid"
 	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
 )
@@ -138,34 +136,22 @@ func jwtBundles(bundles ...*jwtbundle.Bundle) *snapshot.JWTBundles {
 }
 
 // jwtSVID is a JWT-SVID as the Workload API gives it.
-func jwtSVID(t testing.TB, id spiffeid.ID, hint string, audience ...string) *jwtsvid.SVID {
+func jwtSVID(t testing.TB, id spiffeid.ID, hint string, audience ...string) *snapshot.JWTSVID {
 	t.Helper()
-	token := signToken(t, "JWT", map[string]any{
-		"sub": id.String(), "aud": audience, "exp": time.Now().Add(time.Hour).Unix(),
-		"jti": fmt.Sprintf("token-%d", serials.Add(1)),
-	})
-	svid, err := jwtsvid.ParseInsecure(token, audience)
-	if err != nil {
-		t.Fatal(err)
-	}
-	svid.Hint = hint
-	return svid
+	expiry, jti := time.Now().Add(time.Hour).UTC().Truncate(time.Second), fmt.Sprintf("token-%d", serials.Add(1))
+	token := signToken(t, "JWT", map[string]any{"sub": id.String(), "aud": audience, "exp": expiry.Unix(), "jti": jti})
+	return &snapshot.JWTSVID{ID: id, Hint: hint, Audience: audience, Expiry: expiry, TokenID: jti, Token: token}
 }
 
 // witSVID is a WIT-SVID with its private key.
-func witSVID(t testing.TB, id spiffeid.ID, hint string) *witsvid.SVID {
+func witSVID(t testing.TB, id spiffeid.ID, hint string) *snapshot.WITSVID {
 	t.Helper()
-	key := newKey(t)
+	key, expiry := newKey(t), time.Now().Add(time.Hour).UTC().Truncate(time.Second)
 	token := signToken(t, "wit+jwt", map[string]any{
-		"sub": id.String(), "exp": time.Now().Add(time.Hour).Unix(),
+		"sub": id.String(), "exp": expiry.Unix(),
 		"cnf": map[string]any{"jwk": jose.JSONWebKey{Key: key.Public(), KeyID: "bound", Algorithm: "ES256"}},
 	})
-	svid, err := witsvid.ParseInsecure(token)
-	if err != nil {
-		t.Fatal(err)
-	}
-	svid.PrivateKey, svid.Hint = key, hint
-	return svid
+	return &snapshot.WITSVID{ID: id, Hint: hint, Expiry: expiry, Token: token, PrivateKey: key}
 }
 
 func signToken(t testing.TB, typ string, claims map[string]any) string {
@@ -209,7 +195,7 @@ func (a *authority) crl(t testing.TB) *x509.RevocationList {
 	return list
 }
 
-type svidWIT = witsvid.SVID
+type svidWIT = snapshot.WITSVID
 
 func must(t testing.TB, err error) {
 	t.Helper()

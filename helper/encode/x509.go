@@ -29,6 +29,10 @@ func (r *encoding) x509SVIDs(s *snapshot.Snapshot) error {
 			r.await(snapshot.KindX509, describe("X.509-SVID", want.Select), want.files()...)
 			continue
 		}
+		if want.Select == (Selector{}) && s.X509.DefaultRefused { // refused: another identity is not the default
+			r.await(snapshot.KindX509, describe("X.509-SVID", want.Select), want.files()...)
+			continue
+		}
 		var all []x509Candidate
 		for j := range s.X509.SVIDs {
 			all = append(all, x509Candidate{&s.X509.SVIDs[j]})

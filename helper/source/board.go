@@ -3,6 +3,7 @@ package source
 import (
 	"errors"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -14,27 +15,39 @@ import (
 // A board is where the streams write what they know and everybody reads it: the
 // snapshot and the status. It logs each change of state once, and says on
 // updates that there is something new to read.
+//
+// A reader gets a value that never changes. It is made when it is read, if
+// something has changed, of parts that are replaced and not changed: a thousand
+// tokens that arrive one by one cost no thousand copies of a thousand tokens.
 type board struct {
 	log     *slog.Logger
-	grace   time.Duration
 	updates chan struct{} // capacity 1
 
-	mu       sync.Mutex
-	snapshot *snapshot.Snapshot // replaced, never changed
-	conn     Connection
-	records  map[key]*record
-	complete bool
+	mu      sync.Mutex
+	latest  *Status            // nil: to be made
+	current *snapshot.Snapshot // nil: to be made, or there is none
+	parts   *snapshot.Snapshot // what it is made of, but for the tokens; nil: none
+	tokens  map[snapshot.JWTRequest]*snapshot.JWTSVID
+	conn    Connection
+	records map[key]*ProfileStatus // each replaced, never changed
+	keys    []key                  // of records, in order
+	// depended: something runs that depends on the source.
+	depended bool
 	// dispensable are the profiles that nothing depends on.
 	dispensable []Profile
+	// recovery is closed when a profile gets its first good answer, or one after
+	// a failure.
+	recovery chan struct{}
 }
 
-func newBoard(address string, grace time.Duration, log *slog.Logger) *board {
+func newBoard(address string, log *slog.Logger) *board {
 	return &board{
-		log:     log,
-		grace:   grace,
-		updates: make(chan struct{}, 1),
-		conn:    Connection{Address: address, Since: time.Now()},
-		records: make(map[key]*record),
+		log:      log,
+		updates:  make(chan struct{}, 1),
+		tokens:   make(map[snapshot.JWTRequest]*snapshot.JWTSVID),
+		conn:     Connection{Address: address, Since: time.Now()},
+		records:  make(map[key]*ProfileStatus),
+		recovery: make(chan struct{}),
 	}
 }
 
@@ -46,6 +59,43 @@ func (b *board) notify() {
 	}
 }
 
+// status returns everything at this instant.
+func (b *board) status() *Status {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.latest != nil {
+		return b.latest
+	}
+	s := &Status{Connection: b.conn, Profiles: make([]*ProfileStatus, len(b.keys))}
+	for i, k := range b.keys {
+		s.Profiles[i] = b.records[k]
+	}
+	if b.current == nil && b.parts != nil {
+		if b.parts.JWTSVIDs == nil {
+			b.parts.JWTSVIDs = maps.Clone(b.tokens)
+		}
+		snap := *b.parts
+		b.current = &snap
+	}
+	s.Snapshot = b.current
+	b.latest = s
+	return s
+}
+
+// change replaces a record with a copy that f has been applied to. It does
+// nothing for a profile that is not needed any more.
+func (b *board) change(k key, f func(*ProfileStatus)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	old := b.records[k]
+	if old == nil {
+		return
+	}
+	next := *old
+	f(&next)
+	b.records[k], b.latest = &next, nil
+}
+
 // add begins to follow a profile, unless it is followed already.
 func (b *board) add(k key) {
 	b.mu.Lock()
@@ -53,9 +103,9 @@ func (b *board) add(k key) {
 	if b.records[k] != nil {
 		return
 	}
-	b.records[k] = &record{ProfileStatus: ProfileStatus{
-		Profile: k.profile, Request: k.request, State: StateConnecting, Since: time.Now(),
-	}}
+	b.records[k] = &ProfileStatus{Profile: k.profile, Request: k.request, State: StateConnecting, Since: time.Now()}
+	i, _ := slices.BinarySearchFunc(b.keys, k, key.compare)
+	b.keys, b.latest = slices.Insert(b.keys, i, k), nil
 	b.notify()
 }
 
@@ -64,61 +114,77 @@ func (b *board) add(k key) {
 func (b *board) remove(k key, clear func(*snapshot.Snapshot)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	r := b.records[k]
-	if r == nil {
+	if b.records[k] == nil {
 		return
 	}
-	r.stopGrace()
 	delete(b.records, k)
-	if b.snapshot != nil {
-		b.store(clear)
+	b.keys, b.latest = slices.DeleteFunc(b.keys, func(other key) bool { return other == k }), nil
+	if b.parts != nil {
+		clear(b.parts)
+		b.current = nil
 	}
 	b.completed()
 	b.notify()
 }
 
-// close stops every timer.
-func (b *board) close() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for _, r := range b.records {
-		r.stopGrace()
-	}
+// store puts what is new in a bad answer into the snapshot: that one identity is
+// gone while the others are refused.
+func (b *board) store(k key, store func(*snapshot.Snapshot)) {
+	b.change(k, func(*ProfileStatus) { b.put(store) })
 }
 
-// store replaces the snapshot with a copy that change has been applied to.
-func (b *board) store(change func(*snapshot.Snapshot)) {
-	next := snapshot.Snapshot{}
-	if b.snapshot != nil {
-		next = *b.snapshot
+// put changes the parts of the snapshot, unless store is nil. The caller holds mu.
+func (b *board) put(store func(*snapshot.Snapshot)) {
+	if store == nil {
+		return
 	}
-	change(&next)
-	b.snapshot = &next
+	if b.parts == nil {
+		b.parts = new(snapshot.Snapshot)
+	}
+	store(b.parts)
+	b.current = nil
+}
+
+// storeToken returns what puts a token into the snapshot; nil takes it out.
+func (b *board) storeToken(r snapshot.JWTRequest, svid *snapshot.JWTSVID) func(*snapshot.Snapshot) {
+	return func(parts *snapshot.Snapshot) {
+		if b.tokens[r] = svid; svid == nil {
+			delete(b.tokens, r)
+		}
+		parts.JWTSVIDs = nil // to be made
+	}
 }
 
 // completed notes when everything that is needed has been answered once. That
 // cannot be undone: what is needed additionally later is not worth the end of
 // what runs already.
 func (b *board) completed() {
-	if b.complete || len(b.records) == 0 {
+	if b.depended || len(b.records) == 0 {
 		return
 	}
-	for _, r := range b.records {
-		if r.LastSuccess.IsZero() && !slices.Contains(b.dispensable, r.Profile) {
+	for _, p := range b.records {
+		if p.LastSuccess.IsZero() && !slices.Contains(b.dispensable, p.Profile) {
 			return
 		}
 	}
-	b.complete = true
+	b.depended = true
 }
 
-// lenient reports whether no answer to k is fatal: it has been answered before,
-// or everything has that was needed at some time, so that something runs already
-// and depends on it; or nothing ever will.
+// depend notes that something runs that depends on the source.
+func (b *board) depend() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.depended = true
+}
+
+// lenient reports whether no answer to k is fatal: something runs already that
+// depends on us, or has come to by everything being answered, or k has been
+// answered before; or nothing ever will depend on it.
 func (b *board) lenient(k key) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	r := b.records[k]
-	return b.complete || slices.Contains(b.dispensable, k.profile) || r != nil && !r.LastSuccess.IsZero()
+	p := b.records[k]
+	return b.depended || slices.Contains(b.dispensable, k.profile) || p != nil && !p.LastSuccess.IsZero()
 }
 
 // dispense sets the profiles that nothing depends on.
@@ -128,183 +194,142 @@ func (b *board) dispense(profiles []Profile) {
 	b.dispensable = profiles
 }
 
-// attempted notes a stream opened or a fetch made.
-func (b *board) attempted(k key) {
+// recovered returns what is closed at the next recovery of a profile.
+func (b *board) recovered() <-chan struct{} {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	r := b.records[k]
-	if r == nil {
-		return // not needed any more
-	}
-	r.Attempts++
-	if r.State == StateConnecting {
-		r.enter(StateWaiting)
-		b.notify()
-	}
+	return b.recovery
+}
+
+// attempted notes a stream opened or a fetch made.
+func (b *board) attempted(k key) {
+	b.change(k, func(p *ProfileStatus) {
+		p.Attempts++
+		if p.State == StateConnecting {
+			p.enter(StateWaiting)
+			b.notify()
+		}
+	})
 }
 
 // good notes a good answer; store, unless nil, puts what is new in it into the
 // snapshot; refused, unless nil, is why a part of it was left out.
 func (b *board) good(k key, store func(*snapshot.Snapshot), refused error) {
+	b.change(k, func(p *ProfileStatus) {
+		worth := p.LastSuccess.IsZero() || p.LastError != nil
+		recovered := p.LastSuccess.IsZero() || p.State != StateStreaming && p.State != StateRejected
+		before := p.Reason
+		p.LastSuccess = time.Now()
+		p.LastError, p.Code, p.Reason = nil, codes.OK, ""
+		p.denied(false)
+		b.put(store)
+		if recovered {
+			close(b.recovery)
+			b.recovery = make(chan struct{})
+		}
+		if refused != nil {
+			b.partly(p, refused, before)
+			return
+		}
+		changed := p.enter(StateStreaming)
+		if changed && worth {
+			b.log.Info("receiving", p.attrs()...)
+		}
+		if changed || store != nil {
+			b.notify()
+		}
+	})
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	r := b.records[k]
-	if r == nil {
-		return // not needed any more
-	}
-	worth := r.LastSuccess.IsZero() || r.LastError != nil
-	before := r.Reason
-	r.LastSuccess = time.Now()
-	r.LastError, r.Code, r.Reason = nil, codes.OK, ""
-	r.DeniedSince, r.Revoked = time.Time{}, time.Time{}
-	r.stopGrace()
-	if store != nil {
-		b.store(store)
-	}
 	b.completed()
-	if refused != nil {
-		b.partly(r, refused, before)
-		return
-	}
-	changed := r.enter(StateStreaming)
-	if changed && worth {
-		b.log.Info("receiving", r.attrs()...)
-	}
-	if changed || store != nil {
-		b.notify()
-	}
 }
 
 // partly notes that a part of a good answer was refused; before is the reason of
 // the last refusal.
-func (b *board) partly(r *record, refused error, before Reason) {
-	var why *Rejection
-	if errors.As(refused, &why) {
-		r.Reason = why.Reason
-	}
-	r.LastError = refused
-	r.rejected(r.Reason)
-	if r.enter(StateRejected) || r.Reason != before {
-		b.log.Warn("not receiving a part", append(r.attrs(), "error", refused)...)
+func (b *board) partly(p *ProfileStatus, refused error, before Reason) {
+	p.LastError, p.Reason = refused, reasonOf(refused)
+	p.rejected(p.Reason)
+	if p.enter(StateRejected) || p.Reason != before {
+		b.log.Warn("a part of the answer was refused, the last good one stays", append(p.attrs(), "error", refused)...)
 	}
 	b.notify()
 }
 
+// reasonOf returns the reason of a refusal; of another error, none.
+func reasonOf(err error) Reason {
+	var why *Rejection
+	if errors.As(err, &why) {
+		return why.Reason
+	}
+	return ""
+}
+
 // bad notes a failure: a refused answer or an error.
-func (b *board) bad(k key, state State, code codes.Code, reason Reason, err error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	r := b.records[k]
-	if r == nil {
-		return // not needed any more
-	}
-	if reason != "" {
-		r.rejected(reason)
-	} else {
-		r.Failures++
-	}
-	fresh := r.Code != code || r.Reason != reason
-	r.LastError, r.Code, r.Reason = err, code, reason
-	b.denial(r, state == StateDenied)
-	if r.enter(state) || fresh {
-		b.log.Warn("not receiving", append(r.attrs(), "error", err)...)
-	}
-	b.notify()
+func (b *board) bad(k key, state State, code codes.Code, err error) {
+	b.change(k, func(p *ProfileStatus) {
+		reason := reasonOf(err)
+		if reason != "" {
+			p.rejected(reason)
+		} else {
+			p.Failures++
+		}
+		fresh := p.Code != code || p.Reason != reason
+		p.LastError, p.Code, p.Reason = err, code, reason
+		p.denied(state == StateDenied)
+		if p.enter(state) || fresh {
+			b.log.Warn("not receiving", append(p.attrs(), "error", explainFailure(p))...)
+		}
+		b.notify()
+	})
 }
 
 // lost notes that the connection is gone. The connection says so in the log.
 func (b *board) lost(k key) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	r := b.records[k]
-	if r == nil {
-		return // not needed any more
-	}
-	b.denial(r, false)
-	if r.enter(StateConnecting) {
-		b.notify()
-	}
+	b.change(k, func(p *ProfileStatus) {
+		p.denied(false)
+		if p.enter(StateConnecting) {
+			b.notify()
+		}
+	})
 }
 
-// denial follows a denial that goes on, or has ended without a good answer: an
-// agent that restarts denies for a while, so each denial has a grace period of
-// its own.
-func (b *board) denial(r *record, denied bool) {
-	switch {
-	case !denied:
-		r.stopGrace()
-		if r.Revoked.IsZero() {
-			r.DeniedSince = time.Time{}
-		}
-	case r.DeniedSince.IsZero():
-		r.DeniedSince = time.Now()
-		if r.Revoked.IsZero() {
-			r.grace = time.AfterFunc(b.grace, func() { b.revoke(r) })
-		}
-	}
-}
-
-func (b *board) revoke(r *record) {
+// changeConnection changes what is known of the connection.
+func (b *board) changeConnection(f func(*Connection)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if r.DeniedSince.IsZero() || time.Since(r.DeniedSince) < b.grace || !r.Revoked.IsZero() {
-		return // another answer came first
-	}
-	r.Revoked = time.Now()
-	b.log.Error("identity refused for longer than the grace period", append(r.attrs(), "grace", b.grace)...)
-	b.notify()
+	f(&b.conn)
+	b.latest = nil
 }
 
 // connecting notes an attempt to connect.
-func (b *board) connecting() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.conn.Attempts++
-}
+func (b *board) connecting() { b.changeConnection(func(c *Connection) { c.Attempts++ }) }
 
 func (b *board) connected() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.conn.Connects++
-	b.conn.LastError = nil
-	if !b.conn.Connected {
-		b.conn.Connected, b.conn.Since = true, time.Now()
-		b.log.Info("connected to the Workload API", "address", b.conn.Address)
-		b.notify()
-	}
+	b.changeConnection(func(c *Connection) {
+		c.Connects++
+		c.LastError, c.Problem = nil, ""
+		if !c.Connected {
+			c.Connected, c.Since = true, time.Now()
+			b.log.Info("connected to the Workload API", "address", c.Address)
+			b.notify()
+		}
+	})
 }
 
 // disconnected notes why there is no connection. It logs the end of one and
 // each new cause.
 func (b *board) disconnected(err error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	ended := b.conn.Connected
-	if ended {
-		b.conn.Connected, b.conn.Since = false, time.Now()
-	}
-	fresh := ended || b.conn.LastError == nil || causeOf(b.conn.LastError) != causeOf(err)
-	b.conn.LastError = err
-	if fresh {
-		b.log.Warn("not connected to the Workload API", "address", b.conn.Address, "error", err)
-		b.notify()
-	}
-}
-
-// status returns a copy of everything.
-func (b *board) status() Status {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	s := Status{Connection: b.conn, Profiles: make([]ProfileStatus, 0, len(b.records))}
-	for _, r := range b.records {
-		s.Profiles = append(s.Profiles, r.clone())
-	}
-	slices.SortFunc(s.Profiles, func(a, b ProfileStatus) int { return a.key().compare(b.key()) })
-	return s
-}
-
-func (b *board) current() *snapshot.Snapshot {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.snapshot
+	b.changeConnection(func(c *Connection) {
+		ended := c.Connected
+		if ended {
+			c.Connected, c.Since = false, time.Now()
+		}
+		fresh := ended || c.LastError == nil || causeOf(c.LastError) != causeOf(err)
+		c.LastError = err
+		if fresh {
+			c.Problem = explainConnection(err, c.Address)
+			b.log.Warn("not connected to the Workload API", "address", c.Address, "error", c.Problem)
+			b.notify()
+		}
+	})
 }

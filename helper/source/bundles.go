@@ -2,8 +2,11 @@ package source
 
 import (
 	"bytes"
+	"context"
+	"crypto/sha256"
 	"crypto/x509"
-	"errors"
+	"encoding/asn1"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -16,11 +19,20 @@ import (
 	"github.com/svidhelper/svidhelper/helper/snapshot"
 )
 
+const (
+	// maxBundles is how many bundles, and how many CRLs, of one answer are looked
+	// at.
+	maxBundles = 4096
+	// maxAuthorities is how many authorities one bundle may have.
+	maxAuthorities = 1024
+)
+
 // A bundleSet is the accepted bundles of one answer, with the bytes that they
 // were parsed from.
 type bundleSet[B any] struct {
 	entries map[string]bundleEntry[B] // by the key in the answer
 	sorted  []*B                      // in the order of trust domain names
+	refused refusals                  // what was ignored inside of the bundles
 }
 
 type bundleEntry[B any] struct {
@@ -28,35 +40,49 @@ type bundleEntry[B any] struct {
 	trustDomain spiffeid.TrustDomain
 	named       bool // its key is the SPIFFE ID, as the standard has it
 	bundle      *B
+	ignored     refusals // parts of it
 }
+
+// A bundleParser parses a bundle, and says what it ignored of it.
+type bundleParser[B any] func(spiffeid.TrustDomain, []byte) (*B, refusals, error)
 
 // parseBundles parses the bundles of an answer. What prev holds with the same
 // bytes is taken from there; if that is everything, prev itself is returned.
 //
 // The trust domains have nothing to do with each other, so what is wrong with
 // one bundle refuses that one: the last good one stays in its place, if there
-// is one, and the error tells, beside a set that can be used. A bundle without
+// is one, and the refusals tell, beside a set that can be used. A bundle without
 // a byte is none (Workload API 4.4).
-func parseBundles[B any](in map[string][]byte, prev *bundleSet[B], parse func(spiffeid.TrustDomain, []byte) (*B, error)) (*bundleSet[B], error) {
+func parseBundles[B any](ctx context.Context, in map[string][]byte, prev *bundleSet[B], parse bundleParser[B]) (*bundleSet[B], refusals) {
 	if prev == nil {
 		prev = &bundleSet[B]{}
 	}
 	if prev.holds(in) {
-		return prev, nil
+		return prev, prev.refused
 	}
-	next := &bundleSet[B]{entries: make(map[string]bundleEntry[B], len(in))}
-	var refused []error
+	next := &bundleSet[B]{entries: make(map[string]bundleEntry[B], min(len(in), maxBundles))}
+	var refused refusals
+	if len(in) > maxBundles {
+		// What was not looked at is not gone.
+		maps.Copy(next.entries, prev.entries)
+		refused.add(reject(ReasonTooMany, "more than %d bundles in the answer", maxBundles))
+	}
 	for _, key := range slices.Sorted(maps.Keys(in)) {
-		raw := in[key]
-		if len(raw) == 0 {
-			continue
+		if ctx.Err() != nil {
+			break
 		}
+		raw := in[key]
 		e, known := prev.entries[key]
-		if !known || !bytes.Equal(e.raw, raw) {
+		switch {
+		case len(raw) == 0:
+			delete(next.entries, key)
+			continue
+		case known && bytes.Equal(e.raw, raw):
+		case !known && len(next.entries) >= maxBundles:
+			continue
+		default:
 			fresh, err := parseBundle(key, raw, parse)
-			if err != nil {
-				refused = append(refused, err)
-			} else {
+			if refused.add(err); err == nil {
 				e, known = fresh, true
 			}
 		}
@@ -64,33 +90,33 @@ func parseBundles[B any](in map[string][]byte, prev *bundleSet[B], parse func(sp
 			next.entries[key] = e
 		}
 	}
-	refused = append(refused, next.sort()...)
+	for _, e := range next.entries {
+		next.refused.merge(e.ignored)
+	}
+	next.sort()
 	if slices.Equal(next.sorted, prev.sorted) {
+		prev.refused = next.refused
 		next = prev
 	}
-	return next, firstOf(refused)
+	refused.merge(next.refused)
+	return next, refused
 }
 
-func parseBundle[B any](key string, raw []byte, parse func(spiffeid.TrustDomain, []byte) (*B, error)) (bundleEntry[B], error) {
+func parseBundle[B any](key string, raw []byte, parse bundleParser[B]) (e bundleEntry[B], err error) {
 	td, err := spiffeid.TrustDomainFromString(key)
-	if err != nil {
-		return bundleEntry[B]{}, reject(ReasonGarbage, "bundle of %.300q: %w", key, err)
+	if err == nil && len(td.Name()) > maxTrustDomain {
+		err = fmt.Errorf("a name of %d bytes, the most is %d", len(td.Name()), maxTrustDomain)
 	}
-	b, err := parse(td, raw)
-	return bundleEntry[B]{raw: raw, trustDomain: td, named: key == td.IDString(), bundle: b}, err
+	if err != nil {
+		return e, reject(ReasonGarbage, "bundle of %.300q: %w", key, err)
+	}
+	b, ignored, err := parse(td, raw)
+	return bundleEntry[B]{raw, td, key == td.IDString(), b, ignored}, err
 }
 
-// firstOf returns the first refusal, and says how many more there are.
-func firstOf(refused []error) error {
-	if len(refused) == 0 {
-		return nil
-	}
-	var first *Rejection
-	if len(refused) == 1 || !errors.As(refused[0], &first) {
-		return refused[0]
-	}
-	return reject(first.Reason, "%w (and %d more)", first.Err, len(refused)-1)
-}
+// maxTrustDomain is how long the name of a trust domain may be, in bytes
+// (SPIFFE-ID 2.1).
+const maxTrustDomain = 255
 
 // holds reports whether the set was parsed from exactly in.
 func (s *bundleSet[B]) holds(in map[string][]byte) bool {
@@ -117,7 +143,7 @@ func (s *bundleSet[B]) hasOne(in map[string][]byte) bool {
 
 // sort fills in sorted. Of two keys that name one trust domain, the SPIFFE ID
 // counts; if both have the same bundle, nothing is wrong.
-func (s *bundleSet[B]) sort() (refused []error) {
+func (s *bundleSet[B]) sort() {
 	entries := slices.SortedFunc(maps.Values(s.entries), func(a, b bundleEntry[B]) int {
 		switch order := a.trustDomain.Compare(b.trustDomain); {
 		case order != 0 || a.named == b.named:
@@ -133,14 +159,16 @@ func (s *bundleSet[B]) sort() (refused []error) {
 		if i == 0 || entries[i-1].trustDomain != e.trustDomain {
 			s.sorted = append(s.sorted, e.bundle)
 		} else if !bytes.Equal(entries[i-1].raw, e.raw) {
-			refused = append(refused, reject(ReasonGarbage, "two bundles for trust domain %q", e.trustDomain))
+			s.refused.add(reject(ReasonGarbage, "two bundles for trust domain %q", e.trustDomain))
 		}
 	}
-	return refused
 }
 
 // parseX509Bundle parses DER certificates, concatenated; there must be one.
 func parseX509Bundle(td spiffeid.TrustDomain, raw []byte) (*x509bundle.Bundle, error) {
+	if n := countDER(raw, maxAuthorities+1); n > maxAuthorities {
+		return nil, reject(ReasonTooMany, "X.509 bundle of %q: more than %d authorities", td, maxAuthorities)
+	}
 	b, err := x509bundle.ParseRaw(td, raw)
 	if err != nil {
 		return nil, reject(ReasonGarbage, "X.509 bundle of %q: %w", td, err)
@@ -151,38 +179,66 @@ func parseX509Bundle(td spiffeid.TrustDomain, raw []byte) (*x509bundle.Bundle, e
 	return b, nil
 }
 
+// wholeX509Bundle is parseX509Bundle as a bundleParser.
+func wholeX509Bundle(td spiffeid.TrustDomain, raw []byte) (*x509bundle.Bundle, refusals, error) {
+	b, err := parseX509Bundle(td, raw)
+	return b, refusals{}, err
+}
+
+// countDER counts the values in concatenated DER, up to most, without parsing
+// what is in them.
+func countDER(raw []byte, most int) (n int) {
+	var value asn1.RawValue
+	for ; n < most && len(raw) > 0; n++ {
+		rest, err := asn1.Unmarshal(raw, &value)
+		if err != nil {
+			break
+		}
+		raw = rest
+	}
+	return n
+}
+
 // parseCRLs parses CRLs; what prev holds is taken from there, and if that is
 // everything, prev itself is returned. So it is beside an error: what was
 // revoked stays so.
-func parseCRLs(in [][]byte, prev []*x509.RevocationList) ([]*x509.RevocationList, error) {
+func parseCRLs(ctx context.Context, in [][]byte, prev []*x509.RevocationList) ([]*x509.RevocationList, error) {
+	if len(in) > maxBundles {
+		return prev, reject(ReasonTooMany, "more than %d CRLs in the answer", maxBundles)
+	}
+	known := make(map[digest]*x509.RevocationList, len(prev))
+	for _, crl := range prev {
+		known[sha256.Sum256(crl.Raw)] = crl
+	}
 	var next []*x509.RevocationList
-	same := len(in) == len(prev)
 	for i, raw := range in {
-		j := slices.IndexFunc(prev, func(c *x509.RevocationList) bool { return bytes.Equal(c.Raw, raw) })
-		if j >= 0 {
-			same = same && i == j
-			next = append(next, prev[j])
-			continue
-		}
-		same = false
-		crl, err := x509.ParseRevocationList(raw)
-		if err != nil {
-			return prev, reject(ReasonGarbage, "CRL %d of the answer: %w", i, err)
+		crl := known[sha256.Sum256(raw)]
+		if crl == nil {
+			var err error
+			if crl, err = x509.ParseRevocationList(raw); err != nil || ctx.Err() != nil {
+				return prev, reject(ReasonGarbage, "CRL %d of the answer: %w", i, err)
+			}
 		}
 		next = append(next, crl)
 	}
-	if same {
+	if slices.Equal(next, prev) {
 		return prev, nil
 	}
 	return next, nil
 }
 
-// none is why an answer has no bundle: err, unless every one of them is empty.
-func none(err error, text string) error {
-	if err != nil {
-		return err
+// refuseNone refuses an answer without a bundle that can be used, for what was
+// refused of it, or because every one is empty.
+func refuseNone[B any](ctx context.Context, set *bundleSet[B], in map[string][]byte, refused *refusals, none string) error {
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case set.hasOne(in):
+		return nil
+	case refused.first != nil:
+		return refused.err()
 	}
-	return reject(ReasonNoBundle, "%s", text)
+	return reject(ReasonNoBundle, "%s", none)
 }
 
 // An x509BundlesPart is an accepted answer of FetchX509Bundles.
@@ -192,25 +248,20 @@ type x509BundlesPart struct {
 }
 
 // parseX509Bundles checks an answer of FetchX509Bundles (Workload API 5.2.2).
-func parseX509Bundles(resp *workload.X509BundlesResponse, prev *x509BundlesPart, _ time.Time) (*x509BundlesPart, error) {
-	if len(resp.GetBundles()) == 0 {
-		return nil, reject(ReasonNoBundle, "no X.509 bundles in the answer")
-	}
+func parseX509Bundles(ctx context.Context, resp *workload.X509BundlesResponse, prev *x509BundlesPart, _ time.Time) (*x509BundlesPart, error) {
 	if prev == nil {
 		prev = &x509BundlesPart{out: &snapshot.X509Bundles{}}
 	}
-	set, err := parseBundles(resp.GetBundles(), prev.set, parseX509Bundle)
-	if !set.hasOne(resp.GetBundles()) {
-		return nil, none(err, "no X.509 bundle in the answer has an authority")
+	set, refused := parseBundles(ctx, resp.GetBundles(), prev.set, wholeX509Bundle)
+	if err := refuseNone(ctx, set, resp.GetBundles(), &refused, "no X.509 bundle with an authority in the answer"); err != nil {
+		return nil, err
 	}
-	crls, crlErr := parseCRLs(resp.GetCrl(), prev.out.CRLs)
-	if err == nil {
-		err = crlErr
-	}
+	crls, err := parseCRLs(ctx, resp.GetCrl(), prev.out.CRLs)
+	refused.add(err)
 	if set == prev.set && slices.Equal(crls, prev.out.CRLs) {
-		return prev, err
+		return prev, refused.err()
 	}
-	return &x509BundlesPart{set: set, out: &snapshot.X509Bundles{Bundles: set.sorted, CRLs: crls}}, err
+	return &x509BundlesPart{set: set, out: &snapshot.X509Bundles{Bundles: set.sorted, CRLs: crls}}, refused.err()
 }
 
 // A jwtBundlesPart is an accepted answer of FetchJWTBundles.
@@ -220,21 +271,18 @@ type jwtBundlesPart struct {
 }
 
 // parseJWTBundles checks an answer of FetchJWTBundles (Workload API 6.2.2).
-func parseJWTBundles(resp *workload.JWTBundlesResponse, prev *jwtBundlesPart, _ time.Time) (*jwtBundlesPart, error) {
-	if len(resp.GetBundles()) == 0 {
-		return nil, reject(ReasonNoBundle, "no JWT bundles in the answer")
-	}
+func parseJWTBundles(ctx context.Context, resp *workload.JWTBundlesResponse, prev *jwtBundlesPart, _ time.Time) (*jwtBundlesPart, error) {
 	if prev == nil {
 		prev = &jwtBundlesPart{}
 	}
-	set, err := parseBundles(resp.GetBundles(), prev.set, parseJWTBundle)
-	if !set.hasOne(resp.GetBundles()) {
-		return nil, none(err, "no JWT bundle in the answer is a JWKS")
+	set, refused := parseBundles(ctx, resp.GetBundles(), prev.set, parseJWTBundle)
+	if err := refuseNone(ctx, set, resp.GetBundles(), &refused, "no JWT bundle in the answer"); err != nil {
+		return nil, err
 	}
 	if set == prev.set {
-		return prev, err
+		return prev, refused.err()
 	}
-	return &jwtBundlesPart{set: set, out: &snapshot.JWTBundles{Bundles: set.sorted}}, err
+	return &jwtBundlesPart{set: set, out: &snapshot.JWTBundles{Bundles: set.sorted}}, refused.err()
 }
 
 // A witBundlesPart is an accepted answer of FetchWITBundles.
@@ -244,10 +292,7 @@ type witBundlesPart struct {
 }
 
 // parseWITBundles checks an answer of FetchWITBundles.
-func parseWITBundles(resp *workload.WITBundlesResponse, prev *witBundlesPart, _ time.Time) (*witBundlesPart, error) {
-	if len(resp.GetBundles()) == 0 {
-		return nil, reject(ReasonNoBundle, "no WIT bundles in the answer")
-	}
+func parseWITBundles(ctx context.Context, resp *workload.WITBundlesResponse, prev *witBundlesPart, _ time.Time) (*witBundlesPart, error) {
 	if prev == nil {
 		prev = &witBundlesPart{}
 	}
@@ -255,12 +300,12 @@ func parseWITBundles(resp *workload.WITBundlesResponse, prev *witBundlesPart, _ 
 	for key, raw := range resp.GetBundles() {
 		in[key] = []byte(raw)
 	}
-	set, err := parseBundles(in, prev.set, parseWITBundle)
-	if !set.hasOne(in) {
-		return nil, none(err, "no WIT bundle in the answer is a JWKS")
+	set, refused := parseBundles(ctx, in, prev.set, parseWITBundle)
+	if err := refuseNone(ctx, set, in, &refused, "no WIT bundle in the answer"); err != nil {
+		return nil, err
 	}
 	if set == prev.set {
-		return prev, err
+		return prev, refused.err()
 	}
-	return &witBundlesPart{set: set, out: &snapshot.WITBundles{Bundles: set.sorted}}, err
+	return &witBundlesPart{set: set, out: &snapshot.WITBundles{Bundles: set.sorted}}, refused.err()
 }

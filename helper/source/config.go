@@ -3,7 +3,6 @@ package source
 import (
 	"context"
 	"net"
-	"time"
 
 	"github.com/svidhelper/svidhelper/helper/snapshot"
 )
@@ -20,11 +19,6 @@ type Config struct {
 	Dial func(context.Context) (net.Conn, error)
 	// Needs is what the outputs need; nothing else is asked for.
 	Needs Needs
-	// OnRevoked says what becomes of files whose identity is refused.
-	OnRevoked OnRevoked
-	// RevocationGrace is how long a refusal must last before it counts;
-	// 0 means 30 s.
-	RevocationGrace time.Duration
 }
 
 // Needs are the profiles and tokens that some output needs.
@@ -41,7 +35,7 @@ type Needs struct {
 }
 
 // OnRevoked says what becomes of published files when the Workload API refuses
-// the identity that they belong to.
+// the identity that they belong to. The source does not look at it.
 type OnRevoked string
 
 const (

@@ -18,15 +18,25 @@ type connection struct {
 	dialer  dialer
 	watch   *socketWatch // nil: none
 	board   *board
-	links   chan *link // the present link, to whoever receives
+	links   chan *link // the present link, to each stream that asks
 	renewal chan *link // links that should be replaced
+	stepped chan struct{}
 	retry   *retrier
 }
 
 func newConnection(d dialer, w *socketWatch, b *board) *connection {
 	return &connection{
 		dialer: d, watch: w, board: b, retry: newRetrier(),
-		links: make(chan *link), renewal: make(chan *link),
+		links: make(chan *link), renewal: make(chan *link), stepped: make(chan struct{}, 1),
+	}
+}
+
+// clockStepped says that the wall clock was set, or the machine asleep. It does
+// not block.
+func (c *connection) clockStepped() {
+	select {
+	case c.stepped <- struct{}{}:
+	default:
 	}
 }
 
@@ -53,22 +63,23 @@ func (c *connection) renew(ctx context.Context, l *link) {
 // run connects, and reconnects, until ctx ends.
 func (c *connection) run(ctx context.Context) {
 	var l *link
+	rush := newRush()
 	for ctx.Err() == nil {
 		if l == nil {
-			if l = c.establish(ctx); l == nil {
+			if l = c.establish(ctx, rush); l == nil {
 				return
 			}
 		}
-		l = c.serve(ctx, l)
+		l = c.serve(ctx, l, rush)
 	}
 	if l != nil {
 		l.close()
 	}
 }
 
-// establish connects, however long it takes. It returns nil when ctx ends.
-func (c *connection) establish(ctx context.Context) *link {
-	rush := newRush()
+// establish connects, however long it takes. It returns nil when ctx ends. The
+// rush may be one that has begun.
+func (c *connection) establish(ctx context.Context, rush *rush) *link {
 	for {
 		l, err := c.dial(ctx)
 		if err == nil {
@@ -139,7 +150,7 @@ func (c *connection) dial(ctx context.Context) (l *link, err error) {
 		}
 		return nil, err
 	}
-	l.socket = socket
+	l.socket, l.made = socket, time.Now()
 	c.board.connected()
 	c.watch.connected(true)
 	return l, nil
@@ -148,8 +159,10 @@ func (c *connection) dial(ctx context.Context) (l *link, err error) {
 var errChanged = errors.New("something is new at the socket")
 
 // serve hands out l until it is gone, and returns nil, or until there is another
-// to take its place.
-func (c *connection) serve(ctx context.Context, l *link) *link {
+// to take its place. After a step of the clock it makes another: then each stream
+// begins anew and checks what it has by the new time, and a connection that died
+// while the machine was asleep is not waited for.
+func (c *connection) serve(ctx context.Context, l *link, rush *rush) *link {
 	for {
 		select {
 		case c.links <- l:
@@ -158,8 +171,10 @@ func (c *connection) serve(ctx context.Context, l *link) *link {
 			return l
 		case <-l.gone:
 			l.close()
-			c.lost(ctx, l)
+			c.lost(ctx, l, rush)
 			return nil
+		case <-c.stepped:
+			c.board.log.Info("the clock was set, or the machine was asleep: connecting anew to the Workload API")
 		case <-c.watch.changed():
 			if c.current(l) {
 				continue
@@ -183,14 +198,17 @@ func (c *connection) current(l *link) bool {
 }
 
 // lost notes the end of a link and waits as the policy says. A link that served
-// well is followed by another soon.
-func (c *connection) lost(ctx context.Context, l *link) {
+// well is followed by another soon, and if something is new at the socket by then,
+// in a rush.
+func (c *connection) lost(ctx context.Context, l *link, rush *rush) {
 	c.watch.connected(false)
 	c.board.disconnected(errLost)
 	if first := l.firstAnswer.Load(); first != nil {
 		c.retry.good(*first)
 	}
-	c.pause(ctx, c.retry.failed(transient, time.Now()))
+	if c.pause(ctx, c.retry.failed(transient, time.Now())) {
+		rush.begin(time.Now())
+	}
 }
 
 var errLost = errors.New("the connection ended")

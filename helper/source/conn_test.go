@@ -50,14 +50,14 @@ func TestReconnectionToTheSameSVIDsIsNoNews(t *testing.T) {
 	s := newTestSource(t, Config{Address: api.Addr(), Needs: Needs{X509: true, X509Bundles: true, JWTBundles: true, WIT: true, WITBundles: true}})
 	stop := run(t, s)
 	await(t, s, "everything", allArrived)
-	before := s.Snapshot()
+	before := s.Status().Snapshot
 	api.Down()
-	await(t, s, "the loss", func(_ *snapshot.Snapshot, st Status) bool { return !st.Connection.Connected })
+	await(t, s, "the loss", func(_ *snapshot.Snapshot, st *Status) bool { return !st.Connection.Connected })
 	check(t, api.Up())
-	await(t, s, "the return", func(_ *snapshot.Snapshot, st Status) bool {
-		return !slices.ContainsFunc(st.Profiles, func(p ProfileStatus) bool { return p.State != StateStreaming })
+	await(t, s, "the return", func(_ *snapshot.Snapshot, st *Status) bool {
+		return !slices.ContainsFunc(st.Profiles, func(p *ProfileStatus) bool { return p.State != StateStreaming })
 	})
-	if s.Snapshot() != before {
+	if s.Status().Snapshot != before {
 		t.Error("the snapshot is another one")
 	}
 	stop()
@@ -69,7 +69,7 @@ func TestIdenticalPushIsNoNews(t *testing.T) {
 	s := newTestSource(t, Config{Address: api.Addr(), Needs: Needs{X509: true}})
 	stop := run(t, s)
 	await(t, s, "everything", allArrived)
-	before := s.Snapshot()
+	before := s.Status().Snapshot
 	success := s.Status().Profiles[0].LastSuccess
 	select {
 	case <-s.Updates():
@@ -92,7 +92,7 @@ func TestIdenticalPushIsNoNews(t *testing.T) {
 		t.Error("an identical push was announced")
 	default:
 	}
-	if s.Snapshot() != before {
+	if s.Status().Snapshot != before {
 		t.Error("an identical push made another snapshot")
 	}
 	stop()
@@ -100,28 +100,28 @@ func TestIdenticalPushIsNoNews(t *testing.T) {
 
 // Whatever state it is in, a source ends when it is told to.
 func TestEndsAtOnce(t *testing.T) {
-	for name, prepare := range map[string]func(t *testing.T) (address string, ready func(Status) bool){
-		"no socket": func(t *testing.T) (string, func(Status) bool) {
-			return "unix://" + devapitest.Socket(t), func(s Status) bool { return s.Connection.LastError != nil }
+	for name, prepare := range map[string]func(t *testing.T) (address string, ready func(*Status) bool){
+		"no socket": func(t *testing.T) (string, func(*Status) bool) {
+			return "unix://" + devapitest.Socket(t), func(s *Status) bool { return s.Connection.LastError != nil }
 		},
-		"server that never answers": func(t *testing.T) (string, func(Status) bool) {
+		"server that never answers": func(t *testing.T) (string, func(*Status) bool) {
 			path := devapitest.Socket(t)
 			silentServer(t, path)
-			return "unix://" + path, func(s Status) bool { return true }
+			return "unix://" + path, func(s *Status) bool { return true }
 		},
-		"streams that hang": func(t *testing.T) (string, func(Status) bool) {
+		"streams that hang": func(t *testing.T) (string, func(*Status) bool) {
 			api, faults := devapitest.Start(t, devapi.Config{})
 			faults.Hang()
-			return api.Addr(), func(s Status) bool { return s.Profiles[0].State == StateWaiting }
+			return api.Addr(), func(s *Status) bool { return s.Profiles[0].State == StateWaiting }
 		},
-		"streaming": func(t *testing.T) (string, func(Status) bool) {
+		"streaming": func(t *testing.T) (string, func(*Status) bool) {
 			api, _ := devapitest.Start(t, devapi.Config{})
-			return api.Addr(), func(s Status) bool { return len(s.Awaited()) == 0 }
+			return api.Addr(), func(s *Status) bool { return len(s.Awaited()) == 0 }
 		},
-		"denied": func(t *testing.T) (string, func(Status) bool) {
+		"denied": func(t *testing.T) (string, func(*Status) bool) {
 			api, faults := devapitest.Start(t, devapi.Config{})
 			faults.Deny()
-			return api.Addr(), func(s Status) bool { return s.Profiles[0].State == StateDenied }
+			return api.Addr(), func(s *Status) bool { return s.Profiles[0].State == StateDenied }
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -129,7 +129,7 @@ func TestEndsAtOnce(t *testing.T) {
 				address, ready := prepare(t)
 				s := newTestSource(t, Config{Address: address, Needs: everything("a")})
 				stop := run(t, s)
-				await(t, s, name, func(_ *snapshot.Snapshot, st Status) bool { return ready(st) })
+				await(t, s, name, func(_ *snapshot.Snapshot, st *Status) bool { return ready(st) })
 				start := time.Now()
 				check(t, stop())
 				return []sample{since(p, start)}
@@ -150,7 +150,7 @@ func TestUnrelatedFilesCauseNoAttempts(t *testing.T) {
 			}
 			s := newTestSource(t, Config{Address: "unix://" + path, Needs: Needs{X509: true}})
 			stop := run(t, s)
-			await(t, s, "the first failure", func(_ *snapshot.Snapshot, st Status) bool { return st.Connection.LastError != nil })
+			await(t, s, "the first failure", func(_ *snapshot.Snapshot, st *Status) bool { return st.Connection.LastError != nil })
 			pass(2 * eager) // the rush to the socket that was there at the start
 			before, start := s.Status().Connection.Attempts, time.Now()
 			for i := 0; time.Since(start) < time.Second; i++ {
@@ -195,11 +195,11 @@ func TestConnectionsOfLimitedAge(t *testing.T) {
 	s := newTestSource(t, Config{Address: api.Addr(), Needs: everything("a")})
 	stop := run(t, s)
 	await(t, s, "everything", allArrived)
-	before := s.Snapshot()
-	await(t, s, "the third connection", func(_ *snapshot.Snapshot, st Status) bool {
-		return st.Connection.Connects >= 3 && !slices.ContainsFunc(st.Profiles, func(p ProfileStatus) bool { return p.State != StateStreaming })
+	before := s.Status().Snapshot
+	await(t, s, "the third connection", func(_ *snapshot.Snapshot, st *Status) bool {
+		return st.Connection.Connects >= 3 && !slices.ContainsFunc(st.Profiles, func(p *ProfileStatus) bool { return p.State != StateStreaming })
 	})
-	if s.Snapshot() != before {
+	if s.Status().Snapshot != before {
 		t.Error("the snapshot changed")
 	}
 	for _, p := range s.Status().Profiles {

@@ -136,7 +136,7 @@ func TestADayInAMinute(t *testing.T) {
 			well := !d.well.IsZero() && time.Since(d.well) > mercy
 			d.mu.Unlock()
 			seconds++
-			if err := usable(s.Snapshot(), requests); err != nil {
+			if err := usable(s.Status().Snapshot, requests); err != nil {
 				if well {
 					t.Fatalf("%v after the start, with the server well: %v", time.Since(start), err)
 				}

@@ -49,6 +49,8 @@ type link struct {
 	close func()
 	// socket is what was connected to.
 	socket socketID
+	// made is when the connection was.
+	made time.Time
 
 	firstAnswer, lastAnswer atomic.Pointer[time.Time]
 }
@@ -109,7 +111,7 @@ func (d grpcDialer) options(conn *trackedConn) []grpc.DialOption {
 		grpc.WithTransportCredentials(insecure.NewCredentials()), // Workload Endpoint 3: no TLS
 		grpc.WithContextDialer(conn.dialOnce),
 		grpc.WithAuthority("localhost"),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage)),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage), grpc.ForceCodecV2(newBoundedCodec())),
 		grpc.WithInitialWindowSize(flowWindow),
 		grpc.WithInitialConnWindowSize(flowWindow),
 		grpc.WithIdleTimeout(0),

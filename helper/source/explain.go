@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -15,31 +16,56 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// Explain says in one line why what is needed has not come from the Workload
-// API at address: the cause, and what to check. An empty address is the
-// Source's.
-func Explain(status Status, address string) string {
-	if address == "" {
-		address = status.Connection.Address
+// Problem says in one line what is wrong: the cause, and what to check. It is
+// empty while everything that is needed has come, and is as it should be.
+func (s *Status) Problem() string {
+	why := ""
+	switch failing := s.failing(); {
+	case !s.Connection.Connected && s.Connection.Problem != "":
+		why = s.Connection.Problem
+	case !s.Connection.Connected && s.Connection.Attempts > 0:
+		why = "connecting takes long: what listens there hangs, or does not speak gRPC"
+	case !s.Connection.Connected:
+		why = "not contacted yet"
+	case len(failing) > 0:
+		why = failing[0].Name() + ": " + explainFailure(failing[0])
+		if n := len(failing) - 1; n > 0 {
+			why += fmt.Sprintf(" (and %d more)", n)
+		}
+	default:
+		return ""
 	}
-	why := "has answered everything"
-	if awaited := status.Awaited(); !status.Connection.Connected {
-		why = explainConnection(status.Connection, address)
-	} else if len(awaited) > 0 {
-		why = explainProfile(awaited)
+	return printable(fmt.Sprintf("Workload API at %s: %s", s.Connection.Address, why))
+}
+
+// failing returns the profiles that have not come or have a problem: first those
+// that were never answered, of those first the ones with an error, which says
+// more than silence.
+func (s *Status) failing() []*ProfileStatus {
+	rank := func(p *ProfileStatus) int {
+		switch {
+		case p.LastSuccess.IsZero() && p.LastError != nil:
+			return 0
+		case p.LastSuccess.IsZero():
+			return 1
+		default:
+			return 2
+		}
 	}
-	return fmt.Sprintf("Workload API at %s: %s", address, why)
+	var failing []*ProfileStatus
+	for _, p := range s.Profiles {
+		if p.LastSuccess.IsZero() || p.LastError != nil {
+			failing = append(failing, p)
+		}
+	}
+	slices.SortStableFunc(failing, func(a, b *ProfileStatus) int { return rank(a) - rank(b) })
+	return failing
 }
 
 // explainConnection says why there is no connection.
-func explainConnection(c Connection, address string) string {
+func explainConnection(err error, address string) string {
 	path := strings.TrimPrefix(address, "unix://")
-	err := c.LastError
 	switch {
-	case err == nil && c.Attempts > 0:
-		return "connecting takes long: whoever listens there hangs, or does not speak gRPC"
-	case err == nil:
-		return "not contacted yet"
 	case errors.Is(err, fs.ErrNotExist) && strings.HasPrefix(address, "npipe:"):
 		return "no such named pipe: start the agent that provides it, or correct the name"
 	case errors.Is(err, fs.ErrNotExist):
@@ -51,7 +77,7 @@ func explainConnection(c Connection, address string) string {
 	case errors.Is(err, syscall.ENOTDIR):
 		return fmt.Sprintf("no socket at %s: a part of the path is a file, correct the address", path)
 	case errors.Is(err, errRefused):
-		return fmt.Sprintf("connection refused at %s: nobody listens there, the agent is down or has left its socket behind", path)
+		return fmt.Sprintf("connection refused at %s: nothing listens there, the agent is down or has left its socket behind", path)
 	case errors.Is(err, syscall.EINVAL) && len(path) > maxSocketPath:
 		return fmt.Sprintf("the path is %d bytes long, a socket's is at most %d: use a shorter one", len(path), maxSocketPath)
 	default:
@@ -112,33 +138,21 @@ func kindOfFile(path string) string {
 // bytes shorter.
 const maxSocketPath = 107
 
-// explainProfile says why the first of the awaited profiles has not come.
-func explainProfile(awaited []ProfileStatus) string {
-	p := awaited[0]
-	// A failure says more than silence.
-	for _, other := range awaited {
-		if other.LastError != nil {
-			p = other
-			break
-		}
-	}
-	// What it last said counts, whatever is being tried at this moment.
-	why := ""
+// explainFailure says why a profile has not come, or what is wrong with it. What
+// it last said counts, whatever is being tried at this moment.
+func explainFailure(p *ProfileStatus) string {
 	switch {
 	case p.LastError == nil:
-		why = "it is connected but has not answered: the agent may still be finding out who asks, or hang"
+		return "it is connected but has not answered: the agent may still be finding out what process asks, or hang"
+	case p.Reason == ReasonAbsent:
+		return fmt.Sprintf("%v: its registration entry may have been removed, or has not reached the agent yet", p.LastError)
 	case p.Reason != "":
-		why = fmt.Sprintf("its answer was refused, %s: %v", p.Reason, p.LastError)
+		return fmt.Sprintf("the answer was refused, %s: %v", p.Reason, p.LastError)
 	case p.Code == codes.PermissionDenied:
-		why = fmt.Sprintf("no identity issued for %s (%v): a registration entry that matches this process may be missing, or has not reached the agent yet", whoami(), p.LastError)
+		return fmt.Sprintf("no identity issued for %s (%v): a registration entry that matches this process may be missing, or has not reached the agent yet", whoami(), p.LastError)
 	default:
-		why = fmt.Sprint(p.LastError)
+		return fmt.Sprint(p.LastError)
 	}
-	line := p.Name() + ": " + printable(why)
-	if n := len(awaited) - 1; n > 0 {
-		line += fmt.Sprintf(" (and %d more awaited)", n)
-	}
-	return line
 }
 
 // whoami names the caller as an agent sees it.

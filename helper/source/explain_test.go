@@ -26,52 +26,52 @@ func TestExplain(t *testing.T) {
 	}
 	for name, tt := range map[string]struct {
 		address func(t *testing.T) string
-		until   func(Status) bool
+		until   func(*Status) bool
 		want    []string
 	}{
 		"no socket": {
 			func(t *testing.T) string { return "unix://" + devapitest.Socket(t) },
-			func(s Status) bool { return s.Connection.LastError != nil },
+			func(s *Status) bool { return s.Connection.LastError != nil },
 			[]string{"no socket at /", "start the agent"},
 		},
 		"no directory": {
 			func(t *testing.T) string { return "unix://" + t.TempDir() + "/a/b/api.sock" },
-			func(s Status) bool { return s.Connection.LastError != nil },
+			func(s *Status) bool { return s.Connection.LastError != nil },
 			[]string{"no socket at /", "not even /", "/a exists", "mount"},
 		},
 		"socket left behind": {
 			func(t *testing.T) string { p := devapitest.Socket(t); leaveSocket(t, p); return "unix://" + p },
-			func(s Status) bool { return s.Connection.LastError != nil },
+			func(s *Status) bool { return s.Connection.LastError != nil },
 			[]string{"connection refused", "the agent is down"},
 		},
 		"a directory": {
 			func(t *testing.T) string { return "unix://" + t.TempDir() },
-			func(s Status) bool { return s.Connection.LastError != nil },
+			func(s *Status) bool { return s.Connection.LastError != nil },
 			[]string{"is a directory, not a socket", "mounts a socket that does not exist yet"},
 		},
 		"a file": {
 			func(t *testing.T) string { return "unix://" + must(os.Executable()) },
-			func(s Status) bool { return s.Connection.LastError != nil },
+			func(s *Status) bool { return s.Connection.LastError != nil },
 			[]string{"is a file, not a socket"},
 		},
 		"a file on the way": {
 			func(t *testing.T) string { return "unix://" + must(os.Executable()) + "/api.sock" },
-			func(s Status) bool { return s.Connection.LastError != nil },
+			func(s *Status) bool { return s.Connection.LastError != nil },
 			[]string{"no socket at /", "is a file"},
 		},
 		"path too long": {
 			func(t *testing.T) string { return "unix:///" + strings.Repeat("x", 200) },
-			func(s Status) bool { return s.Connection.LastError != nil },
+			func(s *Status) bool { return s.Connection.LastError != nil },
 			[]string{"201 bytes long", "at most 107"},
 		},
 		"nobody speaks": {
 			func(t *testing.T) string { p := devapitest.Socket(t); silentServer(t, p); return "unix://" + p },
-			func(s Status) bool { return s.Connection.Attempts > 0 },
+			func(s *Status) bool { return s.Connection.Attempts > 0 },
 			[]string{"does not speak gRPC"},
 		},
 		"no identity": {
 			denied,
-			func(s Status) bool { return s.Profiles[0].State == StateDenied },
+			func(s *Status) bool { return s.Profiles[0].State == StateDenied },
 			[]string{"x509_svid: no identity issued for " + uid, "registration entry", "PermissionDenied"},
 		},
 		"no answer": {
@@ -80,7 +80,7 @@ func TestExplain(t *testing.T) {
 				faults.Hang()
 				return api.Addr()
 			},
-			func(s Status) bool { return s.Profiles[0].State == StateWaiting },
+			func(s *Status) bool { return s.Profiles[0].State == StateWaiting },
 			[]string{"x509_svid: it is connected but has not answered"},
 		},
 		"bad answer": {
@@ -89,8 +89,8 @@ func TestExplain(t *testing.T) {
 				devapi.Mutate(faults, must(api.BadX509SVIDs())[0].Edit)
 				return api.Addr()
 			},
-			func(s Status) bool { return s.Profiles[0].State == StateRejected },
-			[]string{"its answer was refused, no_svids"},
+			func(s *Status) bool { return s.Profiles[0].State == StateRejected },
+			[]string{"the answer was refused, no_svids"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -103,7 +103,7 @@ func TestExplain(t *testing.T) {
 				}
 			}
 			check(t, stop())
-			line := Explain(s.Status(), address)
+			line := s.Status().Problem()
 			t.Log(line)
 			for _, want := range append(tt.want, address) {
 				if !strings.Contains(line, want) {
@@ -118,8 +118,7 @@ func TestExplain(t *testing.T) {
 }
 
 func TestExplainPermission(t *testing.T) {
-	st := Status{Connection: Connection{Attempts: 1, LastError: fmt.Errorf("dial: %w", fs.ErrPermission)}}
-	line := Explain(st, "unix:///run/x.sock")
+	line := explainConnection(fmt.Errorf("dial: %w", fs.ErrPermission), "unix:///run/x.sock")
 	for _, want := range []string{"permission denied on /run/x.sock", whoami(), "directories above"} {
 		if !strings.Contains(line, want) {
 			t.Errorf("lacks %q: %s", want, line)
@@ -183,7 +182,7 @@ func TestDefaultAddress(t *testing.T) {
 		if got := s.Status().Connection.Address; got != want {
 			t.Errorf("%q: got %s, want %s", env, got, want)
 		}
-		if line := Explain(s.Status(), ""); !strings.Contains(line, want) {
+		if line := s.Status().Problem(); !strings.Contains(line, want) {
 			t.Errorf("%q: not named: %s", env, line)
 		}
 	}

@@ -31,7 +31,7 @@ func FuzzX509Response(f *testing.F) {
 	f.Add(wire(f, good))
 	f.Add(wire(f, x509Answer()))
 	f.Add([]byte("garbage"))
-	prev, err := parseX509(clone(good), nil, time.Now())
+	prev, err := parseX509(f.Context(), clone(good), nil, time.Now())
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -41,7 +41,7 @@ func FuzzX509Response(f *testing.F) {
 			return
 		}
 		for _, before := range []*x509Part{nil, prev} {
-			part, err := parseX509(&resp, before, time.Now())
+			part, err := parseX509(t.Context(), &resp, before, time.Now())
 			if part == nil {
 				if err == nil {
 					t.Fatal("neither accepted nor refused")
@@ -49,7 +49,7 @@ func FuzzX509Response(f *testing.F) {
 				continue
 			}
 			checkX509Part(t, part)
-			if again, err2 := parseX509(clone(&resp), part, time.Now()); (err == nil) != (err2 == nil) || again != part {
+			if again, err2 := parseX509(t.Context(), clone(&resp), part, time.Now()); (err == nil) != (err2 == nil) || again != part {
 				t.Fatalf("accepted once, then %v", err2)
 			}
 		}
@@ -58,7 +58,7 @@ func FuzzX509Response(f *testing.F) {
 
 func checkX509Part(t *testing.T, p *x509Part) {
 	t.Helper()
-	if len(p.out.SVIDs) == 0 || len(p.out.SVIDs) != len(p.raw) {
+	if len(p.out.SVIDs) == 0 || len(p.out.SVIDs) != len(p.set.raw) {
 		t.Fatal("accepted without an SVID")
 	}
 	for _, s := range p.out.SVIDs {
@@ -143,19 +143,19 @@ func FuzzBundles(f *testing.F) {
 	f.Add("", []byte(`{"keys":[{"kty":"oct","kid":"k","k":"AAAA"}]}`))
 	f.Fuzz(func(t *testing.T, name string, doc []byte) {
 		bundles := map[string][]byte{name: doc}
-		if p, err := parseX509Bundles(&workload.X509BundlesResponse{Bundles: bundles}, nil, time.Now()); err == nil {
+		if p, err := parseX509Bundles(t.Context(), &workload.X509BundlesResponse{Bundles: bundles}, nil, time.Now()); err == nil {
 			mustName(t, p.out.Bundles[0].TrustDomain())
 			if p.out.Bundles[0].Empty() {
 				t.Fatal("accepted an empty X.509 bundle")
 			}
 		}
-		if p, err := parseJWTBundles(&workload.JWTBundlesResponse{Bundles: bundles}, nil, time.Now()); err == nil {
+		if p, err := parseJWTBundles(t.Context(), &workload.JWTBundlesResponse{Bundles: bundles}, nil, time.Now()); err == nil {
 			mustName(t, p.out.Bundles[0].TrustDomain())
 			if _, err := p.out.Bundles[0].Marshal(); err != nil {
 				t.Fatalf("accepted a JWT bundle that cannot be written: %v", err)
 			}
 		}
-		if p, err := parseWITBundles(&workload.WITBundlesResponse{Bundles: map[string]string{name: string(doc)}}, nil, time.Now()); err == nil {
+		if p, err := parseWITBundles(t.Context(), &workload.WITBundlesResponse{Bundles: map[string]string{name: string(doc)}}, nil, time.Now()); err == nil {
 			mustName(t, p.out.Bundles[0].TrustDomain())
 			if _, err := p.out.Bundles[0].Marshal(); err != nil {
 				t.Fatalf("accepted a WIT bundle that cannot be written: %v", err)

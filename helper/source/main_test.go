@@ -51,10 +51,10 @@ func run(t *testing.T, s *Source) (stop func() error) {
 }
 
 // await waits until holds is true of the source.
-func await(t *testing.T, s *Source, what string, holds func(*snapshot.Snapshot, Status) bool) {
+func await(t *testing.T, s *Source, what string, holds func(*snapshot.Snapshot, *Status) bool) {
 	t.Helper()
 	deadline := time.After(patience)
-	for !holds(s.Snapshot(), s.Status()) {
+	for !holds(s.Status().Snapshot, s.Status()) {
 		select {
 		case <-s.Updates():
 		case <-deadline:

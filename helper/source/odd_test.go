@@ -144,7 +144,7 @@ func TestOddButValidX509(t *testing.T) {
 		"authority with a name constraint": {constrained.leaf(p256, testID.String(), constrained.cert)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			part, err := parseX509(x509Answer(svids...), nil, time.Now())
+			part, err := parseX509(t.Context(), x509Answer(svids...), nil, time.Now())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -174,30 +174,33 @@ func TestOddJWT(t *testing.T) {
 		token string
 		want  Reason // empty: valid
 	}{
-		"audience that is a string":       {encodeToken(header, claims(`"aud":"vault",%s`, exp)), ""},
-		"several audiences":               {encodeToken(header, claims(`"aud":["x","vault"],%s`, exp)), ""},
-		"no iat":                          {encodeToken(header, claims(`"aud":["vault"],%s`, exp)), ""},
-		"times with a fraction":           {encodeToken(header, claims(`"aud":["vault"],"exp":%d.75,"iat":%d.5`, in(time.Hour), in(0))), ""},
-		"times with an exponent":          {encodeToken(header, claims(`"aud":["vault"],"exp":%e`, float64(in(time.Hour)))), ""},
-		"issued by a clock a bit ahead":   {encodeToken(header, claims(`"aud":["vault"],%s,"iat":%d`, exp, in(30*time.Second))), ""},
-		"no kid":                          {encodeToken(`{"alg":"RS512"}`, claims(`"aud":["vault"],%s`, exp)), ""},
-		"typ JOSE":                        {encodeToken(`{"alg":"PS256","typ":"JOSE"}`, claims(`"aud":["vault"],%s`, exp)), ""},
-		"claims of any kind":              {encodeToken(header, claims(`"aud":["vault"],%s,"a":{"b":[1,null]}`, exp)), ""},
-		"expires in a century":            {encodeToken(header, claims(`"aud":["vault"],"exp":%d`, in(100*365*24*time.Hour))), ""},
-		"another audience":                {encodeToken(header, claims(`"aud":["x"],%s`, exp)), ReasonAudience},
-		"no audience":                     {encodeToken(header, claims(`%s`, exp)), ReasonAudience},
-		"audience that is a number":       {encodeToken(header, claims(`"aud":5,%s`, exp)), ReasonGarbage},
-		"no exp":                          {encodeToken(header, claims(`"aud":["vault"]`)), ReasonInvalidSVID},
-		"exp in words":                    {encodeToken(header, claims(`"aud":["vault"],"exp":"tomorrow"`)), ReasonGarbage},
-		"exp out of range":                {encodeToken(header, claims(`"aud":["vault"],"exp":1e300`)), ReasonGarbage},
-		"issued by a clock minutes ahead": {encodeToken(header, claims(`"aud":["vault"],%s,"iat":%d`, exp, in(5*time.Minute))), ReasonNotYetValid},
-		"not valid yet":                   {encodeToken(header, claims(`"aud":["vault"],%s,"nbf":%d`, exp, in(5*time.Minute))), ReasonNotYetValid},
-		"no signature algorithm":          {encodeToken(`{"alg":"none"}`, claims(`"aud":["vault"],%s`, exp)), ReasonGarbage},
-		"symmetric algorithm":             {encodeToken(`{"alg":"HS256"}`, claims(`"aud":["vault"],%s`, exp)), ReasonGarbage},
-		"wrong typ":                       {encodeToken(`{"alg":"ES256","typ":"wit+jwt"}`, claims(`"aud":["vault"],%s`, exp)), ReasonInvalidSVID},
-		"padding":                         {encodeToken(header, claims(`"aud":["vault"],%s`, exp)) + "==", ReasonGarbage},
-		"a line break":                    {encodeToken(header, claims(`"aud":["vault"],%s`, exp)) + "\n", ReasonGarbage},
-		"JSON serialization":              {`{"payload":"e30","protected":"e30","signature":"AA"}`, ReasonGarbage},
+		"audience that is a string":     {encodeToken(header, claims(`"aud":"vault",%s`, exp)), ""},
+		"several audiences":             {encodeToken(header, claims(`"aud":["x","vault"],%s`, exp)), ""},
+		"no iat":                        {encodeToken(header, claims(`"aud":["vault"],%s`, exp)), ""},
+		"times with a fraction":         {encodeToken(header, claims(`"aud":["vault"],"exp":%d.75,"iat":%d.5`, in(time.Hour), in(0))), ""},
+		"times with an exponent":        {encodeToken(header, claims(`"aud":["vault"],"exp":%e`, float64(in(time.Hour)))), ""},
+		"issued by a clock a bit ahead": {encodeToken(header, claims(`"aud":["vault"],%s,"iat":%d`, exp, in(30*time.Second))), ""},
+		"no kid":                        {encodeToken(`{"alg":"RS512"}`, claims(`"aud":["vault"],%s`, exp)), ""},
+		"typ JOSE":                      {encodeToken(`{"alg":"PS256","typ":"JOSE"}`, claims(`"aud":["vault"],%s`, exp)), ""},
+		"claims of any kind":            {encodeToken(header, claims(`"aud":["vault"],%s,"a":{"b":[1,null]}`, exp)), ""},
+		"expires in a century":          {encodeToken(header, claims(`"aud":["vault"],"exp":%d`, in(100*365*24*time.Hour))), ""},
+		"another audience":              {encodeToken(header, claims(`"aud":["x"],%s`, exp)), ReasonAudience},
+		"no audience":                   {encodeToken(header, claims(`%s`, exp)), ReasonAudience},
+		"audience that is a number":     {encodeToken(header, claims(`"aud":5,%s`, exp)), ReasonGarbage},
+		"no exp":                        {encodeToken(header, claims(`"aud":["vault"]`)), ReasonInvalidSVID},
+		"exp in words":                  {encodeToken(header, claims(`"aud":["vault"],"exp":"tomorrow"`)), ReasonGarbage},
+		"exp out of range":              {encodeToken(header, claims(`"aud":["vault"],"exp":1e300`)), ReasonGarbage},
+		"issued by a clock a day ahead": {encodeToken(header, claims(`"aud":["vault"],%s,"iat":%d`, exp, in(24*time.Hour))), ""},
+		"exp in milliseconds":           {encodeToken(header, claims(`"aud":["vault"],"exp":%d`, now.Add(time.Hour).UnixMilli())), ReasonTime},
+		"critical extension":            {encodeToken(`{"alg":"ES256","crit":["x"],"x":1}`, claims(`"aud":["vault"],%s`, exp)), ReasonInvalidSVID},
+		"no subject":                    {encodeToken(header, fmt.Sprintf(`{"aud":["vault"],%s}`, exp)), ReasonInvalidSVID},
+		"not valid yet":                 {encodeToken(header, claims(`"aud":["vault"],%s,"nbf":%d`, exp, in(5*time.Minute))), ReasonNotYetValid},
+		"no signature algorithm":        {encodeToken(`{"alg":"none"}`, claims(`"aud":["vault"],%s`, exp)), ReasonGarbage},
+		"symmetric algorithm":           {encodeToken(`{"alg":"HS256"}`, claims(`"aud":["vault"],%s`, exp)), ReasonGarbage},
+		"wrong typ":                     {encodeToken(`{"alg":"ES256","typ":"wit+jwt"}`, claims(`"aud":["vault"],%s`, exp)), ReasonInvalidSVID},
+		"padding":                       {encodeToken(header, claims(`"aud":["vault"],%s`, exp)) + "==", ReasonGarbage},
+		"a line break":                  {encodeToken(header, claims(`"aud":["vault"],%s`, exp)) + "\n", ReasonGarbage},
+		"JSON serialization":            {`{"payload":"e30","protected":"e30","signature":"AA"}`, ReasonGarbage},
 	} {
 		t.Run(name, func(t *testing.T) {
 			resp := &workload.JWTSVIDResponse{Svids: []*workload.JWTSVID{{SpiffeId: testID.String(), Svid: tt.token}}}
@@ -210,7 +213,7 @@ func TestOddJWT(t *testing.T) {
 				}
 			case err != nil:
 				t.Error(err)
-			case svid.Marshal() != tt.token || !svid.Expiry.After(now):
+			case svid.Token != tt.token || !svid.Expiry.After(now):
 				t.Errorf("%+v is another token", svid)
 			}
 		})

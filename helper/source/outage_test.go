@@ -23,7 +23,7 @@ func pass(d time.Duration) { <-time.After(d) }
 // arrival waits for an SVID with that serial number.
 func arrival(t *testing.T, s *Source, serial string) {
 	t.Helper()
-	await(t, s, "the SVID "+serial, func(snap *snapshot.Snapshot, _ Status) bool {
+	await(t, s, "the SVID "+serial, func(snap *snapshot.Snapshot, _ *Status) bool {
 		return snap != nil && snap.X509 != nil && snap.X509.SVIDs[0].Certificates[0].SerialNumber.String() == serial
 	})
 }
@@ -251,7 +251,7 @@ func appears(t *testing.T, p *testbed.Pulse, how, path string, appear func(), d 
 	}
 	stop := run(t, s)
 	pass(d)
-	if s.Snapshot() != nil {
+	if s.Status().Snapshot != nil {
 		t.Errorf("%s: something arrived from nowhere", how)
 	}
 	appear()

@@ -17,26 +17,42 @@ func (t *tokens) barren() bool {
 	return true
 }
 
-// probe has e tried again soon if there is no token at all, and no other that
-// would find out.
-func (t *tokens) probe(e *token, now time.Time) {
-	soon := now.Add(probeEvery)
-	if !e.due.After(soon) || !t.barren() {
+// probe has e tried again soon if there is no token at all, and sooner after a
+// denial on a new connection; unless enough others will find out.
+func (t *tokens) probe(e *token, now time.Time, early bool) {
+	soon, enough := now.Add(probeEvery), 1
+	if early {
+		soon, enough = now.Add(e.retry.byClass[deniedEarly].NextBackOff()), maxFetches
+	}
+	if !e.due.After(soon) || !early && !t.barren() {
 		return
 	}
 	for _, other := range t.entries {
-		if other != e && (other.cancel != nil || !other.due.After(soon)) {
-			return
+		if other != e && (other.cancel != nil || other.failing && !other.due.After(soon)) {
+			if enough--; enough == 0 {
+				return
+			}
 		}
 	}
 	e.due = soon
 }
 
-// awaken makes due what has failed, once one has come.
+// awaken makes due what has failed, since another profile or token has recovered:
+// at once if that is little, otherwise at most once a second.
 func (t *tokens) awaken(now time.Time) {
+	var failing []*token
 	for _, e := range t.entries {
-		if e.failing && e.cancel == nil {
-			e.due = now
+		if e.failing && e.cancel == nil && e.due.Before(now.Add(never/2)) {
+			failing = append(failing, e)
+		}
+	}
+	pause := leastRetry
+	if len(failing) > maxFetches {
+		pause = soonest
+	}
+	for _, e := range failing {
+		if due := e.tried.Add(pause); due.Before(e.due) {
+			e.due = due
 		}
 	}
 }

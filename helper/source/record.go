@@ -1,52 +1,50 @@
 package source
 
 import (
+	"maps"
 	"time"
 
 	"google.golang.org/grpc/codes"
 )
 
-// A record is the state of one profile, and the timer of its grace period.
-type record struct {
-	ProfileStatus
-	grace *time.Timer
-}
-
 // enter changes the state and reports whether it was another.
-func (r *record) enter(s State) bool {
-	if r.State == s {
+func (p *ProfileStatus) enter(s State) bool {
+	if p.State == s {
 		return false
 	}
-	r.State, r.Since = s, time.Now()
+	p.State, p.Since = s, time.Now()
 	return true
 }
 
 // rejected counts a refusal.
-func (r *record) rejected(reason Reason) {
-	if r.Rejected == nil {
-		r.Rejected = make(map[Reason]uint64)
+func (p *ProfileStatus) rejected(reason Reason) {
+	if p.Rejected = maps.Clone(p.Rejected); p.Rejected == nil {
+		p.Rejected = make(map[Reason]uint64)
 	}
-	r.Rejected[reason]++
+	p.Rejected[reason]++
 }
 
-func (r *record) stopGrace() {
-	if r.grace != nil {
-		r.grace.Stop()
-		r.grace = nil
+// denied follows a denial that goes on, or has ended.
+func (p *ProfileStatus) denied(yes bool) {
+	switch {
+	case !yes:
+		p.DeniedSince = time.Time{}
+	case p.DeniedSince.IsZero():
+		p.DeniedSince = time.Now()
 	}
 }
 
-// attrs says in a log what the record is about.
-func (r *record) attrs() []any {
-	attrs := []any{"profile", string(r.Profile)}
-	if r.Profile == ProfileJWTSVID {
-		attrs = append(attrs, "audience", r.Request.String())
+// attrs says in a log what the profile is about.
+func (p *ProfileStatus) attrs() []any {
+	attrs := []any{"profile", string(p.Profile)}
+	if p.Profile == ProfileJWTSVID {
+		attrs = append(attrs, "audience", printable(p.Request.String()))
 	}
-	if r.Code != codes.OK {
-		attrs = append(attrs, "code", r.Code.String())
+	if p.Code != codes.OK {
+		attrs = append(attrs, "code", p.Code.String())
 	}
-	if r.Reason != "" {
-		attrs = append(attrs, "reason", string(r.Reason))
+	if p.Reason != "" {
+		attrs = append(attrs, "reason", string(p.Reason))
 	}
 	return attrs
 }

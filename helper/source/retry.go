@@ -21,7 +21,19 @@ const (
 	invalid
 	// unsupported: it does not know the profile. Only another server will.
 	unsupported
+	// deniedEarly: denied on a connection that is new. An agent that has just
+	// started denies until it has heard from its server.
+	deniedEarly
+
+	classes = iota
 )
+
+// hopeful is how long a connection is new.
+const hopeful = 10 * time.Second
+
+// leastRetry is the least time between two attempts of which the second comes
+// early because another profile has recovered.
+const leastRetry = 100 * time.Millisecond
 
 // classify returns the class of a gRPC status code. A stream that ended without
 // an error (OK) is transient: it was to stay open.
@@ -45,30 +57,33 @@ const settled = 2 * time.Second
 
 // A retrier says how long to wait after a failure. It knows no clock.
 type retrier struct {
-	byClass [unsupported + 1]backoff.ExponentialBackOff
+	byClass [classes]backoff.ExponentialBackOff
 	goodAt  time.Time // of the first answer since the last failure; zero: none
 }
 
 // newRetrier returns the policy for streams and connections: 100 ms doubling to
-// 15 s, after PermissionDenied 500 ms doubling to 5 s, after InvalidArgument
-// 5 s doubling to 5 min, each within 20 %. After Unimplemented it does not
-// matter: only another connection is worth a try.
+// 15 s, after PermissionDenied 500 ms doubling to 5 s, but on a new connection
+// 100 ms doubling to 250 ms, after InvalidArgument 5 s doubling to 5 min, each
+// within 20 %. After Unimplemented it does not matter: only another connection is
+// worth a try.
 func newRetrier() *retrier {
 	r := &retrier{}
 	r.byClass[transient] = exponential(100*time.Millisecond, 15*time.Second)
 	r.byClass[denied] = exponential(500*time.Millisecond, 5*time.Second)
 	r.byClass[invalid] = exponential(5*time.Second, 5*time.Minute)
 	r.byClass[unsupported] = r.byClass[invalid]
+	r.byClass[deniedEarly] = exponential(100*time.Millisecond, 250*time.Millisecond)
 	return r
 }
 
 // newTokenRetrier returns the policy for fetching one JWT-SVID: 1 s doubling to
-// 30 s, within 20 %, whatever the failure.
+// 30 s, within 20 %, whatever the failure, but for a denial on a new connection.
 func newTokenRetrier() *retrier {
 	r := &retrier{}
 	for c := range r.byClass {
 		r.byClass[c] = exponential(time.Second, 30*time.Second)
 	}
+	r.byClass[deniedEarly] = exponential(100*time.Millisecond, 250*time.Millisecond)
 	return r
 }
 
@@ -82,6 +97,9 @@ func (r *retrier) good(now time.Time) {
 		r.goodAt = now
 	}
 }
+
+// answered reports whether there was an answer since the last failure.
+func (r *retrier) answered() bool { return !r.goodAt.IsZero() }
 
 // failed notes a failure and returns how long to wait.
 func (r *retrier) failed(c class, now time.Time) time.Duration {

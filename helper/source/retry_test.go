@@ -96,7 +96,7 @@ func TestServerEndsEachStreamAfterOneMessage(t *testing.T) {
 		if n := f.x509.opened(); n < 3 || n > 9 {
 			t.Errorf("%d streams in 10 s, want 3 to 9", n)
 		}
-		if s.Snapshot() == nil {
+		if s.Status().Snapshot == nil {
 			t.Error("the message did not count")
 		}
 		stop()
@@ -172,7 +172,7 @@ func TestServerThatTakesMinutesToAnswer(t *testing.T) {
 		stop := run(t, s)
 		time.Sleep(6 * time.Minute)
 		synctest.Wait()
-		if !allArrived(s.Snapshot(), s.Status()) {
+		if !allArrived(s.Status().Snapshot, s.Status()) {
 			t.Errorf("not there after %d streams", f.x509.opened())
 		}
 		check(t, stop())
@@ -190,12 +190,12 @@ func TestSVIDOfAClockThatIsAhead(t *testing.T) {
 		stop := run(t, s)
 		time.Sleep(time.Until(from) - time.Millisecond)
 		synctest.Wait()
-		if s.Snapshot() != nil {
+		if s.Status().Snapshot != nil {
 			t.Error("taken before it is valid")
 		}
 		time.Sleep(20 * time.Millisecond)
 		synctest.Wait()
-		if s.Snapshot() == nil {
+		if s.Status().Snapshot == nil {
 			t.Error("not taken when it is valid")
 		}
 		if n := f.x509.opened(); n > 12 {
@@ -235,7 +235,7 @@ func TestOpenStreamThatIsDeadIsNoticed(t *testing.T) {
 		stop := run(t, s)
 		time.Sleep(time.Second)
 		synctest.Wait()
-		first := s.Snapshot()
+		first := s.Status().Snapshot
 
 		// What the server says from now on reaches new connections only.
 		f.x509.mu.Lock()
@@ -243,12 +243,12 @@ func TestOpenStreamThatIsDeadIsNoticed(t *testing.T) {
 		f.x509.mu.Unlock()
 		time.Sleep(40 * time.Minute)
 		synctest.Wait()
-		if f.dialed() != 1 || s.Snapshot() != first {
+		if f.dialed() != 1 || s.Status().Snapshot != first {
 			t.Error("a silent stream was disturbed long before the SVID's end")
 		}
 		time.Sleep(10 * time.Minute)
 		synctest.Wait()
-		if f.dialed() != 2 || s.Snapshot() == first {
+		if f.dialed() != 2 || s.Status().Snapshot == first {
 			t.Errorf("%d connections, and the new SVID is not there", f.dialed())
 		}
 		if p := s.Status().Profiles[0]; p.Failures != 0 {

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net"
 	"sync"
-	"time"
 
 	"github.com/spiffe/go-spiffe/v2/proto/spiffe/workload"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
@@ -14,15 +13,12 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// defaultGrace is how long a denial must last before it counts, unless
-// configured.
-const defaultGrace = 30 * time.Second
-
 // A Source keeps what the Workload API last said.
 type Source struct {
 	board  *board
 	conn   *connection
-	watch  *socketWatch // nil: nothing to watch
+	watch  *socketWatch                              // nil: nothing to watch
+	clock  func(ctx context.Context, stepped func()) // watches the wall clock; nil: nothing does
 	tokens *tokens
 	fatal  chan error // capacity 1
 
@@ -68,16 +64,14 @@ func New(cfg Config, log *slog.Logger) (*Source, error) {
 		connect: func(ctx context.Context) (net.Conn, error) { return dialNet(ctx, a) },
 		ping:    a.network == "tcp",
 	}
-	return newSource(cfg, d, w, log), nil
+	s := newSource(cfg, d, w, log)
+	s.clock = watchClock
+	return s, nil
 }
 
 func newSource(cfg Config, d dialer, w *socketWatch, log *slog.Logger) *Source {
-	grace := cfg.RevocationGrace
-	if grace == 0 {
-		grace = defaultGrace
-	}
 	s := &Source{
-		board:   newBoard(cfg.Address, grace, log),
+		board:   newBoard(cfg.Address, log),
 		watch:   w,
 		fatal:   make(chan error, 1),
 		changed: make(chan struct{}, 1),
@@ -88,16 +82,18 @@ func newSource(cfg Config, d dialer, w *socketWatch, log *slog.Logger) *Source {
 	return s
 }
 
-// Updates tells that Snapshot or Status has changed. Its capacity is one: a
-// reader that was busy hears once, and reads the latest.
+// Updates tells that Status has changed. Its capacity is one: a reader that was
+// busy hears once, and reads the latest.
 func (s *Source) Updates() <-chan struct{} { return s.board.updates }
 
-// Snapshot returns what the Workload API last said, or nil before it has said
-// anything.
-func (s *Source) Snapshot() *snapshot.Snapshot { return s.board.current() }
+// Status returns what there is to say at this instant. It costs nothing while
+// nothing changes.
+func (s *Source) Status() *Status { return s.board.status() }
 
-// Status returns where each profile stands.
-func (s *Source) Status() Status { return s.board.status() }
+// MustNotFail says that something runs that depends on the source: from now on no
+// answer ends Run. Without it, that is so once everything needed has been
+// answered.
+func (s *Source) MustNotFail() { s.board.depend() }
 
 // Reconfigure changes what is needed. Streams and tokens that are needed before
 // and after are not disturbed. It does not block. Status shows at once what is
@@ -133,7 +129,6 @@ func (s *Source) fail(err error) {
 // it is told something that no retry will mend, and returns a *FatalError. All
 // that it started has ended when it returns. It is called once.
 func (s *Source) Run(ctx context.Context) error {
-	defer s.board.close()
 	// The connection outlives its streams, which would take its end for a
 	// loss.
 	connCtx, disconnect := context.WithCancel(context.WithoutCancel(ctx))
@@ -143,6 +138,9 @@ func (s *Source) Run(ctx context.Context) error {
 	conn.Go(func() { s.conn.run(connCtx) })
 	if s.watch != nil {
 		conn.Go(func() { s.watch.run(connCtx) })
+	}
+	if s.clock != nil {
+		conn.Go(func() { s.clock(connCtx, s.conn.clockStepped) })
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
@@ -221,7 +219,7 @@ func (s *Source) x509SVIDs(ctx context.Context) {
 		},
 		parse:  parseX509,
 		store:  func(s *snapshot.Snapshot, p *x509Part) { s.X509 = p.out },
-		expiry: (*x509Part).expiry,
+		expiry: (*x509Part).expiry, svids: (*x509Part).svids,
 	}).run(ctx)
 }
 
@@ -255,7 +253,7 @@ func (s *Source) witSVIDs(ctx context.Context) {
 		},
 		parse:  parseWIT,
 		store:  func(s *snapshot.Snapshot, p *witPart) { s.WIT = p.out },
-		expiry: (*witPart).expiry,
+		expiry: (*witPart).expiry, svids: (*witPart).svids,
 	}).run(ctx)
 }
 

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/big"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -41,7 +42,7 @@ func newTestSource(t *testing.T, cfg Config) *Source {
 	return s
 }
 
-func allArrived(_ *snapshot.Snapshot, st Status) bool { return len(st.Awaited()) == 0 }
+func allArrived(_ *snapshot.Snapshot, st *Status) bool { return len(st.Awaited()) == 0 }
 
 func TestEveryProfileArrives(t *testing.T) {
 	for name, address := range map[string]string{"Unix socket": "", "TCP": "tcp://127.0.0.1:0"} {
@@ -57,7 +58,7 @@ func TestEveryProfileArrives(t *testing.T) {
 			}
 			stop := run(t, s)
 			await(t, s, "everything", allArrived)
-			snap := s.Snapshot()
+			snap := s.Status().Snapshot
 			if snap.X509 == nil || snap.X509Bundles == nil || len(snap.JWTSVIDs) != 2 || snap.JWTBundles == nil || snap.WIT == nil || snap.WITBundles == nil {
 				t.Fatalf("snapshot lacks a part: %+v", snap)
 			}
@@ -93,12 +94,12 @@ func TestNothingBadReplacesWhatIsGood(t *testing.T) {
 	}
 	spoil := func(profile Profile, name string, corrupt func()) {
 		t.Helper()
-		before, count := s.Snapshot(), refused(profile)
+		before, count := s.Status().Snapshot, refused(profile)
 		corrupt()
 		api.Push()
-		await(t, s, name, func(*snapshot.Snapshot, Status) bool { return refused(profile) > count })
-		if s.Snapshot() != before {
-			t.Errorf("%s: the snapshot changed", name)
+		await(t, s, name, func(*snapshot.Snapshot, *Status) bool { return refused(profile) > count })
+		if !sameMaterial(s.Status().Snapshot, before) {
+			t.Errorf("%s: the material changed", name)
 		}
 		for _, p := range s.Status().Profiles {
 			if p.Profile == profile && (p.State != StateRejected || p.Reason == "" || p.LastError == nil) {
@@ -107,7 +108,7 @@ func TestNothingBadReplacesWhatIsGood(t *testing.T) {
 		}
 		faults.Heal()
 		api.Push()
-		await(t, s, "the recovery from "+name, func(_ *snapshot.Snapshot, st Status) bool {
+		await(t, s, "the recovery from "+name, func(_ *snapshot.Snapshot, st *Status) bool {
 			for _, p := range st.Profiles {
 				if p.State != StateStreaming {
 					return false
@@ -115,8 +116,8 @@ func TestNothingBadReplacesWhatIsGood(t *testing.T) {
 			}
 			return true
 		})
-		if s.Snapshot() != before {
-			t.Errorf("%s: the snapshot is another one after the recovery", name)
+		if !sameMaterial(s.Status().Snapshot, before) {
+			t.Errorf("%s: the material is another one after the recovery", name)
 		}
 	}
 	for _, bad := range must(api.BadX509SVIDs()) {
@@ -148,6 +149,16 @@ func TestNothingBadReplacesWhatIsGood(t *testing.T) {
 	}
 }
 
+// sameMaterial reports whether two snapshots hold the same, stale or not, and
+// nothing of it was parsed again.
+func sameMaterial(a, b *snapshot.Snapshot) bool {
+	return slices.EqualFunc(a.X509.SVIDs, b.X509.SVIDs, func(a, b snapshot.X509SVID) bool {
+		return a.SVID == b.SVID && a.Bundle == b.Bundle
+	}) && slices.EqualFunc(a.WIT.SVIDs, b.WIT.SVIDs, func(a, b *snapshot.WITSVID) bool {
+		return a.ID == b.ID && a.Hint == b.Hint && a.Token == b.Token && a.PrivateKey == b.PrivateKey
+	}) && a.X509Bundles == b.X509Bundles && a.JWTBundles == b.JWTBundles && a.WITBundles == b.WITBundles
+}
+
 // Tokens are refused alike, and fetched again.
 func TestNoBadTokenReplacesAGoodOne(t *testing.T) {
 	t.Parallel()
@@ -160,7 +171,7 @@ func TestNoBadTokenReplacesAGoodOne(t *testing.T) {
 	devapi.Mutate(faults, func(r *workload.JWTSVIDResponse) { bad[turn%len(bad)].Edit(r); turn++ })
 	refusals := func(at uint64) {
 		t.Helper()
-		await(t, s, fmt.Sprint(at, " refusals"), func(_ *snapshot.Snapshot, st Status) bool {
+		await(t, s, fmt.Sprint(at, " refusals"), func(_ *snapshot.Snapshot, st *Status) bool {
 			var n uint64
 			for _, k := range st.Profiles[0].Rejected {
 				n += k
@@ -169,16 +180,16 @@ func TestNoBadTokenReplacesAGoodOne(t *testing.T) {
 		})
 	}
 	refusals(1) // no good one is on its way any more
-	before := s.Snapshot()
+	before := s.Status().Snapshot
 	if before.JWTSVIDs[jwtRequest("", "a")] == nil {
 		t.Error("the token is gone")
 	}
 	refusals(3)
-	if s.Snapshot() != before {
+	if s.Status().Snapshot != before {
 		t.Error("the snapshot changed")
 	}
 	faults.Heal()
-	await(t, s, "a new token", func(snap *snapshot.Snapshot, st Status) bool {
+	await(t, s, "a new token", func(snap *snapshot.Snapshot, st *Status) bool {
 		return snap != before && st.Profiles[0].State == StateStreaming
 	})
 	check(t, stop())
@@ -205,7 +216,7 @@ func TestLargeBundle(t *testing.T) {
 	start := time.Now()
 	await(t, s, "the bundle", allArrived)
 	n := 0
-	for _, c := range s.Snapshot().X509.Federated[0].X509Authorities() {
+	for _, c := range s.Status().Snapshot.X509.Federated[0].X509Authorities() {
 		n += len(c.Raw)
 	}
 	if n != len(large) {
@@ -222,12 +233,12 @@ func TestFederatedBundleDisappears(t *testing.T) {
 	s := newTestSource(t, Config{Address: api.Addr(), Needs: Needs{X509: true, X509Bundles: true, JWTBundles: true}})
 	stop := run(t, s)
 	await(t, s, "everything", allArrived)
-	before := s.Snapshot()
+	before := s.Status().Snapshot
 	check(t, api.SetFederated(c))
-	await(t, s, "the end of b.test", func(snap *snapshot.Snapshot, _ Status) bool {
+	await(t, s, "the end of b.test", func(snap *snapshot.Snapshot, _ *Status) bool {
 		return len(snap.X509.Federated) == 1 && len(snap.X509Bundles.Bundles) == 2 && len(snap.JWTBundles.Bundles) == 2
 	})
-	after := s.Snapshot()
+	after := s.Status().Snapshot
 	if after.X509.Federated[0] != before.X509.Federated[1] || after.X509.SVIDs[0] != before.X509.SVIDs[0] {
 		t.Error("what did not change is not the same")
 	}
@@ -242,15 +253,15 @@ func TestReconfigureLeavesTheRestAlone(t *testing.T) {
 	}})
 	stop := run(t, s)
 	await(t, s, "everything", allArrived)
-	before := s.Snapshot()
+	before := s.Status().Snapshot
 
 	s.Reconfigure(Needs{
 		X509: true, X509Bundles: true, JWTSVIDs: []snapshot.JWTRequest{jwtRequest("", "stays"), jwtRequest("", "comes")},
 	})
-	await(t, s, "the new needs", func(snap *snapshot.Snapshot, st Status) bool {
+	await(t, s, "the new needs", func(snap *snapshot.Snapshot, st *Status) bool {
 		return allArrived(snap, st) && len(st.Profiles) == 4
 	})
-	after := s.Snapshot()
+	after := s.Status().Snapshot
 	switch {
 	case after.X509 != before.X509 || after.JWTSVIDs[jwtRequest("", "stays")] != before.JWTSVIDs[jwtRequest("", "stays")]:
 		t.Error("what stays was fetched again")
@@ -282,7 +293,7 @@ func TestReconfigureToSomethingInvalidIsNotFatal(t *testing.T) {
 	await(t, s, "the SVID", allArrived)
 	faults.Fail(3, devapi.FetchJWTSVID) // InvalidArgument
 	s.Reconfigure(Needs{X509: true, JWTSVIDs: []snapshot.JWTRequest{jwtRequest("", "x")}})
-	await(t, s, "the refusal", func(_ *snapshot.Snapshot, st Status) bool {
+	await(t, s, "the refusal", func(_ *snapshot.Snapshot, st *Status) bool {
 		return len(st.Profiles) == 2 && st.Profiles[1].State == StateFailed
 	})
 	faults.Heal()
@@ -331,7 +342,7 @@ func TestSeveralIdentities(t *testing.T) {
 	}}})
 	stop := run(t, s)
 	await(t, s, "everything", allArrived)
-	snap := s.Snapshot()
+	snap := s.Status().Snapshot
 	for i, want := range []string{"/one", "/two", "/three"} {
 		if got := snap.X509.SVIDs[i].ID.Path(); got != want {
 			t.Errorf("X.509-SVID %d is of %s, want %s", i, got, want)

@@ -2,7 +2,6 @@ package source
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 	"time"
 
@@ -43,7 +42,8 @@ const (
 	// StateStreaming: its last answer was good, and it will say when there is
 	// a new one; for a JWT-SVID, the renewal is scheduled.
 	StateStreaming State = "streaming"
-	// StateDenied: it answers PermissionDenied, there is no identity for us.
+	// StateDenied: it answers PermissionDenied, or without the JWT-SVID that was
+	// asked for: there is no identity for us.
 	StateDenied State = "denied"
 	// StateRejected: its last answer, or a part of it that the rest does not
 	// depend on, failed a check, see Reason.
@@ -54,13 +54,16 @@ const (
 	StateUnsupported State = "unsupported"
 )
 
-// Status is what there is to say of a Source at one instant. It shares nothing
-// with the Source.
+// Status is all there is to say of a Source at one instant: what it has, and how
+// it is doing. It never changes.
 type Status struct {
+	// Snapshot is what the Workload API last said; nil before it has said
+	// anything.
+	Snapshot   *snapshot.Snapshot
 	Connection Connection
 	// Profiles holds what is needed: in the order of the constants, JWT-SVIDs
 	// in the order of their requests.
-	Profiles []ProfileStatus
+	Profiles []*ProfileStatus
 }
 
 // Connection is the state of the connection to the Workload API.
@@ -73,6 +76,8 @@ type Connection struct {
 	// LastError says why the last attempt failed or the last connection
 	// ended; it is nil while connected.
 	LastError error
+	// Problem is LastError for a person: the cause, and what to check.
+	Problem string
 }
 
 // ProfileStatus is the state of one profile or, for ProfileJWTSVID, of one
@@ -98,29 +103,16 @@ type ProfileStatus struct {
 	// LastSuccess is when the last good answer came, also one that said
 	// nothing new; zero if there was none.
 	LastSuccess time.Time
-	// DeniedSince is when PermissionDenied began, without anything else since,
-	// or the denial that led to Revoked; zero if neither is so.
+	// DeniedSince is when it began to say that there is no identity for us, and
+	// has said nothing else since; zero if its last word was another. An agent
+	// that restarts says so for a while: so the end of the connection ends it
+	// too, and a denial counts when it has lasted.
 	DeniedSince time.Time
-	// Revoked is when a denial had lasted for the grace period, whether or not
-	// there had been an identity before; zero if none has. It ends with the
-	// next good answer, nothing else.
-	Revoked time.Time
-}
-
-// Revoked returns the profiles whose denial has lasted for the grace period.
-func (s Status) Revoked() []ProfileStatus {
-	var revoked []ProfileStatus
-	for _, p := range s.Profiles {
-		if !p.Revoked.IsZero() {
-			revoked = append(revoked, p)
-		}
-	}
-	return revoked
 }
 
 // Awaited returns the profiles that have not had a good answer.
-func (s Status) Awaited() []ProfileStatus {
-	var awaited []ProfileStatus
+func (s *Status) Awaited() []*ProfileStatus {
+	var awaited []*ProfileStatus
 	for _, p := range s.Profiles {
 		if p.LastSuccess.IsZero() {
 			awaited = append(awaited, p)
@@ -130,15 +122,9 @@ func (s Status) Awaited() []ProfileStatus {
 }
 
 // Name names the profile and, for a JWT-SVID, what was requested.
-func (p ProfileStatus) Name() string { return p.key().String() }
+func (p *ProfileStatus) Name() string { return p.key().String() }
 
-func (p ProfileStatus) key() key { return key{p.Profile, p.Request} }
-
-// clone returns a copy that shares nothing with p.
-func (p ProfileStatus) clone() ProfileStatus {
-	p.Rejected = maps.Clone(p.Rejected)
-	return p
-}
+func (p *ProfileStatus) key() key { return key{p.Profile, p.Request} }
 
 // A key says which profile or request is meant.
 type key struct {

@@ -35,11 +35,15 @@ type stream[R, P any] struct {
 
 	open func(context.Context, workload.SpiffeWorkloadAPIClient) (grpc.ServerStreamingClient[R], error)
 	// parse returns what is good of an answer, or nil, and why the rest is not.
-	parse func(*R, *P, time.Time) (*P, error)
+	// It gives up when its context ends.
+	parse func(context.Context, *R, *P, time.Time) (*P, error)
 	store func(*snapshot.Snapshot, *P)
 	// expiry says when a part has to have been followed by another; nil:
 	// never.
 	expiry func(*P) time.Time
+	// svids counts the SVIDs of a part that are fresh, and those of the answer
+	// that were refused; nil: it has no SVIDs.
+	svids func(*P) (fresh, refused int)
 
 	last     *P
 	retry    *retrier
@@ -64,6 +68,7 @@ func (s *stream[R, P]) run(ctx context.Context) {
 			return
 		}
 		began := time.Now()
+		recovered := s.board.recovered() // others may be first to hear that all is well
 		err := s.session(ctx, l)
 		switch {
 		case ctx.Err() != nil:
@@ -84,7 +89,10 @@ func (s *stream[R, P]) run(ctx context.Context) {
 					s.conn.renew(ctx, l)
 				}
 			}
-			s.pause(ctx, l, c)
+			if s.retry.answered() {
+				recovered = nil // a server that answers once and hangs up
+			}
+			s.pause(ctx, l, c, began, recovered)
 		}
 	}
 }
@@ -108,7 +116,7 @@ func (s *stream[R, P]) session(ctx context.Context, l *link) error {
 		alarm.Stop()
 		now := time.Now()
 		l.answered(now)
-		if wait, cause := s.receive(resp, now); cause != nil {
+		if wait, cause := s.receive(ctx, resp, now); cause != nil {
 			alarm = time.AfterFunc(wait, func() { cancel(cause) })
 		}
 	}
@@ -123,19 +131,32 @@ func (s *stream[R, P]) session(ctx context.Context, l *link) error {
 
 // receive checks an answer and stores it if it is good. It returns how long to
 // wait for the next one, and what it means if there is none.
-func (s *stream[R, P]) receive(resp *R, now time.Time) (time.Duration, error) {
-	part, err := s.parse(resp, s.last, now)
-	if part == nil {
+func (s *stream[R, P]) receive(ctx context.Context, resp *R, now time.Time) (time.Duration, error) {
+	part, err := s.parse(ctx, resp, s.last, now)
+	switch {
+	case ctx.Err() != nil:
+		return 0, nil // which ends the stream too
+	case part == nil:
 		return recheck(err, s.retry.failed(s.report(err), now), now), errRecheck
 	}
-	s.retry.good(now)
 	s.patience, s.renewed = answerTimeout, false
 	var store func(*snapshot.Snapshot)
 	if part != s.last {
 		s.last = part
 		store = func(snap *snapshot.Snapshot) { s.store(snap, part) }
 	}
+	if s.svids != nil {
+		switch fresh, refused := s.svids(part); {
+		case fresh == 0:
+			s.board.store(s.key, store)
+			return recheck(err, s.retry.failed(s.report(err), now), now), errRecheck
+		case refused > 0: // worth asking again, as others need not be
+			s.board.good(s.key, store, err)
+			return recheck(err, s.retry.failed(transient, now), now), errRecheck
+		}
+	}
 	s.board.good(s.key, store, err)
+	s.retry.good(now)
 	if s.expiry == nil {
 		return 0, nil
 	}
@@ -158,17 +179,30 @@ func (s *stream[R, P]) report(err error) class {
 	return report(s.board, s.key, err, s.fatal)
 }
 
-// pause waits as the policy says. A new link cuts that short.
-func (s *stream[R, P]) pause(ctx context.Context, l *link, c class) {
-	wait := s.retry.failed(c, time.Now())
-	timer := time.NewTimer(wait)
+// pause waits as the policy says. A new link cuts that short, and so does the
+// recovery of another profile: what it was denied for may be over.
+func (s *stream[R, P]) pause(ctx context.Context, l *link, c class, began time.Time, recovered <-chan struct{}) {
+	now := time.Now()
+	if c == denied && now.Sub(l.made) < hopeful {
+		c = deniedEarly
+	}
+	timer := time.NewTimer(s.retry.failed(c, now))
 	defer timer.Stop()
 	expired := timer.C
+	if c == unsupported || c == invalid {
+		recovered = nil
+	}
 	if c == unsupported {
 		expired = nil
 	}
 	select {
 	case <-expired:
+	case <-recovered:
+		timer.Reset(time.Until(began.Add(leastRetry)))
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+		}
 	case <-l.gone:
 		s.board.lost(s.key)
 	case <-ctx.Done():
@@ -178,9 +212,13 @@ func (s *stream[R, P]) pause(ctx context.Context, l *link, c class) {
 // report notes a failure on the board and returns its class. An error that no
 // retry will mend is fatal, unless something runs already that depends on us.
 func report(b *board, k key, err error, fatal func(error)) class {
-	var refused *Rejection
-	if errors.As(err, &refused) {
-		b.bad(k, StateRejected, codes.OK, refused.Reason, err)
+	switch reasonOf(err) {
+	case "":
+	case ReasonAbsent: // the same as PermissionDenied, among several identities
+		b.bad(k, StateDenied, codes.OK, err)
+		return denied
+	default:
+		b.bad(k, StateRejected, codes.OK, err)
 		return transient
 	}
 	code, c := codeOf(err), classify(codeOf(err))
@@ -191,7 +229,7 @@ func report(b *board, k key, err error, fatal func(error)) class {
 	case unsupported:
 		state = StateUnsupported
 	}
-	b.bad(k, state, code, "", tidy(err))
+	b.bad(k, state, code, tidy(err))
 	if (c == invalid || c == unsupported) && !b.lenient(k) {
 		fatal(&FatalError{Profile: k.String(), Code: code, Err: tidy(err)})
 	}

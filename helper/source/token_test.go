@@ -48,15 +48,16 @@ func TestJWTRefusedWithReason(t *testing.T) {
 		"empty":                    {jwtRequest("", "a"), edit(func(s *workload.JWTSVID) { s.Svid = "" }), ReasonGarbage},
 		"expired":                  {jwtRequest("", "a"), issue(-time.Hour, -2*time.Minute, "a"), ReasonExpired},
 		"expired within leeway":    {jwtRequest("", "a"), issue(-time.Hour, -2*time.Second, "a"), ReasonExpired},
-		"issued in five minutes":   {jwtRequest("", "a"), issue(5*time.Minute, time.Hour, "a"), ReasonNotYetValid},
 		"another audience":         {jwtRequest("", "a"), issue(0, time.Hour, "b"), ReasonAudience},
 		"one audience of two":      {jwtRequest("", "a", "b"), issue(0, time.Hour, "a"), ReasonAudience},
 		"another SPIFFE ID":        {jwtRequest("", "a"), edit(func(s *workload.JWTSVID) { s.SpiffeId += "/x" }), ReasonIDMismatch},
 		"another trust domain":     {jwtRequest("", "a"), edit(func(s *workload.JWTSVID) { s.SpiffeId = "spiffe://evil.test/web" }), ReasonForeignTrustDomain},
 		"no SPIFFE ID":             {jwtRequest("", "a"), edit(func(s *workload.JWTSVID) { s.SpiffeId = "" }), ReasonGarbage},
-		"wanted hint is missing":   {jwtRequest("wanted", "a"), hinted("other"), ReasonHint},
+		"wanted hint is missing":   {jwtRequest("wanted", "a"), hinted("other"), ReasonAbsent},
 		"hint of 1025 bytes":       {jwtRequest("", "a"), hinted(strings.Repeat("h", 1025)), ReasonHint},
-		"not the wanted SPIFFE ID": {snapshot.NewJWTRequest([]string{"a"}, spiffeid.RequireFromString("spiffe://example.org/db"), ""), issue(0, time.Hour, "a"), ReasonIDMismatch},
+		"not the wanted SPIFFE ID": {snapshot.NewJWTRequest([]string{"a"}, spiffeid.RequireFromString("spiffe://example.org/db"), ""), issue(0, time.Hour, "a"), ReasonAbsent},
+		"another, hint unreadable": {jwtRequest("wanted", "a"), hinted(strings.Repeat("h", 1025)), ReasonHint},
+		"another, ID unreadable":   {snapshot.NewJWTRequest([]string{"a"}, testID, ""), edit(func(s *workload.JWTSVID) { s.SpiffeId = "x" }), ReasonGarbage},
 	} {
 		t.Run(name, func(t *testing.T) {
 			resp := &workload.JWTSVIDResponse{}
@@ -153,23 +154,23 @@ func TestWITRefusedWithReason(t *testing.T) {
 			if tt.svid != nil {
 				resp.Svids = append(resp.Svids, tt.svid)
 			}
-			_, err := parseWIT(resp, nil, time.Now())
+			_, err := parseWIT(t.Context(), resp, nil, time.Now())
 			wantReason(t, err, tt.want)
 		})
 	}
 
-	part, err := parseWIT(&workload.WITSVIDResponse{Svids: []*workload.WITSVID{clone(good)}}, nil, now)
+	part, err := parseWIT(t.Context(), &workload.WITSVIDResponse{Svids: []*workload.WITSVID{clone(good)}}, nil, now)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if part.out.SVIDs[0].PrivateKey == nil {
 		t.Error("no private key")
 	}
-	same, err := parseWIT(&workload.WITSVIDResponse{Svids: []*workload.WITSVID{clone(good)}}, part, now)
+	same, err := parseWIT(t.Context(), &workload.WITSVIDResponse{Svids: []*workload.WITSVID{clone(good)}}, part, now)
 	if err != nil || same != part {
 		t.Errorf("the same answer again: %p, %v; want %p itself", same, err, part)
 	}
-	_, err = parseWIT(&workload.WITSVIDResponse{Svids: []*workload.WITSVID{clone(good)}}, part, now.Add(2*time.Hour))
+	_, err = parseWIT(t.Context(), &workload.WITSVIDResponse{Svids: []*workload.WITSVID{clone(good)}}, part, now.Add(2*time.Hour))
 	wantReason(t, err, ReasonExpired)
 }
 
@@ -231,8 +232,8 @@ func TestBundlesRefusedWithReason(t *testing.T) {
 			for td, raw := range tt.bundles {
 				wit[td] = string(raw)
 			}
-			part, jwtErr := parseJWTBundles(&workload.JWTBundlesResponse{Bundles: tt.bundles}, nil, time.Now())
-			_, witErr := parseWITBundles(&workload.WITBundlesResponse{Bundles: wit}, nil, time.Now())
+			part, jwtErr := parseJWTBundles(t.Context(), &workload.JWTBundlesResponse{Bundles: tt.bundles}, nil, time.Now())
+			_, witErr := parseWITBundles(t.Context(), &workload.WITBundlesResponse{Bundles: wit}, nil, time.Now())
 			if tt.want != "" {
 				wantReason(t, jwtErr, tt.want)
 				wantReason(t, witErr, tt.want)
@@ -242,7 +243,7 @@ func TestBundlesRefusedWithReason(t *testing.T) {
 				t.Fatal(jwtErr, witErr)
 			}
 			again := map[string][]byte{"spiffe://example.org": bytes.Clone(tt.bundles["spiffe://example.org"])}
-			if same, err := parseJWTBundles(&workload.JWTBundlesResponse{Bundles: again}, part, time.Now()); err != nil || same != part {
+			if same, err := parseJWTBundles(t.Context(), &workload.JWTBundlesResponse{Bundles: again}, part, time.Now()); err != nil || same != part {
 				t.Errorf("the same answer again: %p, %v; want %p itself", same, err, part)
 			}
 		})
@@ -275,14 +276,14 @@ func TestBundleWithKeysThatAreNotForUs(t *testing.T) {
 	}
 	for _, set := range append([][]string{foreign}, foreign[:1], foreign[1:2], foreign[2:3], foreign[3:4], foreign[4:5], foreign[5:]) {
 		jwts, _ := answer(among(jwt, set...))
-		part, err := parseJWTBundles(&workload.JWTBundlesResponse{Bundles: jwts}, nil, time.Now())
+		part, err := parseJWTBundles(t.Context(), &workload.JWTBundlesResponse{Bundles: jwts}, nil, time.Now())
 		if err != nil {
 			t.Errorf("%s: %v", set, err)
 		} else if n := len(part.out.Bundles[0].JWTAuthorities()); n != 1 {
 			t.Errorf("%s: %d JWT authorities, want 1", set, n)
 		}
 		_, wits := answer(among(wit, set...))
-		witPart, err := parseWITBundles(&workload.WITBundlesResponse{Bundles: wits}, nil, time.Now())
+		witPart, err := parseWITBundles(t.Context(), &workload.WITBundlesResponse{Bundles: wits}, nil, time.Now())
 		if err != nil {
 			t.Errorf("%s: %v", set, err)
 		} else if n := len(witPart.out.Bundles[0].WITAuthorities()); n != 1 {
@@ -299,21 +300,21 @@ func TestBundleRefusedAlone(t *testing.T) {
 	answer := func(a, b []byte) *workload.JWTBundlesResponse {
 		return &workload.JWTBundlesResponse{Bundles: map[string][]byte{"spiffe://a.test": a, "spiffe://b.test": b}}
 	}
-	before, err := parseJWTBundles(answer(good, good), nil, now)
+	before, err := parseJWTBundles(t.Context(), answer(good, good), nil, now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	after, err := parseJWTBundles(answer([]byte(`{"keys":[] }`), []byte("garbage")), before, now)
+	after, err := parseJWTBundles(t.Context(), answer([]byte(`{"keys":[] }`), []byte("garbage")), before, now)
 	wantReason(t, err, ReasonGarbage)
 	if len(after.out.Bundles) != 2 || after.out.Bundles[0] == before.out.Bundles[0] || after.out.Bundles[1] != before.out.Bundles[1] {
 		t.Errorf("%v after %v: want the first anew, the second as it was", after.out.Bundles, before.out.Bundles)
 	}
-	first, err := parseJWTBundles(answer(good, []byte("garbage")), nil, now)
+	first, err := parseJWTBundles(t.Context(), answer(good, []byte("garbage")), nil, now)
 	wantReason(t, err, ReasonGarbage)
 	if len(first.out.Bundles) != 1 || first.out.Bundles[0].TrustDomain().Name() != "a.test" {
 		t.Errorf("%v: want the good one alone", first.out.Bundles)
 	}
-	gone, err := parseJWTBundles(answer(good, nil), after, now)
+	gone, err := parseJWTBundles(t.Context(), answer(good, nil), after, now)
 	if err != nil || len(gone.out.Bundles) != 1 {
 		t.Errorf("%v, %v: an empty bundle is none", gone, err)
 	}
@@ -324,22 +325,22 @@ func TestX509BundlesAreKeptOneByOne(t *testing.T) {
 	answer := func(b []byte) *workload.X509BundlesResponse {
 		return &workload.X509BundlesResponse{Bundles: map[string][]byte{"spiffe://a.test": bytes.Clone(a), "spiffe://b.test": bytes.Clone(b)}}
 	}
-	first, err := parseX509Bundles(answer(b), nil, time.Now())
+	first, err := parseX509Bundles(t.Context(), answer(b), nil, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if same, err := parseX509Bundles(answer(b), first, time.Now()); err != nil || same != first {
+	if same, err := parseX509Bundles(t.Context(), answer(b), first, time.Now()); err != nil || same != first {
 		t.Errorf("the same answer again: %p, %v; want %p itself", same, err, first)
 	}
-	second, err := parseX509Bundles(answer(newAuthority(t, "b.test").X509Authority().Raw), first, time.Now())
+	second, err := parseX509Bundles(t.Context(), answer(newAuthority(t, "b.test").X509Authority().Raw), first, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
 	if second.out.Bundles[0] != first.out.Bundles[0] || second.out.Bundles[1] == first.out.Bundles[1] {
 		t.Error("of two bundles exactly the second is new")
 	}
-	_, err = parseX509Bundles(&workload.X509BundlesResponse{}, first, time.Now())
+	_, err = parseX509Bundles(t.Context(), &workload.X509BundlesResponse{}, first, time.Now())
 	wantReason(t, err, ReasonNoBundle)
-	_, err = parseX509Bundles(&workload.X509BundlesResponse{Bundles: map[string][]byte{"spiffe://a.test": nil}}, first, time.Now())
+	_, err = parseX509Bundles(t.Context(), &workload.X509BundlesResponse{Bundles: map[string][]byte{"spiffe://a.test": nil}}, first, time.Now())
 	wantReason(t, err, ReasonNoBundle)
 }

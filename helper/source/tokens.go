@@ -3,13 +3,11 @@ package source
 import (
 	"context"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"sync"
 	"time"
 
 	"github.com/spiffe/go-spiffe/v2/proto/spiffe/workload"
-	"github.com/spiffe/go-spiffe/v2/svid/jwtsvid"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
 )
 
@@ -28,11 +26,16 @@ const soonest = time.Second
 
 // renewal returns when a token is to be renewed: after half of its remaining
 // life, within 10 %, so that tokens that were fetched together spread. random
-// is in [0, 1).
+// is in [0, 1). It is a moment of the wall clock, which a step of that clock, or a
+// machine that was asleep, may have passed earlier than a timer.
 func renewal(expiry, now time.Time, random float64) time.Time {
 	half := float64(expiry.Sub(now)) / 2
-	return now.Add(max(time.Duration(half*(0.9+0.2*random)), soonest))
+	return wall(now).Add(max(time.Duration(half*(0.9+0.2*random)), soonest))
 }
+
+// wall returns t without the reading of the monotonic clock, so that comparisons
+// are of the wall clock's time.
+func wall(t time.Time) time.Time { return t.Round(0) }
 
 // tokens keeps the JWT-SVIDs fresh. One goroutine owns the schedule.
 type tokens struct {
@@ -50,10 +53,11 @@ type tokens struct {
 // A token is one request in the schedule.
 type token struct {
 	request snapshot.JWTRequest
-	svid    *jwtsvid.SVID // the last good one
+	svid    *snapshot.JWTSVID // the last good one
 	retry   *retrier
 	failing bool
-	due     time.Time
+	due     time.Time          // by the wall clock
+	tried   time.Time          // when the last fetch began
 	cancel  context.CancelFunc // of the fetch that is under way, or nil
 }
 
@@ -61,7 +65,7 @@ type token struct {
 type fetched struct {
 	token *token
 	link  *link
-	svid  *jwtsvid.SVID
+	svid  *snapshot.JWTSVID
 	err   error
 }
 
@@ -89,14 +93,16 @@ func (t *tokens) run(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	var l *link
+	recovered := t.board.recovered()
 	for {
 		timer.Stop()
 		var links <-chan *link
 		var gone <-chan struct{}
 		if l != nil {
 			gone = l.gone
-			if next := t.start(ctx, l, time.Now()); !next.IsZero() {
-				timer.Reset(time.Until(next))
+			now := wall(time.Now())
+			if next := t.start(ctx, l, now); !next.IsZero() {
+				timer.Reset(next.Sub(now))
 			}
 		} else if len(t.entries) > 0 {
 			links = t.conn.links
@@ -109,9 +115,12 @@ func (t *tokens) run(ctx context.Context) {
 			t.reconcile(requests)
 		case r := <-t.results:
 			t.apply(ctx, r)
+		case <-recovered:
+			recovered = t.board.recovered()
+			t.awaken(wall(time.Now()))
 		case <-gone:
 			l = nil
-			t.hasten(ctx, time.Now())
+			t.hasten(ctx, wall(time.Now()))
 		}
 		if ctx.Err() != nil {
 			return
@@ -134,7 +143,7 @@ func (t *tokens) start(ctx context.Context, l *link, now time.Time) (next time.T
 			return free
 		}
 		fetchCtx, cancel := context.WithCancel(ctx)
-		e.cancel = cancel
+		e.cancel, e.tried = cancel, now
 		t.running[e] = now
 		prev := e.svid
 		t.workers.Go(func() {
@@ -178,7 +187,7 @@ func (t *tokens) first() *token {
 }
 
 // fetch fetches and checks one token.
-func (t *tokens) fetch(ctx context.Context, l *link, e *token, prev *jwtsvid.SVID) fetched {
+func (t *tokens) fetch(ctx context.Context, l *link, e *token, prev *snapshot.JWTSVID) fetched {
 	t.board.attempted(key{ProfileJWTSVID, e.request})
 	silent := fmt.Errorf("%w within %s", errNoAnswer, answerTimeout)
 	ctx, cancel := context.WithTimeoutCause(withHeader(ctx), answerTimeout, silent)
@@ -210,14 +219,10 @@ func (t *tokens) apply(ctx context.Context, r fetched) {
 	if t.entries[e.request] != e || ctx.Err() != nil {
 		return // not needed any more
 	}
-	now := time.Now()
+	now := wall(time.Now())
 	switch {
 	case r.err == nil:
-		first := t.barren()
 		t.good(e, r.svid, now)
-		if first {
-			t.awaken(now)
-		}
 		return
 	case r.link.isGone():
 		t.board.lost(k)
@@ -231,7 +236,7 @@ func (t *tokens) apply(ctx context.Context, r fetched) {
 	case unsupported:
 		e.due = now.Add(never)
 	case transient, denied:
-		t.probe(e, now)
+		t.probe(e, now, c == denied && now.Sub(r.link.made) < hopeful)
 	}
 }
 
@@ -239,17 +244,12 @@ func (t *tokens) apply(ctx context.Context, r fetched) {
 const never = 100 * 365 * 24 * time.Hour
 
 // good stores a token and schedules its renewal.
-func (t *tokens) good(e *token, svid *jwtsvid.SVID, now time.Time) {
+func (t *tokens) good(e *token, svid *snapshot.JWTSVID, now time.Time) {
 	k := key{ProfileJWTSVID, e.request}
 	if svid == e.svid {
 		t.board.good(k, nil, nil)
 	} else {
-		t.board.good(k, func(s *snapshot.Snapshot) {
-			if s.JWTSVIDs = maps.Clone(s.JWTSVIDs); s.JWTSVIDs == nil {
-				s.JWTSVIDs = make(map[snapshot.JWTRequest]*jwtsvid.SVID)
-			}
-			s.JWTSVIDs[e.request] = svid
-		}, nil)
+		t.board.good(k, t.board.storeToken(e.request, svid), nil)
 	}
 	e.svid, e.failing = svid, false
 	e.retry.reset()
@@ -276,7 +276,7 @@ func (t *tokens) reconcile(requests []snapshot.JWTRequest) {
 		wanted[r] = true
 		t.board.add(key{ProfileJWTSVID, r})
 		if t.entries[r] == nil {
-			t.entries[r] = &token{request: r, retry: newTokenRetrier(), due: time.Now()}
+			t.entries[r] = &token{request: r, retry: newTokenRetrier(), due: wall(time.Now())}
 		}
 	}
 	for r, e := range t.entries {
@@ -289,10 +289,7 @@ func (t *tokens) reconcile(requests []snapshot.JWTRequest) {
 	}
 	for _, p := range t.board.status().Profiles {
 		if p.Profile == ProfileJWTSVID && !wanted[p.Request] {
-			t.board.remove(p.key(), func(s *snapshot.Snapshot) {
-				s.JWTSVIDs = maps.Clone(s.JWTSVIDs)
-				delete(s.JWTSVIDs, p.Request)
-			})
+			t.board.remove(p.key(), t.board.storeToken(p.Request, nil))
 		}
 	}
 }

@@ -43,7 +43,7 @@ func TestThousandAudiences(t *testing.T) {
 		stop := run(t, s)
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
-		if n := len(s.Snapshot().JWTSVIDs); n != audiences || f.fetched() != audiences {
+		if n := len(s.Status().Snapshot.JWTSVIDs); n != audiences || f.fetched() != audiences {
 			t.Fatalf("%d tokens after %d fetches, want %d of each", n, f.fetched(), audiences)
 		}
 		if most != maxFetches {
@@ -91,7 +91,7 @@ func TestOneAudienceDoesNotDelayAnother(t *testing.T) {
 		stop := run(t, s)
 		time.Sleep(time.Second)
 		synctest.Wait()
-		if s.Snapshot() == nil || s.Snapshot().JWTSVIDs[jwtRequest("", "good")] == nil {
+		if s.Status().Snapshot == nil || s.Status().Snapshot.JWTSVIDs[jwtRequest("", "good")] == nil {
 			t.Error("the good one is not there")
 		}
 		var awaited []string
@@ -137,7 +137,7 @@ func TestAudiencesThatHangHoldUpNobody(t *testing.T) {
 				for range 4 * 60 {
 					time.Sleep(time.Second)
 					synctest.Wait()
-					svid := s.Snapshot()
+					svid := s.Status().Snapshot
 					missing := svid == nil || !svid.JWTSVIDs[needs.JWTSVIDs[0]].Expiry.After(time.Now())
 					if up := time.Since(s.Status().Connection.Since); missing && up > within {
 						t.Fatalf("no valid token %v after the start", up)
@@ -175,13 +175,14 @@ func TestTokensOfALateIdentity(t *testing.T) {
 					s := newFakeSource(t, f, needs, (&logCounter{}).logger())
 					stop := run(t, s)
 					time.Sleep(time.Until(from))
-					// 1 s doubling to 30 s, and one more every 5 s.
-					if n := f.fetched(); n > 8*count+20 {
+					// 1 s doubling to 30 s, one more every 5 s, and while the
+					// connection is new, eight four times a second.
+					if n := f.fetched(); n > 8*count+20+10*4*2*min(count, maxFetches) {
 						t.Errorf("%d fetches of %d tokens in 92 s", n, count)
 					}
 					time.Sleep(probeEvery + time.Second)
 					synctest.Wait()
-					if !allArrived(s.Snapshot(), s.Status()) {
+					if !allArrived(s.Status().Snapshot, s.Status()) {
 						t.Errorf("%d tokens are not there %v after the identity", len(s.Status().Awaited()), time.Since(from))
 					}
 					check(t, stop())

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -10,54 +11,86 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
-	"github.com/spiffe/go-spiffe/v2/exp/svid/witsvid"
 	"github.com/spiffe/go-spiffe/v2/proto/spiffe/workload"
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
 )
 
+const witSVID = "WIT-SVID"
+
 // A witPart is an accepted answer of FetchWITSVID, with what it was parsed
 // from.
 type witPart struct {
 	out *snapshot.WIT
-	raw []*workload.WITSVID // raw[i] became out.SVIDs[i]
+	set *svidSet[*workload.WITSVID, *snapshot.WITSVID]
 }
 
 // expiry returns when the first of the tokens expires.
 func (p *witPart) expiry() time.Time {
-	return slices.MinFunc(p.out.SVIDs, func(a, b *witsvid.SVID) int { return a.Expiry.Compare(b.Expiry) }).Expiry
+	return slices.MinFunc(p.out.SVIDs, func(a, b *snapshot.WITSVID) int { return a.Expiry.Compare(b.Expiry) }).Expiry
 }
 
-// parseWIT checks an answer of FetchWITSVID as a whole: one bad entry refuses
-// all of it. What prev holds with the same bytes is taken from there; if that
-// is everything, prev itself is returned.
-func parseWIT(resp *workload.WITSVIDResponse, prev *witPart, now time.Time) (*witPart, error) {
+func (p *witPart) svids() (fresh, refused int) {
+	for _, s := range p.out.SVIDs {
+		if !s.Stale {
+			fresh++
+		}
+	}
+	return fresh, len(p.out.Refused)
+}
+
+// parseWIT checks an answer of FetchWITSVID, each SVID by itself as in parseX509.
+// What prev holds with the same bytes is taken from there; if that is everything,
+// prev itself is returned.
+func parseWIT(ctx context.Context, resp *workload.WITSVIDResponse, prev *witPart, now time.Time) (*witPart, error) {
+	if len(resp.GetSvids()) == 0 {
+		return nil, reject(ReasonNoSVIDs, "no SVIDs in the answer")
+	}
 	if prev == nil {
-		prev = &witPart{out: &snapshot.WIT{}}
+		prev = &witPart{out: &snapshot.WIT{}, set: &svidSet[*workload.WITSVID, *snapshot.WITSVID]{}}
 	}
-	entries, err := distinctHints(resp.GetSvids())
-	if err != nil {
-		return nil, err
+	known := make(map[string][]int) // by token, indexes in prev.set
+	for i, raw := range prev.set.raw {
+		known[raw.GetWitSvid()] = append(known[raw.GetWitSvid()], i)
 	}
-	next := &witPart{out: &snapshot.WIT{}}
-	for _, entry := range entries {
-		i := slices.IndexFunc(prev.raw, func(old *workload.WITSVID) bool { return sameWITSVID(old, entry) })
-		var svid *witsvid.SVID
-		if i >= 0 {
-			entry, svid = prev.raw[i], prev.out.SVIDs[i]
-		} else if svid, err = parseWITSVID(entry, now); err != nil {
-			return nil, err
-		}
-		if !svid.Expiry.After(now) {
-			return nil, reject(ReasonExpired, "WIT-SVID of %s expired at %s", svid.ID, svid.Expiry.Format(time.RFC3339))
-		}
-		next.raw = append(next.raw, entry)
-		next.out.SVIDs = append(next.out.SVIDs, svid)
+	set, refused := sieve[*workload.WITSVID, *snapshot.WITSVID]{
+		parse: func(entry *workload.WITSVID) (*workload.WITSVID, *snapshot.WITSVID, error) {
+			for _, i := range known[entry.GetWitSvid()] {
+				if raw := prev.set.raw[i]; sameWITSVID(raw, entry) {
+					svid := fresh(prev.set.svids[i])
+					return raw, svid, checkExpiry(witSVID, svid.ID, svid.Expiry, now)
+				}
+			}
+			svid, err := parseWITSVID(entry, now)
+			return entry, svid, err
+		},
+		identity: func(s *snapshot.WITSVID) (spiffeid.ID, string) { return s.ID, s.Hint },
+		stale:    stale,
+	}.sift(ctx, resp.GetSvids(), prev.set)
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case len(set.svids) == 0:
+		return nil, refused.err()
+	case set.same(prev.set):
+		return prev, refused.err()
 	}
-	if slices.Equal(next.raw, prev.raw) {
-		return prev, nil
+	return &witPart{set: set, out: &snapshot.WIT{
+		SVIDs: set.svids, DefaultRefused: set.defaultRefused, Refused: set.refused,
+	}}, refused.err()
+}
+
+// fresh and stale return the SVID itself if it is so already.
+func fresh(s *snapshot.WITSVID) *snapshot.WITSVID { return withStale(s, false) }
+func stale(s *snapshot.WITSVID) *snapshot.WITSVID { return withStale(s, true) }
+
+func withStale(s *snapshot.WITSVID, yes bool) *snapshot.WITSVID {
+	if s.Stale == yes {
+		return s
 	}
-	return next, nil
+	other := *s
+	other.Stale = yes
+	return &other
 }
 
 func sameWITSVID(a, b *workload.WITSVID) bool {
@@ -67,33 +100,34 @@ func sameWITSVID(a, b *workload.WITSVID) bool {
 
 // parseWITSVID parses token and private key, and checks that the key is the one
 // that the token's cnf claim names.
-func parseWITSVID(in *workload.WITSVID, now time.Time) (*witsvid.SVID, error) {
-	id, err := spiffeid.FromString(in.GetSpiffeId())
+func parseWITSVID(in *workload.WITSVID, now time.Time) (*snapshot.WITSVID, error) {
+	token, err := parseToken(witSVID, in.GetWitSvid(), in.GetSpiffeId(), now)
 	if err != nil {
-		return nil, reject(ReasonGarbage, "spiffe_id of a WIT-SVID: %w", err)
+		return nil, err
 	}
-	if !compact(in.GetWitSvid()) {
-		return nil, reject(ReasonGarbage, "WIT-SVID: not a JWS in compact serialization")
-	}
-	svid, err := witsvid.ParseInsecure(in.GetWitSvid())
+	id := token.id
 	switch {
-	case err != nil:
-		return nil, diagnoseToken(in.GetWitSvid(), nil, now, err)
-	case svid.ID.TrustDomain() != id.TrustDomain():
-		return nil, reject(ReasonForeignTrustDomain, "WIT-SVID of %s announced as %s: another trust domain's", svid.ID, id)
-	case svid.ID != id:
-		return nil, reject(ReasonIDMismatch, "WIT-SVID of %s announced as %s", svid.ID, id)
+	case token.typ() != "wit+jwt":
+		return nil, reject(ReasonInvalidSVID, "WIT-SVID of %s: its type is %.20q, not wit+jwt", id, token.typ())
+	case token.header.KeyID == "":
+		return nil, reject(ReasonInvalidSVID, "WIT-SVID of %s: its header has no kid", id)
+	case len(token.claims.Audience) > 0:
+		return nil, reject(ReasonInvalidSVID, "WIT-SVID of %s: it has an audience", id)
+	case len(in.GetWitSvidKey()) > maxKey:
+		return nil, reject(ReasonInvalidSVID, "WIT-SVID of %s: a private key of %d bytes, the most is %d", id, len(in.GetWitSvidKey()), maxKey)
+	}
+	bound, err := token.boundKey()
+	if err != nil {
+		return nil, err
 	}
 	key, err := parsePrivateJWK(in.GetWitSvidKey())
 	if err != nil {
 		return nil, reject(ReasonGarbage, "WIT-SVID of %s: its private key %w", id, err)
 	}
-	if !publicKeysEqual(key.Public(), svid.PublicKey) {
+	if !publicKeysEqual(key.Public(), bound) {
 		return nil, reject(ReasonKeyMismatch, "WIT-SVID of %s: its private key is not the one that the token is bound to", id)
 	}
-	svid.PrivateKey = key
-	svid.Hint = in.GetHint()
-	return svid, nil
+	return &snapshot.WITSVID{ID: id, Hint: in.GetHint(), Expiry: token.expiry, Token: in.GetWitSvid(), PrivateKey: key}, nil
 }
 
 var errNoPrivateJWK = errors.New("is not a private JWK of type EC, RSA or OKP")

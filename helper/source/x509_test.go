@@ -70,19 +70,25 @@ func TestX509RefusedWithReason(t *testing.T) {
 		"leaf with CA flag":         {leaf(func(c *x509.Certificate) { c.IsCA, c.BasicConstraintsValid = true, true }), ReasonInvalidSVID},
 		"leaf without a URI":        {leaf(func(c *x509.Certificate) { c.URIs = nil }), ReasonInvalidSVID},
 		"leaf with two URIs":        {leaf(func(c *x509.Certificate) { c.URIs = append(c.URIs, &url.URL{Scheme: "spiffe", Host: "b"}) }), ReasonInvalidSVID},
-		"second of two is bad":      {x509Answer(clone(good), edit(func(s *workload.X509SVID) { s.X509Svid = nil }).Svids[0]), ReasonGarbage},
+		"leaf for code signing":     {leaf(func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning} }), ReasonInvalidSVID},
 		"leaf signed by a stranger": {edit(func(s *workload.X509SVID) { s.Bundle = stranger.X509Authority().Raw }), ReasonChain},
 	} {
 		t.Run(name, func(t *testing.T) {
-			prev, err := parseX509(x509Answer(clone(good)), nil, now)
+			prev, err := parseX509(t.Context(), x509Answer(clone(good)), nil, now)
 			if err != nil {
 				t.Fatalf("the good answer: %v", err)
 			}
 			for _, prev := range []*x509Part{nil, prev} {
-				part, err := parseX509(clone(tt.resp), prev, time.Now())
+				part, err := parseX509(t.Context(), clone(tt.resp), prev, time.Now())
 				wantReason(t, err, tt.want)
-				if part != nil {
-					t.Error("a part of it was accepted")
+				if part == nil {
+					continue
+				}
+				if prev == nil {
+					t.Fatal("a part of it was accepted")
+				}
+				if svid := part.out.SVIDs[0]; len(part.out.SVIDs) != 1 || !svid.Stale || svid.SVID != prev.out.SVIDs[0].SVID {
+					t.Errorf("the last good SVID is not what stays: %+v", part.out.SVIDs)
 				}
 			}
 		})
@@ -127,7 +133,7 @@ func TestX509RefusedAlone(t *testing.T) {
 		"another CRL":           {resp: answer(nil, crl, must(own.IssueCRL(2, now, nil))), keptCRLs: 2, freshCRLs: 2},
 	} {
 		t.Run(name, func(t *testing.T) {
-			before, err := parseX509(clone(good), nil, now)
+			before, err := parseX509(t.Context(), clone(good), nil, now)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -136,13 +142,13 @@ func TestX509RefusedAlone(t *testing.T) {
 				if prev != nil {
 					bundle, crls = tt.kept, tt.keptCRLs
 				}
-				part, err := parseX509(clone(tt.resp), prev, time.Now())
+				part, err := parseX509(t.Context(), clone(tt.resp), prev, time.Now())
 				if tt.want != "" {
 					wantReason(t, err, tt.want)
 				} else if err != nil {
 					t.Error(err)
 				}
-				if part == nil || !bytes.Equal(part.raw[0].X509Svid, tt.resp.Svids[0].X509Svid) {
+				if part == nil || !bytes.Equal(part.set.raw[0].X509Svid, tt.resp.Svids[0].X509Svid) {
 					t.Fatal("the SVID was held up")
 				}
 				var got []byte
@@ -157,7 +163,7 @@ func TestX509RefusedAlone(t *testing.T) {
 				if len(part.out.CRLs) != crls {
 					t.Errorf("%d CRLs, want %d", len(part.out.CRLs), crls)
 				}
-				if again, _ := parseX509(clone(tt.resp), part, time.Now()); again != part {
+				if again, _ := parseX509(t.Context(), clone(tt.resp), part, time.Now()); again != part {
 					t.Error("the same answer again is news")
 				}
 			}
@@ -167,7 +173,7 @@ func TestX509RefusedAlone(t *testing.T) {
 
 func TestX509LongestHintIsAccepted(t *testing.T) {
 	svid := issueX509(t, newAuthority(t, "example.org"), testID, strings.Repeat("h", 1024))
-	if _, err := parseX509(x509Answer(svid), nil, time.Now()); err != nil {
+	if _, err := parseX509(t.Context(), x509Answer(svid), nil, time.Now()); err != nil {
 		t.Error(err)
 	}
 }
@@ -177,7 +183,7 @@ func TestX509FirstOfTwoEqualHintsWins(t *testing.T) {
 	id := func(path string) spiffeid.ID { return spiffeid.RequireFromPath(testTD, path) }
 	garbage := clone(issueX509(t, a, id("/ignored"), "x"))
 	garbage.X509Svid = []byte("nobody looks at this")
-	part, err := parseX509(x509Answer(
+	part, err := parseX509(t.Context(), x509Answer(
 		issueX509(t, a, id("/one"), "x"), garbage, issueX509(t, a, id("/two"), ""), issueX509(t, a, id("/three"), ""),
 	), nil, time.Now())
 	if err != nil {
@@ -205,7 +211,7 @@ func TestX509KeepsWhatDidNotChange(t *testing.T) {
 		return r
 	}
 	resp := answer()
-	first, err := parseX509(clone(resp), nil, now)
+	first, err := parseX509(t.Context(), clone(resp), nil, now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -216,14 +222,14 @@ func TestX509KeepsWhatDidNotChange(t *testing.T) {
 		t.Errorf("first federated bundle is of %s, want the order of names", got)
 	}
 
-	same, err := parseX509(clone(resp), first, now)
+	same, err := parseX509(t.Context(), clone(resp), first, now)
 	if err != nil || same != first {
 		t.Errorf("the same answer again: part %p, error %v; want %p itself", same, err, first)
 	}
 
 	renewed := clone(resp)
 	renewed.Svids[0] = issueX509(t, a, testID, "web")
-	second, err := parseX509(renewed, first, now)
+	second, err := parseX509(t.Context(), renewed, first, now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -242,7 +248,7 @@ func TestX509KeepsWhatDidNotChange(t *testing.T) {
 
 	federated := clone(renewed)
 	federated.FederatedBundles["spiffe://b.test"] = newAuthority(t, "b.test").X509Authority().Raw
-	third, err := parseX509(federated, second, now)
+	third, err := parseX509(t.Context(), federated, second, now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -251,7 +257,7 @@ func TestX509KeepsWhatDidNotChange(t *testing.T) {
 	}
 
 	delete(federated.FederatedBundles, "spiffe://a.test")
-	fourth, err := parseX509(clone(federated), third, now)
+	fourth, err := parseX509(t.Context(), clone(federated), third, now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -262,11 +268,11 @@ func TestX509KeepsWhatDidNotChange(t *testing.T) {
 
 func TestX509SameBytesButExpiredMeanwhile(t *testing.T) {
 	svid := issueX509(t, newAuthority(t, "example.org"), testID, "")
-	part, err := parseX509(x509Answer(svid), nil, time.Now())
+	part, err := parseX509(t.Context(), x509Answer(svid), nil, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = parseX509(x509Answer(clone(svid)), part, time.Now().Add(2*time.Hour))
+	_, err = parseX509(t.Context(), x509Answer(clone(svid)), part, time.Now().Add(2*time.Hour))
 	wantReason(t, err, ReasonExpired)
 }
 
@@ -280,7 +286,7 @@ func TestX509AuthorityRotates(t *testing.T) {
 		t.Helper()
 		svid = clone(svid)
 		svid.Bundle = bundle
-		part, err := parseX509(x509Answer(svid), prev, now)
+		part, err := parseX509(t.Context(), x509Answer(svid), prev, now)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -299,13 +305,13 @@ func TestX509AuthorityRotates(t *testing.T) {
 
 	stranded := clone(old)
 	stranded.Bundle = newer.X509Authority().Raw
-	_, err := parseX509(x509Answer(stranded), p3, now)
+	_, err := parseX509(t.Context(), x509Answer(stranded), p3, now)
 	wantReason(t, err, ReasonChain)
 }
 
 func TestExpiryIsThatOfTheFirstToExpire(t *testing.T) {
 	a, soon := newAuthority(t, "example.org"), time.Now().Add(time.Minute).Truncate(time.Second)
-	part, err := parseX509(x509Answer(
+	part, err := parseX509(t.Context(), x509Answer(
 		issueX509(t, a, testID, ""),
 		issueX509(t, a, testID, "", func(c *x509.Certificate) { c.NotAfter = soon }),
 		issueX509(t, a, testID, ""),
@@ -337,13 +343,13 @@ func BenchmarkX509Rotation(b *testing.B) {
 			before := manyFederated(b, a, n)
 			after := clone(before)
 			after.Svids[0] = issueX509(b, a, testID, "")
-			part, err := parseX509(before, nil, time.Now())
+			part, err := parseX509(b.Context(), before, nil, time.Now())
 			if err != nil {
 				b.Fatal(err)
 			}
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := parseX509(after, part, time.Now()); err != nil {
+				if _, err := parseX509(b.Context(), after, part, time.Now()); err != nil {
 					b.Fatal(err)
 				}
 			}
