@@ -69,7 +69,7 @@ func TestNginxOtherwise(t *testing.T) {
 		{
 			name: "flags",
 			args: func(t *testing.T, api, dir, tls, conf string) []string {
-				return []string{"run", "-dir", tls, "--", nginx, "-p", dir, "-c", conf, "-g", "daemon off;"}
+				return []string{"run", "-dir", tls, "-on-rotation", "SIGHUP", "--", nginx, "-p", dir, "-c", conf, "-g", "daemon off;"}
 			},
 			cert: "svid.pem", key: "svid_key.pem", bundle: "svid_bundle.pem",
 		},

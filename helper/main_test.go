@@ -56,6 +56,9 @@ func childProcess(t *testing.T, record, more string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if !strings.Contains(more, "on_rotation") {
+		more += "\n  on_rotation = \"SIGHUP\""
+	}
 	return fmt.Sprintf(`
 process {
   command = [%q, %q]

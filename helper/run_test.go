@@ -116,7 +116,8 @@ output %q {
   x509_svid {}
 }
 process {
-  command = ["sh", "-c", "exit 7"]
+  command     = ["sh", "-c", "exit 7"]
+  on_rotation = "none"
 }`, t.TempDir()))
 	var exit *supervisor.ExitError
 	if err := r.end(); !errors.As(err, &exit) || exit.Code != 7 {

@@ -55,6 +55,7 @@ output %q {
 process {
   command       = ["sh", "-c", "test -s %[1]s/partner.pem && exit 5"]
   start_without = ["jwt"]
+  on_rotation   = "none"
 }
 `, certs))
 	r.log.Await(t, 1, "not receiving", "jwt_svid")
@@ -87,6 +88,7 @@ output %[1]q {
 process {
   command       = ["sh", "-c", "test -s %[1]s/svid.pem && exit 5"]
   start_without = ["jwt"]
+  on_rotation   = "none"
 }
 `,
 			"drop-in": `

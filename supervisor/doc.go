@@ -1,22 +1,42 @@
-// Package supervisor owns one process and what it hears of rotations; package
-// hook, below it, tells others. It knows nothing of SPIFFE: somebody tells it that
-// new files are on disk (Rotated), and it starts the process on top of them,
-// tells it of later rotations, passes signals on, starts it again where that is
-// asked for, and ends with its status.
+// Package supervisor owns one process and what it is told of rotations; package
+// hook, below it, tells others. It knows nothing of SPIFFE: the caller says that
+// new files are on disk (Rotated), and the package starts the process on top of
+// them, tells it of later rotations, passes signals on, starts it again where
+// the Spec says so, and ends with its status.
 //
 // The process runs as if the helper were not there: argv and environment as
-// given, the helper's own stdin, stdout, stderr, terminal and limits, every
-// signal passed on one for one, and the exit status handed back in the shell's
-// terms (128+n for a death by signal n).
+// given, the helper's own stdin, stdout, stderr, terminal and limits, signals
+// passed on one for one, and the exit status handed back in the shell's terms
+// (128+n for a death by signal n).
 //
 // # Promised on every operating system
 //
 // The process is started after the first Rotated, and there are never two at
 // once. Every rotation reaches it: by its signal, by a restart, or by a start
-// after it; several that come close together may be one to it. Rotated, Restart
-// and Stop do not block. A stop while no process runs is immediate.
+// after it; several that come close together may be one to it. Rotated, Replace,
+// Restart and Stop do not block. A stop while no process runs is immediate.
+//
+// A rotation signal waits until the process has a handler for it, since it would
+// end the process otherwise. A process that has none after ten seconds is not
+// signalled, and that is a Failure in Status, unless the signal is one that
+// means the end (SIGTERM, SIGINT, SIGQUIT, SIGKILL). Where handlers cannot be
+// seen, the signal waits until the process has run for a second.
+//
+// When the process has ended, what is left of its process group is asked to end,
+// and killed if it does not: it would hold the next one's port.
 //
 // # Linux
+//
+// Handlers are seen in /proc/PID/status, and in that of the process's threads.
+// The helper looks at nothing else of a process: not at its memory, and not at
+// its executable. So it does not know what a handler does. The runtimes of Go,
+// Java and Ruby, and bash with a trap for EXIT, have handlers from their start,
+// and some of these end the program: choose a signal that the program expects. A
+// Go program is signalled once it has a thread for signals (it has called
+// signal.Notify), or one second after it was first seen. A program that waits in
+// sigwait, as tini and dumb-init do, shows no handler, and is not told; sudo, su
+// and timeout may keep a signal to themselves. Make the program itself the
+// Command, with User.
 //
 // The process gets its stop signal when the helper dies, even of SIGKILL, and so
 // takes its own children with it. The kernel forgets that wish for a process
@@ -24,21 +44,14 @@
 // setuid, setgid or has capabilities has a guard, a small process beside it; one
 // that does it later (su-exec, gosu) outlives a helper that is killed.
 //
-// A rotation signal waits until the process has a handler for it, and one that
-// would only end the process is not sent: that is a Failure in Status, and so is
-// a signal that the process ignores. Whether a Go program handles SIGHUP, SIGINT,
-// SIGQUIT, SIGABRT or SIGTERM only its memory tells, which the helper reads if it
-// may: not, without CAP_SYS_PTRACE, that of another user's process. Such a
-// program, Java's virtual machine, and bash with a trap for EXIT, all of which
-// have handlers of their own that end them, are told if somebody has chosen the
-// signal, and not if nobody has. Ruby, which has one, too, is told once it has run
-// for ten seconds.
-//
 // As PID 1, or as a subreaper, every orphan is reaped. In front of a terminal,
 // job control works as for the process itself.
 //
-// What cannot be done from a Go program: SIGPROF and the real-time signals 32 to
-// 34 are not passed on; of the signals that were ignored when the helper was
+// # What cannot pass through a Go program
+//
+// SIGKILL and SIGSTOP reach the helper only. SIGPIPE, SIGURG, SIGCHLD, SIGPROF
+// and the real-time signals 32 to 34 (SIGRTMIN is 34) are not passed on, and do
+// not end the helper. Of the signals that were ignored when the helper was
 // started only SIGHUP and SIGINT are still ignored in the process, and of those
 // that were blocked some are not blocked in it (SIGHUP, SIGTERM and SIGCHLD among
 // them).
@@ -46,8 +59,7 @@
 // # macOS
 //
 // As Linux, but there is no parent-death signal, no subreaper and no view of
-// handlers: the process outlives a helper that is killed with SIGKILL, and a
-// rotation signal waits until the process has run for a second.
+// handlers: the process outlives a helper that is killed with SIGKILL.
 //
 // # Windows
 //

@@ -82,7 +82,7 @@ func TestCommandThatCannotBeExecuted(t *testing.T) {
 		"below a file":      {filepath.Join(dir, "plain", "x"), 127, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := New(Spec{Command: []string{c.command}}, nil)
+			_, err := New(chosen(Spec{Command: []string{c.command}}), nil)
 			var exit *ExitError
 			if !errors.As(err, &exit) || exit.Code != c.code || !strings.Contains(err.Error(), c.hint) {
 				t.Errorf("New: %v, want code %d and %q", err, c.code, c.hint)

@@ -67,7 +67,7 @@ func (h *unixHost) start() (process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.masks = signals.OpenMasks(p.pid)
+	p.shown = signals.Open(p.pid)
 	return p, nil
 }
 
@@ -108,14 +108,14 @@ type unixProcess struct {
 	pid   int
 	group bool
 	term  *terminal
-	masks *signals.Masks
+	shown *signals.Process
 
 	unguard func() // called once, when it is gone
 }
 
 func (p *unixProcess) id() int { return p.pid }
 
-func (p *unixProcess) handling(sig syscall.Signal) signals.Handling { return p.masks.Handling(sig) }
+func (p *unixProcess) handling(sig syscall.Signal) signals.Handling { return p.shown.Handling(sig) }
 
 func (p *unixProcess) poll(now time.Time) change {
 	var ws syscall.WaitStatus
@@ -142,7 +142,7 @@ func (p *unixProcess) poll(now time.Time) change {
 
 func (p *unixProcess) gone() {
 	p.term.back()
-	p.masks.Close()
+	p.shown.Close()
 	p.unguard()
 	child.Release(p.pid)
 }

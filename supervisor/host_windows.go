@@ -90,7 +90,7 @@ func (p *windowsProcess) kill() error {
 
 func (p *windowsProcess) proceed() {} // nothing stops it
 
-func (p *windowsProcess) handling(syscall.Signal) signals.Handling { return signals.HandlingUnseen }
+func (p *windowsProcess) handling(syscall.Signal) signals.Handling { return signals.Unseen }
 
 func (spec *Spec) checkHost() error {
 	switch {

@@ -67,8 +67,8 @@ func (s state) started(e event) (state, []action) {
 	}
 	s.phase, s.pid, s.startedAt = running, e.pid, e.at
 	s.starts++
-	s.delivered, s.failure = s.atStart, ""
-	s.watch = signals.Watch{}
+	s.delivered, s.failure, s.untold = s.atStart, "", 0
+	s.watch, s.toldAt = signals.Watch{}, e.at
 	var acts []action
 	for _, sig := range s.pending {
 		acts = append(acts, action{kind: actSend, pid: s.pid, signal: sig, why: "received during the start"})
@@ -115,7 +115,6 @@ func (s state) ended(e event) (state, []action) {
 	over := s.phase == stopping && !s.stop
 	s.last = &e.exit
 	s.pid = 0
-	s = s.learn(e)
 	s.killAt, s.lateAt, s.tellAt = time.Time{}, time.Time{}, time.Time{}
 	if s.stop {
 		return s.end(e.exit.err())

@@ -19,6 +19,7 @@ var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
 // in returns a state in phase p as a life would have left it: two rotations
 // asked for, an hour in.
 func in(p phase, spec Spec) state {
+	spec = chosen(spec)
 	s := state{spec: &spec, phase: p, asked: 2, delivered: 2, atStart: 2, starts: 1, startedAt: noon}
 	switch p {
 	case running, stopping:
@@ -115,7 +116,6 @@ func nextCases() []nextCase {
 		onRot   = Spec{Restart: RestartOnRotation}
 		restart = Spec{OnRotation: Rotation{Action: RotationRestart}}
 		none    = Spec{OnRotation: Rotation{Action: RotationNone}}
-		hup     = Spec{OnRotation: Rotation{Signal: syscall.SIGHUP}, Restart: RestartAlways}
 		timeout = Spec{StopTimeout: 2 * time.Second}
 		quit    = Spec{StopSignal: syscall.SIGQUIT}
 		rewrite = Spec{SignalRewrite: map[syscall.Signal]syscall.Signal{
@@ -157,7 +157,7 @@ func nextCases() []nextCase {
 		{"stop in splay", with(in(waiting, onRot), func(s *state) { s.startAt = noon.Add(2 * time.Hour) }), stop, done, "", exitIs(0)},
 		{"restart of nothing yet", fresh(never), again, waiting, "", nil},
 		{"restart of what has ended", in(waiting, onRot), again, starting, "start", nil},
-		{"look with no process", in(waiting, onRot), looked(signals.HandlingCaught), waiting, "", nil},
+		{"look with no process", in(waiting, onRot), looked(signals.Caught), waiting, "", nil},
 		{"told with no process", in(waiting, onRot), told, waiting, "", nil},
 		{"time after the splay", with(in(waiting, onRot), func(s *state) { s.startAt = noon }), tick, starting, "start", nil},
 		{"time means nothing", in(waiting, onRot), tick, waiting, "", nil},
@@ -179,7 +179,7 @@ func nextCases() []nextCase {
 		{"a dropped signal during the start", in(starting, rewrite), sig(syscall.SIGUSR2), starting, "", nil},
 		{"stop during the start", in(starting, always), stop, starting, "", nil},
 		{"restart during the start", in(starting, always), again, starting, "", nil},
-		{"look during the start", in(starting, always), looked(signals.HandlingCaught), starting, "", nil},
+		{"look during the start", in(starting, always), looked(signals.Caught), starting, "", nil},
 		{"told during the start", in(starting, always), told, starting, "", nil},
 		{"time during the start", in(starting, always), tick, starting, "", nil},
 
@@ -225,32 +225,17 @@ func nextCases() []nextCase {
 		{"stop does not wait for a splay", with(behind(in(running, restart)), func(s *state) { s.tellAt = noon.Add(2 * time.Hour) }), stop, stopping, "send SIGTERM to 7", nil},
 		{"restart", in(running, never), again, stopping, "send SIGTERM to 7", nil},
 		{"restart with a timeout", in(running, timeout), again, stopping, "send SIGTERM to 7", wakesAfter(2 * time.Second)},
-		{"a handler", behind(in(running, never)), looked(signals.HandlingCaught), running, "tell 7 with SIGHUP up to 2", nil},
-		{"a handler, but nothing to tell", in(running, never), looked(signals.HandlingCaught), running, "", nil},
-		{"no handler, 80 ms in", young(behind(in(running, never))), looked(signals.HandlingDefault), running, "", wakesAfter(10 * time.Millisecond)},
-		{"no handler after an hour", behind(in(running, never)), looked(signals.HandlingDefault), running, "", fails("no handler for SIGHUP")},
-		{"ignored after an hour", behind(in(running, never)), looked(signals.HandlingIgnored), running, "", wakesAfter(time.Second)},
-		{"no handler for a signal that means the end", behind(in(running, Spec{OnRotation: Rotation{Signal: syscall.SIGTERM}})), looked(signals.HandlingDefault), running, "tell 7 with SIGTERM up to 2", nil},
-		{"unseen after an hour", behind(in(running, never)), looked(signals.HandlingUnseen), running, "tell 7 with SIGHUP up to 2", nil},
-		{"busy after an hour", behind(in(running, never)), looked(signals.HandlingPartial), running, "tell 7 with SIGHUP up to 2", nil},
-		{"a runtime's own, after an hour", behind(in(running, never)), looked(signals.HandlingBuiltIn), running, "tell 7 with SIGHUP up to 2", nil},
-		{"Java's, though nobody chose it", behind(in(running, never)), looked(signals.HandlingJVM), running, "", fails("Java virtual machine")},
-		{"bash's, though nobody chose it", behind(in(running, never)), looked(signals.HandlingBash), running, "", fails("bash")},
-		{"bash's, as chosen", behind(in(running, hup)), looked(signals.HandlingBash), running, "tell 7 with SIGHUP up to 2", nil},
-		{"Java's, as chosen", behind(in(running, hup)), looked(signals.HandlingJVM), running, "tell 7 with SIGHUP up to 2", nil},
-		{"Go's, and one died of it", with(behind(in(running, hup)), func(s *state) { s.deadly = true }), looked(signals.HandlingGo), running, "", fails("died of SIGHUP")},
-		{"ends by itself, with the signal as its status", with(in(running, hup), func(s *state) { s.toldAt = noon.Add(30 * time.Minute) }), exited(129), backoff, "", fails("died of SIGHUP")},
-		{"the same, soon after the start", with(in(running, hup), func(s *state) { s.toldAt = noon.Add(time.Second) }), exited(129), backoff, "", isWell},
-		{"a handler, though one died of it", with(behind(in(running, never)), func(s *state) { s.deadly = true }), looked(signals.HandlingCaught), running, "tell 7 with SIGHUP up to 2", nil},
-		{"death of the rotation signal", with(in(running, always), func(s *state) { s.toldAt = noon.Add(time.Hour - time.Millisecond) }), event{kind: evExited, exit: Exit{Signal: syscall.SIGHUP}}, backoff, "", func(s state) error {
-			if !s.deadly {
-				return errors.New("nothing learnt")
-			}
-			return nil
-		}},
-		{"blocked for the first time", behind(in(running, never)), looked(signals.HandlingBlocked), running, "", wakesAfter(25 * time.Millisecond)},
-		{"blocked in one who is busy", with(behind(in(running, never)), func(s *state) {
-		}), looked(signals.HandlingUnclear), running, "", wakesAfter(25 * time.Millisecond)},
+		{"a handler", behind(in(running, never)), looked(signals.Caught), running, "tell 7 with SIGHUP up to 2", nil},
+		{"a handler, but nothing to tell", in(running, never), looked(signals.Caught), running, "", nil},
+		{"no handler, 80 ms in", young(behind(in(running, never))), looked(signals.Default), running, "", wakesAfter(time.Millisecond)},
+		{"no handler after an hour", behind(in(running, never)), looked(signals.Default), running, "", fails("no handler for SIGHUP")},
+		{"ignored after an hour", behind(in(running, never)), looked(signals.Ignored), running, "", wakesAfter(time.Second)},
+		{"no handler for a signal that means the end", behind(in(running, Spec{OnRotation: Rotation{Signal: syscall.SIGTERM}})), looked(signals.Default), running, "tell 7 with SIGTERM up to 2", nil},
+		{"unseen after an hour", behind(in(running, never)), looked(signals.Unseen), running, "tell 7 with SIGHUP up to 2", nil},
+		{"busy, at first", behind(in(running, never)), looked(signals.Busy), running, "", wakesAfter(time.Millisecond)},
+		{"blocked for the first time", behind(in(running, never)), looked(signals.Blocked), running, "", wakesAfter(time.Millisecond)},
+		{"no handler, for the third time", with(behind(in(running, never)), func(s *state) { s.untold = 2 }), looked(signals.Default), running, "", wakesAfter(4 * time.Second)},
+		{"no handler, for the hundredth time", with(behind(in(running, never)), func(s *state) { s.untold = 99 }), looked(signals.Default), running, "", wakesAfter(30 * time.Second)},
 		{"told", behind(in(running, never)), told, running, "", deliveredIs(2)},
 		{"could not be told", behind(in(running, never)), untold, running, "", fails("not permitted")},
 		{"time to tell", with(behind(in(running, never)), func(s *state) { s.tellAt = noon }), tick, running, "look for SIGHUP in 7", nil},
@@ -284,7 +269,7 @@ func nextCases() []nextCase {
 			return nil
 		}},
 		{"restart while it ends", stopped(in(stopping, never)), again, stopping, "", nil},
-		{"a handler while it drains", stopped(behind(in(stopping, never))), looked(signals.HandlingCaught), stopping, "tell 7 with SIGHUP up to 2", nil},
+		{"a handler while it drains", stopped(behind(in(stopping, never))), looked(signals.Caught), stopping, "tell 7 with SIGHUP up to 2", nil},
 		{"told while it drains", stopped(behind(in(stopping, never))), told, stopping, "", deliveredIs(2)},
 		{"it has had its time", with(stopped(in(stopping, timeout)), func(s *state) { s.killAt = noon }), tick, stopping, "kill 7", nil},
 		{"it has time", with(stopped(in(stopping, timeout)), func(s *state) { s.killAt = noon.Add(2 * time.Hour) }), tick, stopping, "", nil},
@@ -297,7 +282,7 @@ func nextCases() []nextCase {
 		{"SIGUSR1 in backoff", in(backoff, always), sig(syscall.SIGUSR1), backoff, "", nil},
 		{"stop in backoff", in(backoff, always), stop, done, "", exitIs(0)},
 		{"restart in backoff", in(backoff, always), again, backoff, "", nil},
-		{"look in backoff", in(backoff, always), looked(signals.HandlingCaught), backoff, "", nil},
+		{"look in backoff", in(backoff, always), looked(signals.Caught), backoff, "", nil},
 		{"told in backoff", in(backoff, always), told, backoff, "", nil},
 		{"time after the backoff", with(in(backoff, always), func(s *state) { s.startAt = noon }), tick, starting, "start", nil},
 		{"time in backoff", in(backoff, always), tick, backoff, "", nil},
@@ -309,7 +294,7 @@ func nextCases() []nextCase {
 		{"a signal after the end", in(done, never), sig(syscall.SIGTERM), done, "", nil},
 		{"stop after the end", in(done, never), stop, done, "", nil},
 		{"restart after the end", in(done, never), again, done, "", nil},
-		{"look after the end", in(done, never), looked(signals.HandlingCaught), done, "", nil},
+		{"look after the end", in(done, never), looked(signals.Caught), done, "", nil},
 		{"told after the end", in(done, never), told, done, "", nil},
 		{"time after the end", in(done, never), tick, done, "", nil},
 	}

@@ -165,10 +165,19 @@ func (m measurement) String() string {
 	return fmt.Sprintf("%v (the machine's part: up to %v)", m.took.Round(time.Millisecond), m.machine.Round(time.Millisecond))
 }
 
+// chosen returns spec with a choice of what the process is told of a rotation, if
+// the test has none.
+func chosen(spec Spec) Spec {
+	if spec.OnRotation == (Rotation{}) {
+		spec.OnRotation.Signal = syscall.SIGHUP
+	}
+	return spec
+}
+
 // run runs spec to its end with files that are there from the start.
 func run(t *testing.T, spec Spec) error {
 	t.Helper()
-	s, err := New(spec, discard)
+	s, err := New(chosen(spec), discard)
 	if err != nil {
 		return err
 	}

@@ -36,6 +36,9 @@ func (spec *Spec) prepare() error {
 }
 
 func (spec *Spec) checkPolicy() error {
+	if on := spec.OnRotation; on.Action == RotationSignal && on.Signal == 0 {
+		return errors.New(`on_rotation is not chosen: a signal such as "SIGHUP", "restart" or "none"`)
+	}
 	switch spec.Restart {
 	case RestartNever, RestartOnFailure, RestartAlways, RestartOnRotation:
 	case "never":
@@ -46,6 +49,7 @@ func (spec *Spec) checkPolicy() error {
 	}
 	for name, d := range map[string]time.Duration{
 		"splay":          spec.Splay,
+		"min_interval":   spec.MinInterval,
 		"restart_window": spec.RestartWindow,
 		"stop_timeout":   spec.StopTimeout,
 	} {

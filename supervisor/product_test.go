@@ -121,6 +121,7 @@ func rotateAll(t *testing.T) {
 func configFile(t *testing.T, spec Spec, rotates bool) string {
 	t.Helper()
 	process := map[string]any{}
+	spec = chosen(spec)
 	set := func(key string, is bool, value any) {
 		if is {
 			process[key] = value

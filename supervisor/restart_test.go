@@ -54,6 +54,12 @@ func (h *fakeHost) count() (n int) {
 	return n
 }
 
+// looks is how often the supervisor has looked at what the process handles.
+func (h *fakeHost) looks() (n int) {
+	h.change(func() { n = h.process.looks })
+	return n
+}
+
 // heard is what the process was sent.
 func (h *fakeHost) heard() (signals []syscall.Signal) {
 	h.change(func() { signals = slices.Clone(h.process.signals) })
@@ -99,6 +105,7 @@ type fakeProcess struct {
 	signals   []syscall.Signal
 	killed    bool
 	handles   signals.Handling
+	looks     int
 }
 
 func (p *fakeProcess) end(e Exit) {
@@ -154,11 +161,13 @@ func (p *fakeProcess) proceed() {
 func (p *fakeProcess) handling(syscall.Signal) signals.Handling {
 	p.host.mu.Lock()
 	defer p.host.mu.Unlock()
+	p.looks++
 	return p.handles
 }
 
 // fake runs spec on a fakeHost in a bubble.
 func fake(t *testing.T, spec Spec, f func(t *testing.T, s *Supervisor, h *fakeHost, result func() error)) {
+	spec = chosen(spec)
 	spec.Command = shell("exit")
 	synctest.Test(t, func(t *testing.T) {
 		if err := spec.prepare(); err != nil {
@@ -279,7 +288,7 @@ func TestOnRotationStartsWhatHasEnded(t *testing.T) {
 		}
 		s.Rotated()
 		synctest.Wait()
-		h.change(func() { h.process.handles = signals.HandlingCaught })
+		h.change(func() { h.process.handles = signals.Caught })
 		s.Rotated() // this time it runs, and is signalled
 		synctest.Wait()
 		if h.count() != 6 || len(h.heard()) != 1 {
@@ -388,7 +397,7 @@ func TestSplay(t *testing.T) {
 			if h.count() != 1 {
 				t.Fatal("the first start is splayed")
 			}
-			h.change(func() { h.process.handles = signals.HandlingCaught })
+			h.change(func() { h.process.handles = signals.Caught })
 			share := s.spec.splayDelay()
 			for range 10 { // coalesce
 				s.Rotated()

@@ -11,9 +11,6 @@ import (
 func Signals() []os.Signal { return []os.Signal{os.Interrupt, syscall.SIGTERM} }
 
 func (spec *Spec) checkSignals() error {
-	if spec.OnRotation == (Rotation{}) {
-		spec.OnRotation.Action = RotationNone
-	}
 	if spec.OnRotation.Action == RotationSignal {
 		return errors.New(`on_rotation: there are no signals on Windows, choose "restart" or "none"`)
 	}

@@ -1,7 +1,6 @@
 package supervisor
 
 import (
-	"cmp"
 	"fmt"
 	"syscall"
 	"time"
@@ -26,11 +25,14 @@ type Spec struct {
 	// Subreaper makes the helper adopt and reap orphans, as PID 1 does anyway.
 	Subreaper bool
 
-	// OnRotation is what the process hears of a rotation.
+	// OnRotation is what the process is told of a rotation. It has no default.
 	OnRotation Rotation
 	// Splay spreads restarts and reloads over this span; never at start,
 	// never at stop.
 	Splay time.Duration
+	// MinInterval is the least time from one notification to the next. A start
+	// counts as one.
+	MinInterval time.Duration
 
 	// Restart says when a process that has exited is started again.
 	Restart RestartPolicy
@@ -45,24 +47,19 @@ type Spec struct {
 	StopTimeout time.Duration
 
 	// SignalRewrite maps a received signal to the one forwarded; 0 drops it.
+	// A signal that a Go program cannot receive is refused here.
 	SignalRewrite map[syscall.Signal]syscall.Signal
 	// SignalGroup sends to the whole process group.
 	SignalGroup bool
 }
 
-// Rotation is what a process hears of a rotation: the zero value is SIGHUP
-// (nothing on Windows).
+// Rotation is what a process is told of a rotation. The zero value is no choice,
+// and is refused: a signal ends a process that does not handle it, a restart
+// drops connections, and without either the process may serve an expired
+// certificate.
 type Rotation struct {
 	Action RotationAction
-	Signal syscall.Signal // for RotationSignal; 0 means SIGHUP, which nobody has chosen
-}
-
-// signal is what is sent, 0 if nothing is.
-func (r Rotation) signal() syscall.Signal {
-	if r.Action != RotationSignal {
-		return 0
-	}
-	return cmp.Or(r.Signal, syscall.SIGHUP)
+	Signal syscall.Signal // for RotationSignal, else 0
 }
 
 // RotationAction is the kind of a Rotation.

@@ -36,8 +36,8 @@ type state struct {
 	failures                  int           // in a row, for the backoff
 	recent                    []time.Time   // restarts within the window
 	watch                     signals.Watch // for the rotation signal
-	toldAt                    time.Time
-	deadly                    bool // a process has died of the rotation signal
+	toldAt                    time.Time     // the last notification, or start
+	untold                    int           // attempts to tell the process that have failed in a row
 
 	// Deadlines; the zero time is none.
 	startAt, killAt, lateAt, tellAt time.Time

@@ -20,7 +20,7 @@ type subject struct {
 // supervise runs spec, with files on disk if published, until the test ends.
 func supervise(t *testing.T, spec Spec) *subject {
 	t.Helper()
-	s, err := New(spec, discard)
+	s, err := New(chosen(spec), discard)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,8 +29,8 @@ func (s state) rotated(e event) (state, []action) {
 	return s, nil // the start that is coming finds the new files
 }
 
-// notify makes the process hear of the rotations so far, now or after its
-// splay.
+// notify makes the process hear of the rotations so far, now or when its splay
+// and its least interval are over.
 func (s state) notify(e event) (state, []action) {
 	switch {
 	case s.spec.OnRotation.Action == RotationNone:
@@ -39,9 +39,12 @@ func (s state) notify(e event) (state, []action) {
 	case s.phase == stopping && !s.mayTell():
 		return s, nil
 	case s.failure != "":
-		s.tellAt = e.at // it has failed before: look again now
+		s.tellAt, s.untold = e.at, 0 // it has failed before: look again now
 	case s.tellAt.IsZero():
 		s.tellAt = e.at.Add(s.splay)
+		if soonest := s.toldAt.Add(s.spec.MinInterval); s.tellAt.Before(soonest) {
+			s.tellAt = soonest
+		}
 	}
 	if s.tellAt.After(e.at) {
 		return s, nil
@@ -49,23 +52,24 @@ func (s state) notify(e event) (state, []action) {
 	return s.tell(e)
 }
 
-// mayTell reports whether a process that is being stopped still hears of
+// mayTell reports whether a process that is being stopped is still told of
 // rotations. It may serve for hours before it ends, on the new certificate; but
 // one that a restart ends is followed by one that reads the new files anyway,
 // and a second SIGTERM may mean something else than the first.
 func (s state) mayTell() bool {
-	sig := s.spec.OnRotation.signal()
+	sig := s.spec.OnRotation.Signal
 	return s.stop && sig != 0 && !signals.MeansEnd(sig)
 }
 
 func (s state) tell(e event) (state, []action) {
-	if s.spec.OnRotation.Action == RotationRestart {
+	switch on := s.spec.OnRotation; {
+	case on.Action == RotationRestart:
 		return s.startOver(e)
-	}
-	if s.spec.OnRotation.signal() == syscall.SIGKILL {
+	case on.Signal == syscall.SIGKILL:
 		return s.send(e) // no handler will ever come
+	default:
+		return s, []action{{kind: actLook, pid: s.pid, signal: on.Signal}}
 	}
-	return s, []action{{kind: actLook, pid: s.pid, signal: s.spec.OnRotation.signal()}}
 }
 
 // looked decides whether the rotation signal can be sent: it must not end a
@@ -74,66 +78,51 @@ func (s state) looked(e event) (state, []action) {
 	if s.pid == 0 || s.delivered == s.asked {
 		return s, nil
 	}
-	sig := s.spec.OnRotation.signal()
-	kind, ends := e.handling.EndedBy()
+	sig := s.spec.OnRotation.Signal
 	watch, verdict, again := s.watch.Look(e.handling, s.startedAt, e.at)
 	s.watch = watch
 	switch {
-	case s.deadly && e.handling != signals.HandlingCaught && !e.handling.Blocked():
-		return s.fail(e, "an earlier process died of %s", signals.Name(sig))
-	case verdict == signals.VerdictNone && !signals.MeansEnd(sig):
-		return s.fail(e, "process %d has no handler for %s", s.pid, signals.Name(sig))
-	case verdict == signals.VerdictWait:
+	case verdict == signals.Wait:
 		s.tellAt = again
 		return s, nil
-	case ends && s.spec.OnRotation.Signal == 0:
-		return s.fail(e, "process %d is %s, which %s ends unless it is handled: if it is, say so with on_rotation",
-			s.pid, kind, signals.Name(sig))
+	case verdict == signals.Never && !signals.MeansEnd(sig):
+		what := "has no handler for"
+		if e.handling == signals.Ignored {
+			what = "ignores"
+		}
+		return s.fail(e, "process %d %s %s, which is not sent: choose another on_rotation", s.pid, what, signals.Name(sig)), nil
 	}
 	return s.send(e)
 }
 
-// fail is a rotation that the process does not hear of, for now.
-func (s state) fail(e event, format string, args ...any) (state, []action) {
+// The times between two attempts to tell a process that cannot be told. The next
+// rotation is an attempt at once.
+const (
+	untoldFirst = time.Second
+	untoldMax   = 30 * time.Second
+)
+
+// fail is a rotation of which the process is not told, for now.
+func (s state) fail(e event, format string, args ...any) state {
 	s.failure = fmt.Sprintf(format, args...)
-	s.tellAt = e.at.Add(signals.HopelessPoll)
-	return s, nil
+	s.tellAt = e.at.Add(min(untoldFirst<<min(s.untold, 10), untoldMax))
+	s.untold++
+	return s
 }
 
 func (s state) send(e event) (state, []action) {
 	s.tellAt, s.toldAt = time.Time{}, e.at
-	return s, []action{{kind: actTell, pid: s.pid, signal: s.spec.OnRotation.signal(), n: s.asked}}
+	return s, []action{{kind: actTell, pid: s.pid, signal: s.spec.OnRotation.Signal, n: s.asked}}
 }
 
 func (s state) told(e event) state {
 	switch {
 	case s.pid == 0:
 	case e.err != nil:
-		s, _ = s.fail(e, "%v", e.err)
+		s = s.fail(e, "%v", e.err)
 	default:
-		s.failure = ""
+		s.failure, s.untold = "", 0
 		s.delivered = max(s.delivered, e.n)
 	}
-	return s
-}
-
-// deadlySoon is how long after a signal a process dies that dies of it.
-const deadlySoon = time.Second
-
-// learn remembers a process that has died of the rotation signal, though it had
-// run for so long that it would handle it if it ever did: the next one is
-// spared, unless its handler can be seen.
-func (s state) learn(e event) state {
-	sig := s.spec.OnRotation.signal()
-	if sig == 0 || signals.MeansEnd(sig) || e.exit.Status() != 128+int(sig) || s.toldAt.Sub(s.startedAt) < signals.HandlerPatience {
-		return s
-	}
-	// A runtime that ends in an orderly way, with that as its status, takes its
-	// time.
-	if e.exit.Signal == sig && e.at.Sub(s.toldAt) >= deadlySoon {
-		return s
-	}
-	s.deadly = true
-	s.failure = fmt.Sprintf("process died of %s, the signal for a rotation: choose what it handles with on_rotation", signals.Name(sig))
 	return s
 }

@@ -194,7 +194,7 @@ func (w *world) step(e event) (follow []event) {
 		}
 		switch a.kind {
 		case actLook:
-			follow = append(follow, event{kind: evLooked, handling: signals.Handling(a.pid+int(w.n)) % (signals.HandlingDefault + 1)})
+			follow = append(follow, event{kind: evLooked, handling: signals.Handling(a.pid+int(w.n)) % (signals.Default + 1)})
 		case actTell:
 			follow = append(follow, event{kind: evTold, n: a.n})
 		}

@@ -25,7 +25,7 @@ func supervise(args []string, ignoreArguments bool, stdout, stderr io.Writer) in
 	fs := newFlags("run")
 	var o options
 	o.register(fs)
-	fs.StringVar(&o.flags.OnRotation, "on-rotation", "", "what the process hears of a rotation: a `signal` (default SIGHUP), restart or none")
+	fs.StringVar(&o.flags.OnRotation, "on-rotation", "", "what the process is told of a rotation: a `signal`, restart or none")
 	daemon := fs.Bool("daemon-mode", true, "false: fetch once and exit, whatever the file says")
 	showVersion := fs.Bool("version", false, "print the version and exit")
 	if code, done := o.parse(fs, args, stdout, stderr); done {

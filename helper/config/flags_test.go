@@ -67,8 +67,19 @@ func TestFlagsOverTheFile(t *testing.T) {
 				t.Errorf("process is %+v", c.Process)
 			}
 		}, ""},
-		{"a command for a process that has none", Flags{Command: []string{"y"}}, native + `process { dir = "/srv" }`, command("y"), ""},
-		{"a command where there is no process", Flags{Command: []string{"y"}}, native, command("y"), ""},
+		{"a command for a process that has none", Flags{Command: []string{"y"}}, native + `process { dir = "/srv" on_rotation = "HUP" }`, command("y"), ""},
+		{"a command where there is no process", Flags{Command: []string{"y"}, OnRotation: "none"}, native, command("y"), ""},
+		{"a command without -on-rotation", Flags{Command: []string{"y"}}, native, nil, `command line: error: the process needs -on-rotation, which has no default|"SIGHUP"|"restart"|"none"`},
+		{"a command beside renew_signal", Flags{Command: []string{"y"}}, "renew_signal = \"USR1\"" + x509Names, func(t *testing.T, c *Config) {
+			if c.Process.OnRotation != (supervisor.Rotation{Signal: mustSignal("USR1")}) || c.Process.Restart != supervisor.RestartNever {
+				t.Errorf("process is %+v", c.Process)
+			}
+		}, ""},
+		{"a command beside an empty renew_signal", Flags{Command: []string{"y"}}, "renew_signal = \"\"" + x509Names, func(t *testing.T, c *Config) {
+			if c.Process.OnRotation.Action != supervisor.RotationNone {
+				t.Errorf("process is %+v", c.Process)
+			}
+		}, ""},
 		{"a command takes the place of cmd", Flags{Command: []string{"y"}}, "cmd = \"x\"\ncmd_args = \"a\"" + x509Names, func(t *testing.T, c *Config) {
 			command("y")(t, c)
 			if c.Process.Restart != supervisor.RestartOnRotation {

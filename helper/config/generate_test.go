@@ -211,8 +211,8 @@ func (g *generator) process() *Process {
 		Command: append([]string{g.text()}, some(g, 0, g.text)...), Dir: optional(g, g.text()),
 		Env:  some(g, 0, func() string { return strings.ReplaceAll(g.text(), "=", "") + "=" + optional(g, g.text()) }),
 		User: optional(g, g.text()), Group: optional(g, g.text()), PassFDs: pick(g, nil, []int{3}, []int{9, 4}), NoNewPrivs: g.maybe(), Subreaper: g.maybe(),
-		OnRotation: pick(g, supervisor.Rotation{}, supervisor.Rotation{Signal: g.signal()}, supervisor.Rotation{Action: supervisor.RotationRestart}, supervisor.Rotation{Action: supervisor.RotationNone}),
-		Splay:      g.duration(), Restart: pick(g, supervisor.RestartNever, supervisor.RestartOnFailure, supervisor.RestartAlways, supervisor.RestartOnRotation),
+		OnRotation: pick(g, supervisor.Rotation{Signal: g.signal()}, supervisor.Rotation{Action: supervisor.RotationRestart}, supervisor.Rotation{Action: supervisor.RotationNone}),
+		Splay:      g.duration(), MinInterval: g.duration(), Restart: pick(g, supervisor.RestartNever, supervisor.RestartOnFailure, supervisor.RestartAlways, supervisor.RestartOnRotation),
 		StopTimeout: g.duration(), SignalGroup: g.maybe(),
 	}, StartWithout: pick(g, snapshot.KindNone, snapshot.KindJWT, snapshot.KindJWT|snapshot.KindWIT)}
 	if g.maybe() {

@@ -270,7 +270,7 @@ func TestNativeJSON(t *testing.T) {
 		"/run/tls": {"x509_svid": {}, "jwt_svid": [{"audience": "a", "file": "a.jwt"}, {"audience": ["b"], "file": {"file": "b.jwt", "mode": "0640"}}]},
 		"/run/more": {"x509_svid": [{"cert": "c"}]}
 	},
-	"process": {"command": ["x"], "env": {"A": "\ud83d\ude00"}, "signal_rewrite": {"SIGTERM": "none"}, "proof": [{"tls": "[::1]:1"}]},
+	"process": {"command": ["x"], "on_rotation": "none", "env": {"A": "\ud83d\ude00"}, "signal_rewrite": {"SIGTERM": "none"}, "proof": [{"tls": "[::1]:1"}]},
 	"hook": [{"a": {"command": ["y"]}}, {"b": {"pid_file": "/p"}}],
 	"log": {"level": "warn"},
 	"timeout": null
@@ -284,6 +284,7 @@ output "/run/tls" {
 output "/run/more" { x509_svid { cert = "c" } }
 process {
   command = ["x"]
+  on_rotation = "none"
   env { A = "😀" }
   signal_rewrite { SIGTERM = "none" }
   proof { tls = "[::1]:1" }
@@ -370,6 +371,7 @@ func TestNativeErrors(t *testing.T) {
 		{"file", `output "/d" { }`, `output "/d" holds nothing`},
 		{"file", `process { command = ["x"] }`, "nothing to write"},
 		{"file", `output "/d" { x509_svid {} } process { }`, "process has no command|after --"},
+		{"file", "output \"/d\" { x509_svid {} }\nprocess { command = [\"x\"] }", `helper.conf:2:1: error: the process needs on_rotation, which has no default|"SIGHUP"|"restart"|"none"`},
 		{"output", `publish = "atomic"`, "symlink, rename and in-place"},
 		{"output", `owner = ""`, "owner|is empty"},
 		{"output", `file_mode = 1000`, "file_mode|1000 is not a mode"},
@@ -479,7 +481,7 @@ func TestNativeWarnings(t *testing.T) {
 		{"x509_svid", `cert = "{hint}.pem"`, "all = true"},
 		{"root", "daemon_mode = false\nprocess { command = [\"x\"] }", "process is ignored"},
 		{"root", "daemon_mode = false\nhook \"x\" { command = [\"x\"] }", "hook is ignored"},
-		{"process", "max_restarts = 3\nrestart_window = \"1m\"", "counts nothing"},
+		{"process", "on_rotation = \"none\"\nmax_restarts = 3\nrestart_window = \"1m\"", "counts nothing"},
 	} {
 		t.Run(c.src, func(t *testing.T) {
 			_, ds := mustParse(t, strings.Replace(wraps[c.in], "%", c.src, 1))
@@ -517,7 +519,7 @@ func TestOtherSystems(t *testing.T) {
 			}
 		})
 	}
-	for _, src := range []string{`on_rotation = "restart"`, `on_rotation = "none"`, ``} {
+	for _, src := range []string{`on_rotation = "restart"`, `on_rotation = "none"`} {
 		if c, ds := parseOn("windows", strings.Replace(wraps["process"], "%", src, 1)); c == nil {
 			t.Errorf("%q is refused on Windows:\n%v", src, ds)
 		}

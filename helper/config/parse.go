@@ -12,6 +12,7 @@ import (
 
 	"github.com/svidhelper/svidhelper/helper/encode"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
+	"github.com/svidhelper/svidhelper/supervisor"
 )
 
 // Flags is what the command line says beside the file. It takes precedence.
@@ -137,7 +138,20 @@ func (f Flags) finish(d *decoder, c *Config, at places) {
 	if c.Process != nil && d.idle && len(f.Command) == 0 {
 		d.errorf(at.of("process"), `write command = ["program", "argument"], or give the command after -- on the command line`, "the process has no command")
 	}
+	f.needRotation(d, c, at)
 	setTargets(d, c, at)
+}
+
+// needRotation refuses a process for which neither the file nor the command line
+// has chosen what it is told of a rotation.
+func (f Flags) needRotation(d *decoder, c *Config, at places) {
+	switch {
+	case c.Process == nil || c.OneShot || f.OnRotation != "":
+	case d.untold:
+		d.errorf(at.of("process"), "write on_rotation = "+rotationChoices, "the process needs on_rotation, which has no default")
+	case !at.has("process") && c.Process.OnRotation == (supervisor.Rotation{}):
+		d.flagErrorf("give -on-rotation "+rotationChoices, "the process needs -on-rotation, which has no default")
+	}
 }
 
 // apply lets the flags override the file.

@@ -67,11 +67,12 @@ func (p places) of(keys ...string) span {
 // decoder reads a tree into the places that tables name.
 type decoder struct {
 	*reporter
-	goos  string
-	key   string          // the key being read, for messages
-	files []namedFile     // of the output being read
-	idle  bool            // there is a process, and it lacks a command
-	taken map[string]span // directories and names of hooks, which must differ
+	goos   string
+	key    string          // the key being read, for messages
+	files  []namedFile     // of the output being read
+	idle   bool            // there is a process, and it lacks a command
+	untold bool            // there is a process, and it lacks on_rotation
+	taken  map[string]span // directories and names of hooks, which must differ
 }
 
 // complain reports an error about the value of the key being read.

@@ -21,6 +21,7 @@ func processTable(p *Process) *block {
 		{key: "on", doc: "the kinds of material it wants to hear of", value: kinds(&p.On, defaultKinds)},
 		{key: "start_without", doc: "the kinds of material that its start does not wait for once they are refused", value: kinds(&p.StartWithout, snapshot.KindNone)},
 		{key: "splay", doc: "restarts and reloads are spread over this span", value: duration(&p.Splay)},
+		{key: "min_interval", doc: "the least time from one notification to the next", value: duration(&p.MinInterval)},
 		{key: "restart", doc: "when it is started again after it has exited; its exit is ours if never", value: choice(&p.Restart,
 			word[supervisor.RestartPolicy]{"never", supervisor.RestartNever}, word[supervisor.RestartPolicy]{"on-failure", supervisor.RestartOnFailure},
 			word[supervisor.RestartPolicy]{"always", supervisor.RestartAlways}, word[supervisor.RestartPolicy]{"on-rotation", supervisor.RestartOnRotation})},
@@ -40,6 +41,7 @@ func processTable(p *Process) *block {
 		{key: "proof", doc: "after each rotation, dial it until it serves the new certificate", value: one[proof.Config]{&p.Proof, proofTable}},
 	}, check: func(d *decoder, at places) {
 		d.idle = at.lacks("command")
+		d.untold = at.lacks("on_rotation")
 		if at.has("max_restarts") != at.has("restart_window") {
 			d.errorf(at.of("max_restarts", "restart_window"), "give both or none", "max_restarts counts within restart_window")
 		}
@@ -227,6 +229,9 @@ func rotation(dst *supervisor.Rotation) value {
 		func() string { return literalText(printRotation(*dst)) },
 	}
 }
+
+// rotationChoices completes an error about a missing on_rotation.
+const rotationChoices = `"SIGHUP" (or another signal at which the program reads its files again), "restart" (it is stopped and started again) or "none" (it notices new files by itself)`
 
 func rotationHint(s string) string {
 	return didYouMean(Nearest(s, []string{"restart", "none"}), signalHint(s))

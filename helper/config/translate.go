@@ -39,6 +39,9 @@ func (f *dropIn) translate(d *decoder, c *Config, at places, flags Flags) {
 			c.Process.StartWithout = snapshot.KindJWT
 		}
 	}
+	if len(flags.Command) > 0 && c.Process == nil && at.has("renew_signal") {
+		c.Process = &Process{Spec: supervisor.Spec{OnRotation: rotation}}
+	}
 	if f.pidFile != "" {
 		f.hook(d, c, at.of("pid_file_name"), flags)
 	}

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	exponential "github.com/cenkalti/backoff/v5"
+
+	"github.com/svidhelper/svidhelper/supervisor/internal/signals"
 )
 
 // A listener is a process that says on its output which signals it got.
@@ -285,8 +287,7 @@ func TestPIDFileSignalWaitsForTheHandler(t *testing.T) {
 }
 
 func TestPIDFileSignalIsNotSentWithoutAHandler(t *testing.T) {
-	defer func(d time.Duration) { handlerWait = d }(handlerWait)
-	handlerWait = 100 * time.Millisecond
+	t.Parallel()
 	l := listen(t)
 	t.Run("", func(t *testing.T) {
 		h, path := pidHook(t)
@@ -304,8 +305,7 @@ func TestPIDFileSignalIsNotSentWithoutAHandler(t *testing.T) {
 
 // Whoever chooses SIGTERM means it.
 func TestPIDFileSignalThatMeansTheEnd(t *testing.T) {
-	defer func(d time.Duration) { handlerWait = d }(handlerWait)
-	handlerWait = 10 * time.Millisecond
+	t.Parallel()
 	l := listen(t)
 	t.Run("", func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "pid")
@@ -325,7 +325,7 @@ func TestPIDFileStopIsImmediate(t *testing.T) {
 	stop := runHook(t, h)
 	h.Rotated(Notice{})
 	await(t, h, "asked", func(s Status) bool { return s.Asked == 1 })
-	if took := stop(); took > handlerWait/2 {
+	if took := stop(); took > signals.Patience/2 {
 		t.Errorf("stop took %v", took)
 	}
 	l.unharmed()

@@ -16,16 +16,8 @@ import (
 	"github.com/svidhelper/svidhelper/supervisor/internal/signals"
 )
 
-// handlerWait is how long a process may take to install the handler of a
-// signal that would end it otherwise.
-var handlerWait = signals.HandlerPatience
-
-const (
-	// handlerPoll is how often we look; nothing tells us.
-	handlerPoll = 20 * time.Millisecond
-	// maxTold bounds how many processes one notification follows.
-	maxTold = 64
-)
+// maxTold bounds how many processes one notification follows.
+const maxTold = 64
 
 // A signaller signals the process that a pid file or a name stands for.
 //
@@ -43,7 +35,6 @@ const (
 // refuses it; between (2) and (5), the handle is dead and the signal fails.
 type signaller struct {
 	sig    syscall.Signal
-	chosen bool // sig is not only the default
 	finder finder
 	fsWatch
 	log *slog.Logger
@@ -70,7 +61,7 @@ type process struct {
 var errGone = errors.New("the process is gone")
 
 func newSignaller(spec Spec, log *slog.Logger) (target, error) {
-	s := &signaller{sig: cmp.Or(spec.Signal, syscall.SIGHUP), chosen: spec.Signal != 0, log: log}
+	s := &signaller{sig: cmp.Or(spec.Signal, syscall.SIGHUP), log: log}
 	if s.sig < 0 || s.sig > signals.Last {
 		return nil, fmt.Errorf("signal %d does not exist", int(s.sig))
 	}
@@ -145,39 +136,30 @@ func (s *signaller) signal(ctx context.Context, pid int) error {
 	}
 }
 
-// waitHandled waits until the signal would not end p for want of a handler.
+// waitHandled waits until the signal would not end p for want of a handler. A
+// process that has had its time is not waited for.
 func (s *signaller) waitHandled(ctx context.Context, p process) error {
-	switch {
-	case signals.Harmless(s.sig), signals.Suspends(s.sig), s.sig == syscall.SIGSTOP:
+	if signals.Harmless(s.sig) || signals.Suspends(s.sig) || s.sig == syscall.SIGSTOP || s.sig == syscall.SIGKILL {
 		return nil
-	case s.sig == syscall.SIGKILL:
-		return nil // there can be none
 	}
-	seen := signals.OpenMasks(p.pid)
-	defer seen.Close()
-	deadline := time.NewTimer(handlerWait)
-	defer deadline.Stop()
-	poll := time.NewTicker(handlerPoll)
-	defer poll.Stop()
+	shown := signals.Open(p.pid)
+	defer shown.Close()
 	var watch signals.Watch
 	for {
-		handling := seen.Handling(s.sig)
-		var v signals.Verdict
-		if watch, v, _ = watch.Look(handling, p.started, time.Now()); v == signals.VerdictSend {
-			if kind, ends := handling.EndedBy(); ends && !s.chosen {
-				return fmt.Errorf("it is %s, which %s ends unless it is handled: if it is, say so with signal", kind, signals.Name(s.sig))
-			}
+		w, verdict, next := watch.Look(shown.Handling(s.sig), p.started, time.Now())
+		watch = w
+		switch {
+		case verdict == signals.Send:
 			return nil
+		case verdict == signals.Never && signals.MeansEnd(s.sig):
+			return nil // it was chosen to end the process
+		case verdict == signals.Never:
+			return fmt.Errorf("it has no handler for the signal, which would end it, and has run for %v", signals.Patience)
 		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-deadline.C:
-			if signals.MeansEnd(s.sig) {
-				return nil // whoever chose it wants it
-			}
-			return fmt.Errorf("it has no handler for it and would end; not sent after %v of waiting", handlerWait)
-		case <-poll.C:
+		case <-time.After(time.Until(next)):
 		}
 		now, err := lookUpProcess(p.pid)
 		if err != nil {
