@@ -112,6 +112,7 @@ process {
   on_rotation    = "INT"
   on             = ["x509", "jwt"]
   splay          = "2m"
+  min_interval   = "10s"
   restart        = "on-failure"
   max_restarts   = 3
   restart_window = "1m"
@@ -211,7 +212,7 @@ func everythingWant() *Config {
 		Process: &Process{supervisor.Spec{
 			Command:    []string{"nginx", "-g", "daemon off;", ""},
 			OnRotation: supervisor.Rotation{Signal: mustSignal("INT")},
-			Splay:      2 * time.Minute, Restart: supervisor.RestartOnFailure, MaxRestarts: 3, RestartWindow: time.Minute,
+			Splay:      2 * time.Minute, MinInterval: 10 * time.Second, Restart: supervisor.RestartOnFailure, MaxRestarts: 3, RestartWindow: time.Minute,
 			StopSignal: mustSignal("QUIT"), StopTimeout: 90 * time.Second, SignalGroup: true,
 			SignalRewrite: map[syscall.Signal]syscall.Signal{mustSignal("TERM"): mustSignal("QUIT"), mustSignal("HUP"): 0, 10: 12},
 			User:          "nginx", Group: "33", Env: []string{"A=b", "with space=5", "A.B=true", "EMPTY="}, Dir: "/srv",
