@@ -8,7 +8,7 @@ import (
 	"reflect"
 	"time"
 
-	"github.com/fsnotify/fsnotify"
+	"github.com/svidhelper/svidhelper/fswatch"
 )
 
 // settle is how long a file must be left alone before it is read: editors write
@@ -22,10 +22,8 @@ const unsettled = time.Second
 // lookAgain is how often a file is looked at that cannot be watched.
 const lookAgain = 2 * time.Second
 
-// newWatcher makes a watcher; a user has only so many. It has a buffer, since on
-// Windows to add a watch is to wait for the goroutine that hands over the
-// events, and who adds them here also receives them.
-var newWatcher = func() (*fsnotify.Watcher, error) { return fsnotify.NewBufferedWatcher(1024) }
+// newWatcher makes a watcher; a user has only so many.
+var newWatcher = fswatch.New
 
 // requestReload has the configuration read again. It does not block.
 func (d *daemon) requestReload() {
@@ -45,7 +43,7 @@ func (d *daemon) watchFile(ctx context.Context) error {
 	}
 	watcher, err := newWatcher()
 	if err != nil {
-		watcher = &fsnotify.Watcher{} // hears nothing
+		watcher = &fswatch.Watcher{} // hears nothing
 	} else {
 		defer watcher.Close()
 		err = d.watchPath(watcher)
@@ -110,7 +108,7 @@ func sameVersion(a, b os.FileInfo) bool {
 
 // watchPath watches the directory that the file is named in, and the one that
 // it really is in.
-func (d *daemon) watchPath(watcher *fsnotify.Watcher) error {
+func (d *daemon) watchPath(watcher *fswatch.Watcher) error {
 	err := watcher.Add(filepath.Dir(d.options.File))
 	if real, e := filepath.EvalSymlinks(d.options.File); e == nil {
 		err = errors.Join(err, watcher.Add(filepath.Dir(real)))

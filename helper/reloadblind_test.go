@@ -6,7 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/fsnotify/fsnotify"
+	"github.com/svidhelper/svidhelper/fswatch"
 	"github.com/svidhelper/svidhelper/helper/devapi"
 	"github.com/svidhelper/svidhelper/helper/devapi/devapitest"
 )
@@ -15,7 +15,7 @@ import (
 // configuration takes effect nevertheless.
 func TestReloadWithoutInotify(t *testing.T) {
 	real := newWatcher
-	newWatcher = func() (*fsnotify.Watcher, error) { return nil, errors.New("too many open files") }
+	newWatcher = func() (*fswatch.Watcher, error) { return nil, errors.New("too many open files") }
 	t.Cleanup(func() { newWatcher = real })
 	api, _ := devapitest.Start(t, devapi.Config{ManualRotation: true})
 	dir := t.TempDir()

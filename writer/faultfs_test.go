@@ -8,7 +8,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/fsnotify/fsnotify"
+	"github.com/svidhelper/svidhelper/fswatch"
 )
 
 // A hook is asked before and told after each system call of a publish. It
@@ -33,7 +33,7 @@ func init() {
 		}
 		return realFsys(r)
 	}
-	newWatcher = func(dir string) (*fsnotify.Watcher, error) {
+	newWatcher = func(dir string) (*fswatch.Watcher, error) {
 		if _, ok := unwatches.Load(dir); ok {
 			return nil, errors.New("too many watchers")
 		}

@@ -11,7 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/fsnotify/fsnotify"
+	"github.com/svidhelper/svidhelper/fswatch"
 )
 
 // retirement is how long a previous generation stays for its readers.
@@ -33,10 +33,10 @@ const (
 // listens, so that the kernel's queue is drained whatever the first waits for.
 type keeper struct {
 	dir      *Dir
-	tampered chan struct{}                    // capacity 1
-	watcher  atomic.Pointer[fsnotify.Watcher] // nil: nobody has asked, or there is none
-	asked    bool                             // for a watch; guarded by the directory's lock
-	wake     chan struct{}                    // capacity 1
+	tampered chan struct{}                   // capacity 1
+	watcher  atomic.Pointer[fswatch.Watcher] // nil: nobody has asked, or there is none
+	asked    bool                            // for a watch; guarded by the directory's lock
+	wake     chan struct{}                   // capacity 1
 	done     chan struct{}
 	tending  sync.WaitGroup
 	hearing  sync.WaitGroup
@@ -59,7 +59,7 @@ type retired struct {
 }
 
 // newWatcher makes the watcher of a directory; a user has only so many.
-var newWatcher = func(string) (*fsnotify.Watcher, error) { return fsnotify.NewWatcher() }
+var newWatcher = func(string) (*fswatch.Watcher, error) { return fswatch.New() }
 
 // startKeeper starts the keeper of a directory that is attached.
 func startKeeper(d *Dir) *keeper {
@@ -169,7 +169,7 @@ func (k *keeper) rouse() {
 }
 
 // listen notes what happens in the directory.
-func (k *keeper) listen(w *fsnotify.Watcher) {
+func (k *keeper) listen(w *fswatch.Watcher) {
 	events, errs := w.Events, w.Errors
 	for events != nil || errs != nil {
 		select {

@@ -18,7 +18,7 @@ import (
 type Stream struct {
 	path   atomic.Value // string
 	log    *slog.Logger
-	events chan Event
+	events chan *Event // room for an Event each would be 256 kB
 }
 
 // backlog is how many events wait for a slow disk. More are dropped, and the log
@@ -27,7 +27,7 @@ const backlog = 1024
 
 // New returns a stream to a file; an empty path means none.
 func New(path string, log *slog.Logger) *Stream {
-	s := &Stream{log: log, events: make(chan Event, backlog)}
+	s := &Stream{log: log, events: make(chan *Event, backlog)}
 	s.Follow(path)
 	return s
 }
@@ -46,7 +46,7 @@ func (s *Stream) Note(e Event) {
 		e.Time = time.Now()
 	}
 	select {
-	case s.events <- e:
+	case s.events <- &e:
 	default:
 		s.log.Warn("an event is lost: its file takes too long", "file", s.file(), "event", e.Event)
 	}
@@ -64,7 +64,7 @@ func (s *Stream) Run(ctx context.Context) error {
 	for ending := false; !ending; {
 		var batch []byte
 		count := 0
-		take := func(e Event) { batch, count = append(batch, e.Line()...), count+1 }
+		take := func(e *Event) { batch, count = append(batch, e.Line()...), count+1 }
 		select {
 		case e := <-s.events:
 			take(e)

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fsnotify/fsnotify"
+	"github.com/svidhelper/svidhelper/fswatch"
 	"github.com/svidhelper/svidhelper/helper/testbed"
 )
 
@@ -13,7 +13,7 @@ import (
 // instances: 128 are for all processes of a user, on all containers of a node.
 func withoutWatchers(t *testing.T) {
 	real := newWatcher
-	newWatcher = func() (*fsnotify.Watcher, error) { return nil, errors.New("too many open files") }
+	newWatcher = func() (*fswatch.Watcher, error) { return nil, errors.New("too many open files") }
 	t.Cleanup(func() { newWatcher = real })
 }
 

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/fsnotify/fsnotify"
+	"github.com/svidhelper/svidhelper/fswatch"
 )
 
 // A route is where a path leads, as far as it exists.
@@ -59,7 +59,7 @@ func split(path string) []string {
 
 // armed is the set of watched directories.
 type armed struct {
-	fs     *fsnotify.Watcher // nil: there is none
+	fs     *fswatch.Watcher // nil: there is none
 	log    *slog.Logger
 	dirs   map[string]os.FileInfo // as they were when the watch began
 	barred map[string]bool        // those that could not be watched, once

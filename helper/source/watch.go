@@ -6,7 +6,7 @@ import (
 	"os"
 	"time"
 
-	"github.com/fsnotify/fsnotify"
+	"github.com/svidhelper/svidhelper/fswatch"
 )
 
 // A socketWatch hears when a Unix socket appears or is replaced. Its directory
@@ -34,7 +34,7 @@ type socketWatch struct {
 const lookAgain = 50 * time.Millisecond
 
 // newWatcher makes a watcher; a user has only so many.
-var newWatcher = fsnotify.NewWatcher
+var newWatcher = fswatch.New
 
 func newSocketWatch(path string, log *slog.Logger) *socketWatch {
 	return &socketWatch{
@@ -136,9 +136,9 @@ func (w *socketWatch) run(ctx context.Context) {
 
 // wait waits until it is worth looking again, and returns whether there is a
 // connection by then, and whether the socket itself was touched.
-func (w *socketWatch) wait(ctx context.Context, fs *fsnotify.Watcher, r route, blink <-chan time.Time, connected bool) (bool, bool, error) {
+func (w *socketWatch) wait(ctx context.Context, fs *fswatch.Watcher, r route, blink <-chan time.Time, connected bool) (bool, bool, error) {
 	if fs == nil {
-		fs = &fsnotify.Watcher{} // hears nothing
+		fs = &fswatch.Watcher{} // hears nothing
 	}
 	for {
 		select {

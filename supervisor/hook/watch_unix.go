@@ -8,13 +8,15 @@ import (
 	"strings"
 
 	"github.com/fsnotify/fsnotify"
+
+	"github.com/svidhelper/svidhelper/fswatch"
 )
 
 // An fsWatch hears of a file's appearance, and of that of the directories that
 // it is in. An empty path hears of nothing.
 type fsWatch struct {
 	path    string
-	watcher *fsnotify.Watcher
+	watcher *fswatch.Watcher
 }
 
 // watch begins to listen, or moves on to a directory that has appeared, which
@@ -29,7 +31,7 @@ func (w *fsWatch) watch() bool {
 		return false
 	}
 	if w.watcher == nil {
-		if w.watcher, err = fsnotify.NewWatcher(); err != nil {
+		if w.watcher, err = fswatch.New(); err != nil {
 			w.watcher = nil
 			return false
 		}
