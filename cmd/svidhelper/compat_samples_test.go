@@ -187,7 +187,7 @@ func (s *swapped) printed(text string) string {
 	s.write("old.conf", text)
 	native := s.output("config", "print", "old.conf")
 	s.write("native.conf", native)
-	if got := s.output("config", "check", "native.conf"); got != "native.conf: ok\n" {
+	if got := s.output("config", "check", "native.conf"); got != "native.conf: the dialect is svidhelper's own (HCL 2)\nnative.conf: ok\n" {
 		s.t.Errorf("config check: %s", got)
 	}
 	if got := s.output("config", "print", "native.conf"); got != native {

@@ -28,7 +28,10 @@ func runConfig(args []string, stdout, stderr io.Writer) int {
 	}
 	code := exitOK
 	for _, path := range fs.Args() {
-		c, diagnostics := config.Load(path)
+		c, dialect, diagnostics := config.Check(path)
+		if verb != "print" && dialect != config.Unread {
+			fmt.Fprintf(stdout, "%s: the dialect is %s\n", path, dialect)
+		}
 		diagnostics.WriteTo(stderr)
 		switch {
 		case c == nil:

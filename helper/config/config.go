@@ -38,6 +38,10 @@ type Config struct {
 	Hooks   []Hook
 	Health  *health.Config // nil: not served
 	Log     Log
+
+	// written is how values that came from the environment stand in the file,
+	// by key and literal.
+	written map[string]string
 }
 
 // A Process is the process to run and what it wants to know.

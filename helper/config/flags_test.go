@@ -35,8 +35,14 @@ func TestFlagsAloneAreEnough(t *testing.T) {
 func TestFlagsOverTheFile(t *testing.T) {
 	no := false
 	yes := true
-	native := `output "/d" { x509_svid { cert = "c" } }` + "\n"
-	process := `process { command = ["x"] on_rotation = "HUP" dir = "/srv" }` + "\n"
+	native := `output "/d" {
+  x509_svid { cert = "c" }
+}` + "\n"
+	process := `process {
+  command = ["x"]
+  on_rotation = "HUP"
+  dir = "/srv"
+}` + "\n"
 	for _, c := range []struct {
 		name  string
 		flags Flags
@@ -60,14 +66,19 @@ func TestFlagsOverTheFile(t *testing.T) {
 				t.Errorf("outputs are %+v", c.Outputs)
 			}
 		}, ""},
-		{"-dir beside several outputs", Flags{Dir: "/other"}, native + `output "/e" { x509_svid {} }`, nil, "command line: error: -dir: the file has 2 outputs"},
+		{"-dir beside several outputs", Flags{Dir: "/other"}, native + `output "/e" {
+  x509_svid {}
+}`, nil, "command line: error: -dir: the file has 2 outputs"},
 		{"a command takes the place of process.command", Flags{Command: []string{"y", "z"}}, native + process, func(t *testing.T, c *Config) {
 			command("y", "z")(t, c)
 			if c.Process.Dir != "/srv" {
 				t.Errorf("process is %+v", c.Process)
 			}
 		}, ""},
-		{"a command for a process that has none", Flags{Command: []string{"y"}}, native + `process { dir = "/srv" on_rotation = "HUP" }`, command("y"), ""},
+		{"a command for a process that has none", Flags{Command: []string{"y"}}, native + `process {
+  dir = "/srv"
+  on_rotation = "HUP"
+}`, command("y"), ""},
 		{"a command where there is no process", Flags{Command: []string{"y"}, OnRotation: "none"}, native, command("y"), ""},
 		{"a command without -on-rotation", Flags{Command: []string{"y"}}, native, nil, `command line: error: the process needs -on-rotation, which has no default|"SIGHUP"|"restart"|"none"`},
 		{"a command beside renew_signal", Flags{Command: []string{"y"}}, "renew_signal = \"USR1\"" + x509Names, func(t *testing.T, c *Config) {

@@ -278,6 +278,9 @@ func markSet(set map[string]bool, path string, v reflect.Value) {
 			return
 		}
 		for i := range v.NumField() {
+			if !v.Type().Field(i).IsExported() {
+				continue
+			}
 			field := path + "." + v.Type().Field(i).Name
 			set[field] = set[field] || !v.Field(i).IsZero()
 			markSet(set, field, v.Field(i))
@@ -334,7 +337,7 @@ func (g *generator) flatFile() (plain, liberal string) {
 	for i, j := range jwts {
 		fmt.Fprintf(&a, "{ jwt_audience = %s, jwt_extra_audiences = [%s, \"x\"], jwt_svid_file_name = %s },", j[0], j[1], j[2])
 		if i > 0 {
-			b.WriteString(pick(g, ",", "\n", ",\n", ",,", " "))
+			b.WriteString(pick(g, ",", " ,", ",\n", ",,", "\n,"))
 		}
 		sep := func() string { return pick(g, ",", "\n", " ", " , ") }
 		b.WriteString("{" + gap() + `"jwt_audience"=` + j[0] + sep() + "jwt_extra_audiences" + gap() + "= [" + gap() + j[1] + gap() + "," + gap() + `"x",]` + sep() + "JWT_svid_file_name=" + j[2] + gap() + "}")

@@ -21,6 +21,12 @@ func parseOn(goos, src string) (*Config, Diagnostics) {
 	return Flags{}.parse("helper.conf", []byte(src), goos)
 }
 
+// parse parses as on that operating system.
+func (f Flags) parse(filename string, src []byte, goos string) (*Config, Diagnostics) {
+	c, _, ds := f.read(filename, src, goos)
+	return c, ds
+}
+
 // mustParse fails the test unless src is a configuration without errors. It
 // checks on the way that what is printed is read back.
 func mustParse(t *testing.T, src string) (*Config, Diagnostics) {
@@ -48,7 +54,7 @@ func checkRoundTrip(t *testing.T, c *Config) {
 
 // diff compares configurations; an empty list and none are the same.
 func diff[T any](want, got T) string {
-	return cmp.Diff(want, got, cmpopts.EquateEmpty(),
+	return cmp.Diff(want, got, cmpopts.EquateEmpty(), cmpopts.IgnoreUnexported(Config{}),
 		cmp.Comparer(func(a, b spiffeid.ID) bool { return a == b }),
 		cmp.Comparer(func(a, b spiffeid.TrustDomain) bool { return a == b }))
 }

@@ -34,7 +34,7 @@ output "/run/tls" {
   group     = 101
   file_mode = 0644
   key_mode  = "0640"
-  dir_mode  = 0x1ed
+  dir_mode  = "0x1ed"
   fsync     = false
   manifest  = "manifest.json"
 
@@ -144,7 +144,10 @@ hook "haproxy" {
   retries = 2
   on      = "bundle"
   splay   = "10s"
-  proof { tls = "unix:///run/haproxy.sock" on_failure = "signal" }
+  proof {
+    tls = "unix:///run/haproxy.sock"
+    on_failure = "signal"
+  }
 }
 
 hook "pgbouncer" {
@@ -279,10 +282,18 @@ func TestNativeJSON(t *testing.T) {
 	const native = `
 output "/run/tls" {
   x509_svid {}
-  jwt_svid { audience = ["a"] file = "a.jwt" }
-  jwt_svid { audience = ["b"] file = { file = "b.jwt", mode = 0640 } }
+  jwt_svid {
+    audience = ["a"]
+    file = "a.jwt"
+  }
+  jwt_svid {
+    audience = ["b"]
+    file = { file = "b.jwt", mode = 0640 }
+  }
 }
-output "/run/more" { x509_svid { cert = "c" } }
+output "/run/more" {
+  x509_svid { cert = "c" }
+}
 process {
   command = ["x"]
   on_rotation = "none"
@@ -307,7 +318,9 @@ cmd = "nginx"
 renew_signal = "SIGHUP"
 cert_dir = "/run/flat"
 `+x509Names+`
-output "/run/native" { x509_svid {} }
+output "/run/native" {
+  x509_svid {}
+}
 hook "h" { command = ["x"] }
 log { level = "error" }
 `)
@@ -319,13 +332,13 @@ log { level = "error" }
 // wrap puts lines into the block that they belong in, beside what makes the
 // file complete.
 var wraps = map[string]string{
-	"root":      "output \"/d\" { x509_svid {} }\n%",
+	"root":      "output \"/d\" {\n x509_svid {}\n}\n%",
 	"output":    "output \"/d\" {\n x509_svid {}\n%\n}",
 	"bare":      "output \"/d\" {\n%\n}",
-	"x509_svid": "output \"/d\" { x509_svid {\n%\n} }",
-	"process":   "output \"/d\" { x509_svid {} }\nprocess {\n command = [\"x\"]\n%\n}",
-	"hook":      "output \"/d\" { x509_svid {} }\nhook \"h\" {\n%\n}",
-	"health":    "output \"/d\" { x509_svid {} }\nhealth {\n%\n}",
+	"x509_svid": "output \"/d\" {\n x509_svid {\n%\n}\n}",
+	"process":   "output \"/d\" {\n x509_svid {}\n}\nprocess {\n command = [\"x\"]\n%\n}",
+	"hook":      "output \"/d\" {\n x509_svid {}\n}\nhook \"h\" {\n%\n}",
+	"health":    "output \"/d\" {\n x509_svid {}\n}\nhealth {\n%\n}",
 	"file":      "%",
 }
 
@@ -340,7 +353,7 @@ func TestNativeErrors(t *testing.T) {
 		{"root", `timeout = ["1s"]`, `want a duration, not a list`},
 		{"root", `timeout = five minutes`, `want a duration, not text without quotes`},
 		{"root", strings.Repeat("a { ", 40) + strings.Repeat("}", 40), "nested more than 32 deep"},
-		{"root", "timeout = \"1s\"\ntimeout = \"2s\"", "3:1|timeout is given twice, first in line 2"},
+		{"root", "timeout = \"1s\"\ntimeout = \"2s\"", "5:1|timeout is given twice, first in line 4"},
 		{"root", `timeout "x" {}`, "timeout is not a block"},
 		{"root", `on_revoked = "delete"`, `"delete" is not known here|keep, remove and stop`},
 		{"root", `on_revoked = "stopp"`, `did you mean stop?`},
@@ -360,19 +373,33 @@ func TestNativeErrors(t *testing.T) {
 		{"root", `owner = "x"`, "it belongs in output"},
 		{"root", `cert_dir = "/x"`, "cert_dir has no effect on the output blocks"},
 		{"root", `key_file_mode = "0640"`, "key_file_mode has no effect"},
-		{"root", "process { command = [\"x\"] }\ncmd_args = \"y\"", "cmd_args and process (line 2) say the same thing twice"},
+		{"root", "process { command = [\"x\"] }\ncmd_args = \"y\"", "cmd_args and process (line 4) say the same thing twice"},
 		{"root", "process { command = [\"x\"] }\nrenew_signal = \"SIGHUP\"", "renew_signal and process"},
 		{"root", "health { }\nhealth_checks { }", "health_checks and health"},
 		{"root", "hook \"pid_file_name\" { command = [\"x\"] }\npid_file_name = \"/p\"\nrenew_signal = \"HUP\"", `hook "pid_file_name" is there twice`},
-		{"root", `output "/d/" { x509_svid {} }`, `is there twice, first in line 1`},
-		{"root", `output "" { x509_svid {} }`, "needs a directory"},
-		{"root", `output { x509_svid {} }`, `write output "/run/tls"`},
-		{"root", `output "a" "b" { x509_svid {} }`, "output has one label, a directory"},
+		{"root", `output "/d/" {
+  x509_svid {}
+}`, `is there twice, first in line 1`},
+		{"root", `output "" {
+  x509_svid {}
+}`, "needs a directory"},
+		{"root", `output {
+  x509_svid {}
+}`, `write output "/run/tls"`},
+		{"root", `output "a" "b" {
+  x509_svid {}
+}`, "output has one label, a directory"},
 		{"root", `output = "a"`, "this is a block"},
 		{"file", `output "/d" { }`, `output "/d" holds nothing`},
 		{"file", `process { command = ["x"] }`, "nothing to write"},
-		{"file", `output "/d" { x509_svid {} } process { }`, "process has no command|after --"},
-		{"file", "output \"/d\" { x509_svid {} }\nprocess { command = [\"x\"] }", `helper.conf:2:1: error: the process needs on_rotation, which has no default|"SIGHUP"|"restart"|"none"`},
+		{"file", `output "/d" {
+  x509_svid {}
+}
+process {}`, "process has no command|after --"},
+		{"file", `output "/d" {
+  x509_svid {}
+}
+process { command = ["x"] }`, `helper.conf:4:1: error: the process needs on_rotation, which has no default|"SIGHUP"|"restart"|"none"`},
 		{"output", `publish = "atomic"`, "symlink, rename and in-place"},
 		{"output", `owner = ""`, "owner|is empty"},
 		{"output", `file_mode = 1000`, "file_mode|1000 is not a mode"},
@@ -386,15 +413,36 @@ func TestNativeErrors(t *testing.T) {
 		{"output", `manifest = "svid.pem/x"`, `"svid.pem" is already a file`},
 		{"output", `jwt_svid { file = "x" }`, "needs an audience"},
 		{"output", `jwt_svid { audience = "x" }`, "names no file"},
-		{"output", `jwt_svid { audience = [] file = "x" }`, "audience|the list is empty"},
-		{"output", `jwt_svid { audience = [""] file = "x" }`, "audience|an element is empty"},
+		{"output", `jwt_svid {
+  audience = []
+  file = "x"
+}`, "audience|the list is empty"},
+		{"output", `jwt_svid {
+  audience = [""]
+  file = "x"
+}`, "audience|an element is empty"},
 		{"output", `wit_svid { token = "x" }`, "one is useless without the other"},
 		{"output", `x509_bundle { }`, "x509_bundle names no file"},
-		{"output", `x509_bundle { file = "x" format = "jwks" }`, `"jwks" is not known here`},
-		{"output", `jwt_bundle { file = "x" format = "pem" }`, `"pem" is not known here`},
-		{"output", `jwt_bundle { file = "x" format = "spiffe" }`, "exactly one trust domain"},
-		{"output", `jwt_bundle { file = "x" trust_domains = ["Example Org"] }`, `trust domain "Example Org"`},
-		{"output", `jwt_bundle { file = "x" trust_domains = ["a", "a"] }`, `trust domain "a": is given twice`},
+		{"output", `x509_bundle {
+  file = "x"
+  format = "jwks"
+}`, `"jwks" is not known here`},
+		{"output", `jwt_bundle {
+  file = "x"
+  format = "pem"
+}`, `"pem" is not known here`},
+		{"output", `jwt_bundle {
+  file = "x"
+  format = "spiffe"
+}`, "exactly one trust domain"},
+		{"output", `jwt_bundle {
+  file = "x"
+  trust_domains = ["Example Org"]
+}`, `trust domain "Example Org"`},
+		{"output", `jwt_bundle {
+  file = "x"
+  trust_domains = ["a", "a"]
+}`, `trust domain "a": is given twice`},
 		{"output", "manifest = \"m/a\"\njwt_bundle { file = \"m\" }", `"m" is already a directory for "m/a"`},
 		{"output", `x509_svid { }`, `"svid.pem" is already the name of cert`},
 		{"x509_svid", `spiffe_id = "example.org/x"`, "is not a SPIFFE ID"},
@@ -421,7 +469,11 @@ func TestNativeErrors(t *testing.T) {
 		{"x509_svid", "federated_bundles = \"merge\"\ncert = \"c\"", "no bundle to merge"},
 		{"x509_svid", `pkcs12 { password = "x" }`, "pkcs12 names no file"},
 		{"x509_svid", `pkcs12 { file = "x" }`, "one of password and password_file"},
-		{"x509_svid", `jks { file = "x" password = "y" password_file = "z" }`, "one of password and password_file"},
+		{"x509_svid", `jks {
+  file = "x"
+  password = "y"
+  password_file = "z"
+}`, "one of password and password_file"},
 		{"root", `process { command = [] }`, "command|names no program"},
 		{"process", `on = []`, "on|the list is empty"},
 		{"process", `on = ["x508"]`, "did you mean x509?"},
@@ -449,14 +501,24 @@ func TestNativeErrors(t *testing.T) {
 		{"process", `proof { tls = ":443" }`, "names no host"},
 		{"process", `proof { tls = "localhost:https" }`, `"https" is not a port`},
 		{"process", `proof { tls = "unix:x" }`, "must be absolute"},
-		{"process", `proof { tls = "a:1" starttls = "ftp" }`, "postgres, mysql, smtp, imap and ldap"},
-		{"process", `proof { tls = "a:1" on_failure = ["kill"] }`, "signal and restart"},
+		{"process", `proof {
+  tls = "a:1"
+  starttls = "ftp"
+}`, "postgres, mysql, smtp, imap and ldap"},
+		{"process", `proof {
+  tls = "a:1"
+  on_failure = ["kill"]
+}`, "signal and restart"},
 		{"hook", ``, "exactly one of command, pid_file and process_name"},
 		{"hook", "command = [\"x\"]\npid_file = \"/p\"", "exactly one of"},
 		{"hook", "command = [\"\"]", "names no program"},
 		{"hook", "pid_file = \"/p\"\ntimeout = \"1s\"", "timeout is for a hook with a command"},
 		{"hook", "command = [\"x\"]\nsignal = \"HUP\"", "signal is for a hook with pid_file"},
-		{"hook", "command = [\"x\"]\nproof { tls = \"a:1\" on_failure = [\"restart\"] }", `hook "h" cannot restart anything`},
+		{"hook", `command = ["x"]
+proof {
+  tls = "a:1"
+  on_failure = ["restart"]
+}`, `hook "h" cannot restart anything`},
 		{"hook", "command = [\"x\"]\nretries = 5000", "want a number from 0 to 1000"},
 		{"health", `address = ":eighty"`, `"eighty" is not a port`},
 		{"health", `address = ":70000"`, `"70000" is not a port`},
@@ -494,7 +556,11 @@ func TestNativeWarnings(t *testing.T) {
 }
 
 func TestGroupMayReadTheKey(t *testing.T) {
-	if _, ds := mustParse(t, `output "/d" { group = "ssl-cert" key_mode = 0640 x509_svid {} }`); len(ds) > 0 {
+	if _, ds := mustParse(t, `output "/d" {
+  group = "ssl-cert"
+  key_mode = 0640
+  x509_svid {}
+}`); len(ds) > 0 {
 		t.Errorf("unexpected:\n%v", ds)
 	}
 }

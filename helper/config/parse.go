@@ -50,17 +50,25 @@ func FromFlags(dir, onRotation string, command []string) (*Config, Diagnostics) 
 // Load reads and parses the file, if its path is not empty, and applies the
 // flags.
 func (f Flags) Load(path string) (*Config, Diagnostics) {
+	c, _, ds := f.load(path)
+	return c, ds
+}
+
+// Check is Load, and says which dialect the file was read as.
+func Check(path string) (*Config, Dialect, Diagnostics) { return Flags{}.load(path) }
+
+func (f Flags) load(path string) (*Config, Dialect, Diagnostics) {
 	if path == "" {
-		return f.Parse(commandLine, nil)
+		return f.read(commandLine, nil, runtime.GOOS)
 	}
 	src, err := readFile(path)
 	if err != nil {
 		if cause := (*fs.PathError)(nil); errors.As(err, &cause) {
 			err = cause.Err
 		}
-		return nil, Diagnostics{{File: path, Message: fmt.Sprintf("cannot read the configuration: %v", err)}}
+		return nil, Unread, Diagnostics{{File: path, Message: fmt.Sprintf("cannot read the configuration: %v", err)}}
 	}
-	return f.Parse(path, src)
+	return f.read(path, src, runtime.GOOS)
 }
 
 func readFile(path string) ([]byte, error) {
@@ -75,20 +83,22 @@ func readFile(path string) ([]byte, error) {
 // Parse returns the configuration that src is with the flags applied, or nil
 // if there are errors.
 func (f Flags) Parse(filename string, src []byte) (*Config, Diagnostics) {
-	return f.parse(filename, src, runtime.GOOS)
+	c, _, ds := f.read(filename, src, runtime.GOOS)
+	return c, ds
 }
 
-func (f Flags) parse(filename string, src []byte, goos string) (*Config, Diagnostics) {
+func (f Flags) read(filename string, src []byte, goos string) (*Config, Dialect, Diagnostics) {
 	src = bytes.TrimPrefix(src, []byte("\ufeff")) // editors on Windows begin a file with it
+	src = bytes.ReplaceAll(src, []byte("\r\n"), []byte("\n"))
 	r := &reporter{file: filename, src: src}
 	if len(src) > maxSize {
 		r.errorf(noSpan, "is it the right one?", "the file is larger than %d bytes", maxSize)
-		return nil, r.diagnostics()
+		return nil, Unread, r.diagnostics()
 	}
-	c := &Config{}
-	d := &decoder{reporter: r, goos: goos, taken: map[string]span{}}
+	c := &Config{written: map[string]string{}}
+	d := &decoder{reporter: r, goos: goos, taken: map[string]span{}, written: c.written}
 	flat := &dropIn{}
-	root := parseTree(src, r)
+	root, dialect := parseTree(src, r, processEnviron)
 	table := rootTable(c, flat)
 	table.check = func(d *decoder, at places) {
 		flat.badArgs.report(d, true)
@@ -106,9 +116,9 @@ func (f Flags) parse(filename string, src []byte, goos string) (*Config, Diagnos
 	}
 	d.read(root, noSpan, table)
 	if r.failed {
-		return nil, r.diagnostics()
+		c = nil
 	}
-	return c, r.diagnostics()
+	return c, dialect, r.diagnostics()
 }
 
 func (f Flags) oneShot(file bool) bool {
@@ -129,7 +139,7 @@ func (f Flags) finish(d *decoder, c *Config, at places) {
 	}
 	f.apply(d, c, at)
 	if len(c.Outputs) == 0 && !at.odd {
-		hint := `write output "/run/tls" { x509_svid { } }, or give -dir`
+		hint := `write output "/run/tls" { … } with x509_svid { } on a line of its own, or give -dir`
 		if slices.ContainsFunc(flatOutputKeys, at.has) {
 			hint = "write " + enumerate(flatFileKeys, "or")
 		}

@@ -7,9 +7,10 @@ import (
 )
 
 // Print returns the configuration in the native dialect, with a comment on each
-// key. Parse reads it back as the same Config.
+// key. Parse reads it back as the same Config. A value that came from the
+// environment is printed as it was written, by the variable's name.
 func Print(c *Config) []byte {
-	p := &printer{}
+	p := &printer{written: c.written}
 	p.fields(nativeFields(c))
 	p.flush()
 	return bytes.TrimLeft(p.out.Bytes(), "\n")
@@ -21,6 +22,8 @@ type printer struct {
 	lines  []printedLine // since the last block
 	indent string
 	opened bool // a block has just begun
+	// written is Config.written.
+	written map[string]string
 }
 
 type printedLine struct{ key, literal, doc string }
@@ -36,6 +39,9 @@ func (p *printer) fields(fields []field) {
 
 // line writes one key.
 func (p *printer) line(key, literal, doc string) {
+	if written, ok := p.written[key+" = "+literal]; ok {
+		literal = written
+	}
 	p.lines = append(p.lines, printedLine{key, literal, doc})
 }
 

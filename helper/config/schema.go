@@ -73,6 +73,8 @@ type decoder struct {
 	idle   bool            // there is a process, and it lacks a command
 	untold bool            // there is a process, and it lacks on_rotation
 	taken  map[string]span // directories and names of hooks, which must differ
+	// written is Config.written.
+	written map[string]string
 }
 
 // complain reports an error about the value of the key being read.
@@ -98,11 +100,28 @@ func (d *decoder) read(object *node, at span, b *block) {
 			continue
 		}
 		where.keys[f.key] = it.at
+		if it.value.kind == nodeBroken {
+			where.odd = true
+			continue
+		}
 		d.key = f.key
 		f.value.read(d, it)
+		if _, block := f.value.(interface{ isBlock() }); !block && it.value.fromEnvironment() {
+			d.note(f, it.value)
+		}
 	}
 	if b.check != nil {
 		b.check(d, where)
+	}
+}
+
+// note remembers how a value was written that the environment has part in, so
+// that it is printed by the variable's name.
+func (d *decoder) note(f *field, n *node) {
+	p := &printer{}
+	f.value.print(p, *f)
+	for _, l := range p.lines {
+		d.written[l.key+" = "+l.literal] = n.written()
 	}
 }
 

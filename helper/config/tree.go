@@ -2,13 +2,36 @@ package config
 
 import (
 	"bytes"
-	"cmp"
-	"fmt"
 	"slices"
-
-	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"strings"
+	"unicode/utf8"
 )
+
+// A Dialect is the language that a file is written in.
+type Dialect uint8
+
+// The dialects. Which one a file has is decided by what stands in it: see
+// outline.native.
+const (
+	// Unread is the dialect of a file that cannot be opened.
+	Unread Dialect = iota
+	// SpiffeHelper is spiffe-helper's: HCL 1 with its flat keys. Nothing in it
+	// is interpolated.
+	SpiffeHelper
+	// Native is HCL 2, with at least one block of ours. Flat keys may stand
+	// beside it, and ${env.NAME} is the environment's.
+	Native
+)
+
+func (d Dialect) String() string {
+	if d == Native {
+		return "svidhelper's own (HCL 2)"
+	}
+	return "spiffe-helper's (HCL 1)"
+}
+
+// A span is a range of bytes in the file.
+type span struct{ start, end int }
 
 type nodeKind uint8
 
@@ -17,7 +40,8 @@ const (
 	nodeNumber
 	nodeBool
 	nodeNull
-	nodeBare // text that lacks its quotes
+	nodeBare   // text that lacks its quotes
+	nodeBroken // an error was reported in its place
 	nodeList
 	nodeObject
 )
@@ -29,6 +53,7 @@ type node struct {
 	text  string  // of a scalar; a string without its quotes and escapes
 	elems []*node // of a list
 	items []*item // of an object, in the order of the file
+	expr  string  // of a scalar that the environment has part in: as written
 }
 
 // An item is a key, the labels of a block, and a value.
@@ -44,242 +69,72 @@ type label struct {
 	text string
 }
 
-// maxSyntaxErrors is how many syntax errors are looked for, one a round. In a
-// file of so many tokens, a round counts twice.
-const (
-	maxSyntaxErrors = 10
-	tokensARound    = 2000
-)
+// fromEnvironment reports whether a variable has part in the value.
+func (n *node) fromEnvironment() bool {
+	return n.expr != "" || slices.ContainsFunc(n.elems, (*node).fromEnvironment) ||
+		slices.ContainsFunc(n.items, func(it *item) bool { return it.value.fromEnvironment() })
+}
 
-// parseTree returns the outermost object of src. A syntax error leaves out the
-// outermost item that it is in, and the rest is still good for finding more.
-func parseTree(src []byte, r *reporter) *node {
-	json := isJSON(src)
-	tokens, ok := scan(src, json, r)
-	r.secrets = secrets(src, tokens)
+// written returns the value as it is written in the native dialect, variables
+// by their names.
+func (n *node) written() string {
+	switch {
+	case n.expr != "":
+		return n.expr
+	case n.kind == nodeList:
+		return literalList(n.elems, (*node).written)
+	case n.kind == nodeObject:
+		var parts []string
+		for _, it := range n.items {
+			parts = append(parts, quote(it.key)+" = "+it.value.written())
+		}
+		return literalMap(parts)
+	case n.kind == nodeString:
+		return quote(n.text)
+	}
+	return n.text
+}
+
+// parseTree returns the outermost object of src, read by the library that
+// defines its dialect. Where there is a syntax error, the rest is still good
+// for finding more.
+func parseTree(src []byte, r *reporter, env environ) (*node, Dialect) {
 	root := &node{kind: nodeObject, span: span{0, len(src)}}
-	if !ok {
-		return root
+	if !isText(src, r) {
+		return root, Unread
 	}
-	if json {
-		tokens = unwrap(tokens, r)
+	if json := bytes.HasPrefix(bytes.TrimLeft(src, " \t\r\n"), []byte("{")); json {
+		o := outlineOfJSON(src, r)
+		return readJSON(o, env, root), o.dialect
 	}
-	l := newLayout(src, tokens)
-	b := &builder{tokens, json, r}
-	for rounds := maxSyntaxErrors; rounds > 0; rounds -= 1 + len(tokens)/tokensARound {
-		object, diags := l.parse(r.file)
-		if !diags.HasErrors() {
-			root.items = b.items(object.(*hclsyntax.ObjectConsExpr))
-			return root
+	words := &reporter{file: r.file, src: src} // HCL 2 has other words than HCL 1: what it misses in that is no error
+	o := outlineOfHCL2(src, words)
+	if o.dialect == SpiffeHelper {
+		root.items = readHCL1(outlineOfHCL1(src, r))
+		return root, SpiffeHelper
+	}
+	*r, o.reporter = *words, r
+	root.items = readHCL2(o, env)
+	return root, Native
+}
+
+// isText refuses what no dialect allows anywhere: bytes that are not UTF-8, and
+// zeros. It reports the first sign of either.
+func isText(src []byte, r *reporter) bool {
+	if utf8.Valid(src) && bytes.IndexByte(src, 0) < 0 {
+		return true
+	}
+	for i := 0; i < len(src); {
+		c, n := utf8.DecodeRune(src[i:])
+		switch {
+		case c == utf8.RuneError && n == 1:
+			r.errorf(span{i, i + 1}, "save the file as UTF-8", "the file is not valid UTF-8")
+			return false
+		case c < ' ' && !strings.ContainsRune("\t\n\r", c), c == 0x7f:
+			r.errorf(span{i, i + 1}, "is it a configuration?", "the file is not text: it has the byte 0x%02x", c)
+			return false
 		}
-		at := diags.Errs()[0].(*hcl.Diagnostic).Subject.Start.Byte
-		b.explain(at, l.drop(at), l)
+		i += n
 	}
-	return root
-}
-
-// parse lets hcl/v2 parse the text. The brace that is put in front of it is at
-// offset -1.
-func (l *layout) parse(file string) (hclsyntax.Expression, hcl.Diagnostics) {
-	return hclsyntax.ParseExpression(slices.Concat([]byte("{"), l.text, []byte("}")), file, hcl.Pos{Byte: -1})
-}
-
-// isJSON reports whether the first character that is not white space is a
-// brace.
-func isJSON(src []byte) bool {
-	src = bytes.TrimLeft(src, " \t\r\n")
-	return len(src) > 0 && src[0] == '{'
-}
-
-// unwrap removes the braces around a JSON document.
-func unwrap(tokens []token, r *reporter) []token {
-	depth := 0
-	for i, t := range tokens {
-		if t.kind != tokPunct {
-			continue
-		}
-		switch r.src[t.start] {
-		case '{', '[':
-			depth++
-		case '}', ']':
-			depth--
-		}
-		if depth == 0 {
-			if i+1 < len(tokens) {
-				r.errorf(tokens[i+1].span, "remove it", "text after the end of the JSON document")
-			}
-			return tokens[1:i]
-		}
-	}
-	return nil
-}
-
-// secrets returns what follows, on its line, a key that holds a password.
-func secrets(src []byte, tokens []token) []span {
-	var spans []span
-	hiding, key := false, 0
-	for i, t := range tokens {
-		if t.newline && i > key+2 { // the value may stand on another line than its key
-			hiding = false
-		}
-		if hiding && t.kind != tokPunct {
-			spans = append(spans, t.span)
-		}
-		if !hiding && isKeyToken(t) && secretKey(src[t.start:t.end]) {
-			hiding, key = true, i
-		}
-	}
-	return spans
-}
-
-// secretKey reports whether a password follows the key.
-func secretKey(key []byte) bool {
-	key = bytes.ToLower(key)
-	return bytes.Contains(key, []byte("password")) && !bytes.Contains(key, []byte("password_file"))
-}
-
-// builder turns what hcl/v2 made of the layout into nodes with the file's own
-// text.
-type builder struct {
-	tokens []token
-	json   bool
-	*reporter
-}
-
-// token returns the index of the token at the offset, or of the last one before
-// it; -1 if there is none.
-func (b *builder) token(offset int) int {
-	i, found := slices.BinarySearchFunc(b.tokens, offset, func(t token, o int) int { return cmp.Compare(t.start, o) })
-	if !found {
-		i--
-	}
-	return i
-}
-
-func (b *builder) items(object *hclsyntax.ObjectConsExpr) []*item {
-	var items []*item
-	for _, it := range object.Items {
-		items = append(items, b.item(it.KeyExpr.Range().Start.Byte, it.ValueExpr))
-	}
-	return items
-}
-
-// item reads key and labels from the tokens between the offset and the value.
-func (b *builder) item(offset int, value hclsyntax.Expression) *item {
-	i := b.token(offset)
-	key := b.tokens[i]
-	it := &item{key: b.label(key).text, at: key.span}
-	for _, t := range b.tokens[i+1:] {
-		if !isKeyToken(t) {
-			break
-		}
-		it.labels = append(it.labels, b.label(t))
-	}
-	it.value = b.value(value)
-	return it
-}
-
-func (b *builder) label(t token) label {
-	if t.kind == tokString {
-		return label{t.span, b.unquote(t)}
-	}
-	return label{t.span, string(b.src[t.start:t.end])}
-}
-
-func (b *builder) value(e hclsyntax.Expression) *node {
-	rng := e.Range()
-	n := &node{span: span{rng.Start.Byte, rng.End.Byte}}
-	switch e := e.(type) {
-	case *hclsyntax.LiteralValueExpr:
-		b.scalar(n)
-	case *hclsyntax.TupleConsExpr:
-		n.kind = nodeList
-		for _, elem := range e.Exprs {
-			n.elems = append(n.elems, b.value(elem))
-		}
-	case *hclsyntax.ObjectConsExpr:
-		n.kind = nodeObject
-		n.items = b.items(e)
-	default: // such as [1] [2], which hcl/v2 takes for an index
-		n.kind = nodeNull
-		b.errorf(n.span, "a list separates its elements with commas", "not a value")
-	}
-	return n
-}
-
-func (b *builder) scalar(n *node) {
-	t := b.tokens[b.token(n.start)]
-	n.span = t.span
-	n.text = string(b.src[t.start:t.end])
-	switch {
-	case t.kind == tokString:
-		n.kind = nodeString
-		n.text = b.unquote(t)
-	case t.kind == tokHeredoc:
-		n.kind = nodeString
-		n.text = heredocText(b.src[t.start:t.end])
-		b.checkText(t.span, n.text)
-	case t.kind == tokNumber:
-		n.kind = nodeNumber
-	case n.text == "true" || n.text == "false":
-		n.kind = nodeBool
-	case n.text == "null":
-		n.kind = nodeNull
-	default:
-		n.kind = nodeBare
-	}
-}
-
-// explain reports the syntax error at the offset, which made us drop an item, in
-// our words. What hcl/v2 says is about the layout, which nobody else has seen.
-func (b *builder) explain(offset int, dropped span, l *layout) {
-	reported := false
-	for _, start := range l.missing {
-		if dropped.start <= start && start < dropped.end {
-			b.noValue(b.token(start))
-			reported = true
-		}
-	}
-	if reported {
-		return
-	}
-	i := max(b.token(offset), 0)
-	if b.tokens[i].end <= offset && i+1 < len(b.tokens) {
-		i++ // between two tokens: it is the second that is unexpected
-	}
-	t := b.tokens[i]
-	n, isKey := slices.BinarySearch(l.keys, t.start)
-	switch {
-	case isKey:
-		b.noValue(i)
-	case n == 0:
-		b.errorf(t.span, `a file begins with key = "value", or key { … }`, "unexpected %s", b.quoted(t))
-	default:
-		key := b.tokens[b.token(l.keys[n-1])]
-		b.errorf(t.span, "a value is one string in double quotes, a number, a list [ … , … ] or a block { … }",
-			"unexpected %s after the value of %s", b.quoted(t), b.show(key.span))
-	}
-}
-
-// quoted shows a token in quotes.
-func (b *builder) quoted(t token) string {
-	text := b.show(t.span)
-	if t.kind != tokString {
-		text = `"` + text + `"`
-	}
-	return text
-}
-
-// noValue reports the key without a value that is token i.
-func (b *builder) noValue(i int) {
-	key := b.tokens[i]
-	name := b.show(key.span)
-	hint := fmt.Sprintf(`write %s = "…"`, name)
-	if isBlock(name) {
-		hint = fmt.Sprintf("write %s { … }", name)
-	}
-	if i+1 < len(b.tokens) && b.tokens[i+1].kind == tokString && !b.tokens[i+1].newline {
-		hint = fmt.Sprintf("write %s = %s", name, b.show(b.tokens[i+1].span))
-	}
-	b.errorf(key.span, hint, "%s has no value", name)
+	return false
 }

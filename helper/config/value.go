@@ -163,9 +163,9 @@ func duration(dst *time.Duration) value {
 		func(d *decoder, n *node) {
 			v, err := time.ParseDuration(n.text)
 			switch {
-			case n.kind == nodeNumber && v != 0 || n.kind == nodeNumber && err != nil:
+			case (n.kind == nodeNumber || n.kind == nodeBare) && n.text != "0" && strings.IndexByte("0123456789", firstByte(n.text)) >= 0:
 				unit := n.text
-				if err != nil {
+				if n.kind == nodeNumber {
 					unit += "s"
 				}
 				d.complain(n, fmt.Sprintf("write %s = %q", d.key, unit), "a duration is a string with a unit")

@@ -1,0 +1,106 @@
+package config
+
+import (
+	"os"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/function"
+	"github.com/zclconf/go-cty/cty/function/stdlib"
+)
+
+// An environ looks up a variable of the environment. The process's own is
+// os.LookupEnv.
+type environ func(name string) (value string, set bool)
+
+var processEnviron environ = os.LookupEnv
+
+// evaluate returns the value of an expression of the native dialect: literals,
+// templates, env.NAME and coalesce. A variable that is not set is null, which
+// coalesce passes over and everything else refuses.
+func (env environ) evaluate(r *reporter, e hclsyntax.Expression) (cty.Value, bool) {
+	if !allowed(r, e) {
+		return cty.NilVal, false
+	}
+	set := map[string]cty.Value{}
+	for _, t := range e.Variables() {
+		if name, ok := variable(t); ok {
+			set[name] = cty.NullVal(cty.String)
+			if text, ok := env(name); ok {
+				set[name] = cty.StringVal(text)
+			}
+		}
+	}
+	v, diags := e.Value(&hcl.EvalContext{
+		Variables: map[string]cty.Value{"env": cty.ObjectVal(set)},
+		Functions: map[string]function.Function{"coalesce": stdlib.CoalesceFunc},
+	})
+	if len(set) > 0 && (diags.HasErrors() || v.IsNull()) {
+		r.errorf(spanOf(e.Range()), `write coalesce(env.NAME, "default") where it may be missing`, "%s", unset(e, set))
+		return v, false
+	}
+	for _, d := range diags {
+		r.errorf(spanOf(*d.Subject), "", "%s", lowerFirst(d.Detail))
+	}
+	return v, !diags.HasErrors()
+}
+
+// unset says which variable is missing.
+func unset(e hclsyntax.Expression, set map[string]cty.Value) string {
+	for _, t := range e.Variables() {
+		if name, _ := variable(t); set[name].IsNull() {
+			return "env." + name + " is not set"
+		}
+	}
+	return "the value cannot be computed"
+}
+
+// variable returns the NAME of env.NAME.
+func variable(t hcl.Traversal) (string, bool) {
+	if t.RootName() != "env" || len(t) != 2 {
+		return "", false
+	}
+	switch step := t[1].(type) {
+	case hcl.TraverseAttr:
+		return step.Name, true
+	case hcl.TraverseIndex:
+		if step.Key.Type() == cty.String {
+			return step.Key.AsString(), true
+		}
+	}
+	return "", false
+}
+
+// allowed refuses what HCL 2 can compute beyond a choice between strings.
+func allowed(r *reporter, e hclsyntax.Expression) bool {
+	const hint = `a value is a literal, "${env.NAME}" or coalesce(env.NAME, "default"); a literal ${ is written $${`
+	ok := true
+	refuse := func(at hcl.Range, message string) {
+		if ok {
+			r.errorf(spanOf(at), hint, "%s", message)
+		}
+		ok = false
+	}
+	_ = hclsyntax.VisitAll(e, func(n hclsyntax.Node) hcl.Diagnostics {
+		switch n := n.(type) {
+		case *hclsyntax.LiteralValueExpr, *hclsyntax.TemplateExpr, *hclsyntax.TemplateWrapExpr, *hclsyntax.ParenthesesExpr:
+		case *hclsyntax.UnaryOpExpr:
+			if _, number := n.Val.(*hclsyntax.LiteralValueExpr); !number || n.Op != hclsyntax.OpNegate {
+				refuse(n.SrcRange, "nothing is computed here")
+			}
+		case *hclsyntax.ScopeTraversalExpr:
+			if _, known := variable(n.Traversal); !known {
+				refuse(n.SrcRange, "there is no variable "+r.show(spanOf(n.SrcRange)))
+			}
+		case *hclsyntax.FunctionCallExpr:
+			if n.Name != "coalesce" || n.ExpandFinal {
+				refuse(n.NameRange, "there is no function "+n.Name+", only coalesce")
+			}
+		default:
+			refuse(n.Range(), "nothing is computed here")
+		}
+		return nil
+	})
+	return ok
+}

@@ -1,0 +1,168 @@
+package config
+
+import (
+	stdjson "encoding/json"
+	"strings"
+
+	hcl1json "github.com/hashicorp/hcl/json/parser"
+	"github.com/hashicorp/hcl/json/scanner"
+	json1 "github.com/hashicorp/hcl/json/token"
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/hashicorp/hcl/v2/json"
+
+	"github.com/hashicorp/hcl/hcl/ast"
+)
+
+// outlineOfJSON returns the outline of src by the lexer that HCL 1 has for
+// JSON. The dialect is decided by the keys of the outermost object.
+func outlineOfJSON(src []byte, r *reporter) *outline {
+	o := newOutline(src, r)
+	s := scanner.New(src)
+	s.Error = func(json1.Pos, string) {}
+	var last span
+	for !o.full {
+		t := s.Scan()
+		sp := span{t.Pos.Offset, t.Pos.Offset + len(t.Text)}
+		switch t.Type {
+		case json1.EOF:
+			return o.end()
+		case json1.STRING:
+			o.add(tokString, sp)
+			last = sp
+		case json1.LBRACE, json1.LBRACK:
+			o.add(tokOpen, sp)
+		case json1.RBRACE, json1.RBRACK:
+			o.add(tokClose, sp)
+		case json1.COLON:
+			o.add(tokPunct, sp)
+			if len(o.open) == 1 {
+				o.native([]byte(strings.Trim(string(src[last.start:last.end]), `"`)))
+			}
+		case json1.COMMA:
+			o.add(tokPunct, sp)
+		default:
+			o.add(tokOther, sp)
+		}
+	}
+	return o.end()
+}
+
+// readJSON reads a JSON document into root, by HCL 2, which has ranges. What
+// only HCL 1's reader of JSON accepts in a file of spiffe-helper's, such as a
+// trailing comma, is read by that one, which has none.
+func readJSON(o *outline, env environ, root *node) *node {
+	if o.full {
+		return root
+	}
+	var document any
+	err := stdjson.Unmarshal(o.src, &document)
+	if err == nil {
+		e, _ := json.ParseExpression(o.src, o.file)
+		r := &jsonReader{o.reporter, env, o.dialect}
+		root.items = r.value(e).items
+		return root
+	}
+	if o.dialect == SpiffeHelper {
+		if f, err := hcl1json.Parse(o.src); err == nil {
+			root.items = (&hcl1Reader{reporter: o.reporter}).items(f.Node.(*ast.ObjectList))
+			return root
+		}
+	}
+	at, hint := 0, "JSON wants a comma between two elements, and none behind the last"
+	if syntax, ok := err.(*stdjson.SyntaxError); ok {
+		at = max(int(syntax.Offset)-1, 0)
+	}
+	if strings.Contains(err.Error(), "string") {
+		hint = `JSON knows \" \\ \/ \b \f \n \r \t and \uXXXX`
+	}
+	o.errorf(span{at, at + 1}, hint, "this is not JSON: %v", err)
+	return root
+}
+
+// A jsonReader turns what HCL 2 made of a JSON document into nodes.
+type jsonReader struct {
+	*reporter
+	env     environ
+	dialect Dialect
+}
+
+func (r *jsonReader) value(e hcl.Expression) *node {
+	n := &node{span: spanOf(e.Range())}
+	raw := r.src[n.start:n.end]
+	switch raw[0] {
+	case '{':
+		n.kind = nodeObject
+		pairs, _ := hcl.ExprMap(e)
+		for _, p := range pairs {
+			key := spanOf(p.Key.Range())
+			n.items = append(n.items, &item{key: r.unquote(key), at: key, value: r.value(p.Value)})
+		}
+	case '[':
+		n.kind = nodeList
+		elems, _ := hcl.ExprList(e)
+		for _, elem := range elems {
+			n.elems = append(n.elems, r.value(elem))
+		}
+	case '"':
+		n.kind, n.text = nodeString, r.unquote(n.span)
+		if r.dialect == Native && (strings.Contains(n.text, "${") || strings.Contains(n.text, "%{")) {
+			r.template(n)
+		}
+	case 'n':
+		n.kind = nodeNull
+	case 't', 'f':
+		n.kind, n.text = nodeBool, string(raw)
+	default:
+		n.kind, n.text = nodeNumber, string(raw)
+	}
+	return n
+}
+
+func (r *jsonReader) unquote(sp span) (text string) {
+	_ = stdjson.Unmarshal(r.src[sp.start:sp.end], &text) // it was valid
+	return r.checkText(sp, text)
+}
+
+// template evaluates the string of a native file.
+func (r *jsonReader) template(n *node) {
+	inner := &reporter{file: r.file, src: []byte(n.text)}
+	tokens, _ := hclsyntax.LexTemplate(inner.src, r.file, hcl.Pos{Line: 1, Column: 1})
+	o := &outline{reporter: inner}
+	o.addHCL2(tokens)
+	if o.end(); !inner.failed {
+		e, diags := hclsyntax.ParseTemplate(inner.src, r.file, hcl.Pos{Line: 1, Column: 1})
+		if diags.HasErrors() {
+			inner.errorf(span{0, 0}, "a literal ${ is written $${", "%s", lowerFirst(diags[0].Detail))
+		} else if v, ok := r.env.evaluate(inner, e); ok {
+			n.expr = template(inner.src, e)
+			n.text = v.AsString()
+		}
+	}
+	for _, f := range inner.found { // the places within the string are lost
+		r.errorf(n.span, f.Hint, "%s", f.Message)
+		n.kind = nodeBroken
+	}
+}
+
+// template returns a template as a string of HCL 2.
+func template(src []byte, e hclsyntax.Expression) string {
+	parts := []hclsyntax.Expression{e}
+	if t, ok := e.(*hclsyntax.TemplateExpr); ok {
+		parts = t.Parts
+	}
+	text := ""
+	for _, p := range parts {
+		sp := spanOf(p.Range())
+		switch p := p.(type) {
+		case *hclsyntax.LiteralValueExpr:
+			literal := quote(p.Val.AsString())
+			text += literal[1 : len(literal)-1]
+		case *hclsyntax.TemplateWrapExpr: // its range has the braces
+			text += string(src[sp.start:sp.end])
+		default:
+			text += "${" + string(src[sp.start:sp.end]) + "}"
+		}
+	}
+	return `"` + text + `"`
+}
