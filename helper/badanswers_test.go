@@ -53,6 +53,9 @@ var reasonsX509 = map[string]source.Reason{
 	"leaf that may sign certificates":   source.ReasonInvalidSVID,
 	"leaf without a SPIFFE ID":          source.ReasonInvalidSVID,
 	"leaf with two SPIFFE IDs":          source.ReasonInvalidSVID,
+	"leaf for code signing":             source.ReasonInvalidSVID,
+	"leaf until the year 10000":         source.ReasonTime,
+	"hint too long":                     source.ReasonHint,
 
 	"hint of 1,025 bytes":                    source.ReasonHint,
 	"announced for a foreign trust domain":   source.ReasonForeignTrustDomain,

@@ -104,6 +104,8 @@ var reasonsJWT = map[string]source.Reason{
 	"garbage token":                source.ReasonGarbage,
 	"token without its signature":  source.ReasonGarbage,
 	"expired token":                source.ReasonExpired,
+	"expiry in milliseconds":       source.ReasonTime,
+	"critical extension":           source.ReasonInvalidSVID,
 	"token of another audience":    source.ReasonAudience,
 	"foreign trust domain's token": source.ReasonForeignTrustDomain,
 }

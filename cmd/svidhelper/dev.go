@@ -30,6 +30,11 @@ func runDev(args []string, stdout, stderr io.Writer) int {
 		args, command = args[:dashes], args[dashes+1:]
 	}
 	flags := newFlags("dev")
+	usage := flags.Usage
+	flags.Usage = func() {
+		usage()
+		fmt.Fprintln(flags.Output(), "\nIt answers every request of the standard. An agent may lack some: WIT-SVIDs are\nnew and experimental.")
+	}
 	var o devOptions
 	o.register(flags)
 	if code, done := parseFlags(flags, args, stdout, stderr); done {
@@ -112,6 +117,9 @@ func (o *devOptions) addIdentity(value string) error {
 	return nil
 }
 
+// maxHint is the longest hint there may be, in bytes.
+const maxHint = 1024
+
 // config returns what the flags say together.
 func (o *devOptions) config() (devapi.Config, error) {
 	c := o.Config
@@ -121,7 +129,18 @@ func (o *devOptions) config() (devapi.Config, error) {
 	if len(c.Identities) == 0 {
 		c.Identities = []devapi.Identity{{ID: devapi.DefaultID}}
 	}
-	for i := range c.Identities {
+	for i, id := range c.Identities {
+		for _, other := range c.Identities[:i] {
+			if other.ID == id.ID {
+				return c, fmt.Errorf("-id %s twice: an agent gives each identity one SVID", id.ID)
+			}
+			if other.Hint == id.Hint && id.Hint != "" {
+				return c, fmt.Errorf("hint %q twice: each names one identity (Workload API 5.2.1)", id.Hint)
+			}
+		}
+		if n := len(id.Hint); n > maxHint {
+			return c, fmt.Errorf("a hint of %d bytes: the most is %d (Workload API 5.2.1)", n, maxHint)
+		}
 		c.Identities[i].DNS = append(c.Identities[i].DNS, o.dns...)
 		c.Identities[i].KeyType = o.keyType
 	}

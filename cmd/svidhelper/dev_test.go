@@ -263,6 +263,9 @@ func TestDevRefusesWrongFlags(t *testing.T) {
 		{"-ttl", "-1s"},
 		{"-socket-mode", "rw"},
 		{"-unknown"},
+		{"-id", "spiffe://example.org/a", "-id", "spiffe://example.org/a"},
+		{"-id", "spiffe://example.org/a,hint=x", "-id", "spiffe://example.org/b,hint=x"},
+		{"-id", "spiffe://example.org/a,hint=" + strings.Repeat("h", 1025)},
 		{"command", "without", "dashes"},
 	} {
 		var stdout, stderr strings.Builder

@@ -2,12 +2,15 @@ package devapi
 
 import (
 	"context"
+	"slices"
+	"strings"
 
 	"github.com/spiffe/go-spiffe/v2/proto/spiffe/workload"
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"github.com/spiffe/go-spiffe/v2/svid/jwtsvid"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/structpb"
@@ -91,8 +94,8 @@ func selectWIT(from *workload.WITSVIDResponse, id spiffeid.ID) *workload.WITSVID
 }
 
 func (a api) FetchJWTSVID(_ context.Context, req *workload.JWTSVIDRequest) (*workload.JWTSVIDResponse, error) {
-	if len(req.Audience) == 0 {
-		return nil, status.Error(codes.InvalidArgument, "audience must be specified")
+	if len(req.Audience) == 0 || slices.Contains(req.Audience, "") {
+		return nil, status.Error(codes.InvalidArgument, "audience must be specified, and none may be empty")
 	}
 	wanted, err := requestedID(req.SpiffeId)
 	if err != nil {
@@ -157,15 +160,21 @@ func checkHeader(ctx context.Context) error {
 	return nil
 }
 
-func checkUnaryHeader(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
-	if err := checkHeader(ctx); err != nil {
+// isHealth reports whether a method is of gRPC's health service, which a SPIRE
+// agent serves on the same socket, for callers that know no header.
+func isHealth(method string) bool {
+	return strings.HasPrefix(method, "/"+healthpb.Health_ServiceDesc.ServiceName+"/")
+}
+
+func checkUnaryHeader(ctx context.Context, req any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
+	if err := checkHeader(ctx); err != nil && !isHealth(info.FullMethod) {
 		return nil, err
 	}
 	return handle(ctx, req)
 }
 
-func checkStreamHeader(srv any, ss grpc.ServerStream, _ *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
-	if err := checkHeader(ss.Context()); err != nil {
+func checkStreamHeader(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
+	if err := checkHeader(ss.Context()); err != nil && !isHealth(info.FullMethod) {
 		return err
 	}
 	return handle(srv, ss)

@@ -3,8 +3,10 @@ package devapi
 import (
 	"crypto"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"fmt"
 	"math/big"
 	"net/url"
@@ -59,7 +61,7 @@ func NewAuthority(td spiffeid.TrustDomain, o AuthorityOptions) (*Authority, erro
 		}
 	}
 	var err error
-	if a.jwt, err = newTokenKey(o.JWTAlgorithm, "JWT", "jwt-svid"); err != nil {
+	if a.jwt, err = newTokenKey(o.JWTAlgorithm, "JWT", ""); err != nil {
 		return nil, fmt.Errorf("making the JWT authority of %s: %w", td, err)
 	}
 	if a.wit, err = newTokenKey(ES256, "wit+jwt", "wit-svid"); err != nil {
@@ -129,6 +131,9 @@ func (a *Authority) IssueX509SVID(id Identity, notBefore, notAfter time.Time, ed
 		return nil, fmt.Errorf("encoding the key of %s: %w", id.ID, err)
 	}
 	template := leaf(id, notBefore, notAfter)
+	if template.SubjectKeyId, err = keyID(key.Public()); err != nil {
+		return nil, fmt.Errorf("naming the key of %s: %w", id.ID, err)
+	}
 	for _, e := range edit {
 		e(template)
 	}
@@ -146,7 +151,7 @@ func (a *Authority) IssueX509SVID(id Identity, notBefore, notAfter time.Time, ed
 }
 
 // leaf returns the template of a leaf (X509-SVID 2 and 4.3): one URI SAN, no
-// authority of its own, a key for signatures.
+// authority of its own, and the key usage that a SPIRE server gives.
 func leaf(id Identity, notBefore, notAfter time.Time) *x509.Certificate {
 	subject := pkix.Name{Organization: []string{organization}}
 	if len(id.DNS) > 0 {
@@ -160,9 +165,26 @@ func leaf(id Identity, notBefore, notAfter time.Time) *x509.Certificate {
 		NotBefore:             notBefore,
 		NotAfter:              notAfter,
 		BasicConstraintsValid: true,
-		KeyUsage:              x509.KeyUsageDigitalSignature,
+		KeyUsage:              x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment,
 		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}
+}
+
+// keyID names a key by the first 160 bits of its hash (RFC 7093 2).
+func keyID(public crypto.PublicKey) ([]byte, error) {
+	der, err := x509.MarshalPKIXPublicKey(public)
+	if err != nil {
+		return nil, err
+	}
+	var info struct {
+		Algorithm pkix.AlgorithmIdentifier
+		PublicKey asn1.BitString
+	}
+	if _, err := asn1.Unmarshal(der, &info); err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(info.PublicKey.RightAlign())
+	return sum[:20], nil
 }
 
 // IssueCRL issues a certificate revocation list with the given entries, as DER.

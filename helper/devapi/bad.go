@@ -1,8 +1,16 @@
 package devapi
 
 import (
+	"crypto"
+	"crypto/rand"
+	"crypto/sha256"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"encoding/base64"
 	"errors"
+	"fmt"
+	"math/big"
 	"net/url"
 	"strings"
 	"time"
@@ -13,8 +21,8 @@ import (
 )
 
 // A Bad is an answer that no client may take for a good one: an edit, for
-// Mutate, of the default identity's part of a good answer. Some are malformed;
-// most are well signed, and only a client that looks finds out.
+// Mutate, of one identity's part of a good answer. Some are malformed; most are
+// well signed, and only a client that looks finds out.
 type Bad[T proto.Message] struct {
 	Name string
 	Edit func(T)
@@ -32,13 +40,13 @@ type spoiler struct {
 	err       error
 }
 
-func (s *Server) spoiler() (*spoiler, error) {
+func (s *Server) spoiler(identity int) (*spoiler, error) {
 	tokens := s.current.Load().tokens
-	if len(tokens) == 0 {
-		return nil, errors.New("bad answers: there is no identity to spoil")
+	if identity >= len(tokens) {
+		return nil, fmt.Errorf("bad answers: there is no identity %d to spoil", identity)
 	}
-	now := s.config.Now()
-	return &spoiler{Identity: tokens[0].Identity, own: tokens[0].authority, now: now, soon: now.Add(time.Hour)}, nil
+	now, of := s.config.Now(), tokens[identity]
+	return &spoiler{Identity: of.Identity, own: of.authority, now: now, soon: now.Add(time.Hour)}, nil
 }
 
 // keep returns what was issued, and remembers why it was not.
@@ -56,9 +64,14 @@ func (sp *spoiler) authority(td spiffeid.TrustDomain, o AuthorityOptions) *Autho
 }
 
 // BadX509SVIDs returns bad answers of FetchX509SVID, made for this server as it
-// is now.
+// is now. They spoil the default identity.
 func (s *Server) BadX509SVIDs() ([]Bad[*workload.X509SVIDResponse], error) {
-	sp, err := s.spoiler()
+	return s.BadX509SVIDsOf(0)
+}
+
+// BadX509SVIDsOf spoils the identity at that place in the answer instead.
+func (s *Server) BadX509SVIDsOf(identity int) ([]Bad[*workload.X509SVIDResponse], error) {
+	sp, err := s.spoiler(identity)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +79,7 @@ func (s *Server) BadX509SVIDs() ([]Bad[*workload.X509SVIDResponse], error) {
 		{"no SVIDs", func(r *workload.X509SVIDResponse) { r.Svids = nil }},
 	}
 	for _, b := range append(malformedX509(), sp.misissuedX509()...) {
-		bad = append(bad, Bad[*workload.X509SVIDResponse]{b.Name, func(r *workload.X509SVIDResponse) { b.Edit(r.Svids[0]) }})
+		bad = append(bad, Bad[*workload.X509SVIDResponse]{b.Name, func(r *workload.X509SVIDResponse) { b.Edit(r.Svids[identity]) }})
 	}
 	return bad, sp.err
 }
@@ -112,6 +125,9 @@ func (sp *spoiler) misissuedX509() []Bad[*workload.X509SVID] {
 		{"foreign trust domain's SVID", issue(sp.authority(foreign, AuthorityOptions{}), stranger, now, soon)},
 		{"leaf that is an authority", issue(sp.own, sp.Identity, now, soon, func(c *x509.Certificate) { c.IsCA = true })},
 		{"leaf that may sign certificates", issue(sp.own, sp.Identity, now, soon, func(c *x509.Certificate) { c.KeyUsage |= x509.KeyUsageCertSign })},
+		{"leaf for code signing", issue(sp.own, sp.Identity, now, soon, func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning} })},
+		{"leaf until the year 10000", sp.beyond9999()},
+		{"hint too long", func(v *workload.X509SVID) { v.Hint = strings.Repeat("h", 1025) }},
 		{"leaf without a SPIFFE ID", issue(sp.own, sp.Identity, now, soon, func(c *x509.Certificate) { c.URIs = nil })},
 		{"leaf with two SPIFFE IDs", issue(sp.own, sp.Identity, now, soon, func(c *x509.Certificate) {
 			c.URIs = append(c.URIs, &url.URL{Scheme: "spiffe", Host: td.Name(), Path: "/second"})
@@ -119,10 +135,56 @@ func (sp *spoiler) misissuedX509() []Bad[*workload.X509SVID] {
 	}
 }
 
+// beyond9999 issues a leaf whose end is 9999-12-31T23:59:59-01:00: the year 10000
+// in UTC.
+func (sp *spoiler) beyond9999() func(*workload.X509SVID) {
+	svid, err := sp.own.IssueX509SVID(sp.Identity, sp.now, time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC))
+	svid = keep(sp, svid, err)
+	leaf, err := sp.own.restamp(svid.X509Svid, "99991231235959-0100")
+	sp.err = errors.Join(sp.err, err)
+	return func(v *workload.X509SVID) { v.X509Svid, v.X509SvidKey = leaf, svid.X509SvidKey }
+}
+
+// restamp gives a chain's leaf another end of its validity, as it is written, and
+// signs it again.
+func (a *Authority) restamp(chain []byte, notAfter string) ([]byte, error) {
+	var cert struct {
+		TBS struct {
+			Version   int `asn1:"explicit,tag:0"`
+			Serial    *big.Int
+			Algorithm pkix.AlgorithmIdentifier
+			Issuer    asn1.RawValue
+			Validity  struct{ NotBefore, NotAfter asn1.RawValue }
+			Subject   asn1.RawValue
+			PublicKey asn1.RawValue
+			Rest      []asn1.RawValue `asn1:"explicit,tag:3"`
+		}
+		Algorithm pkix.AlgorithmIdentifier
+		Signature asn1.BitString
+	}
+	intermediates, err := asn1.Unmarshal(chain, &cert)
+	if err != nil {
+		return nil, err
+	}
+	cert.TBS.Validity.NotAfter = asn1.RawValue{Tag: asn1.TagGeneralizedTime, Bytes: []byte(notAfter)}
+	tbs, err := asn1.Marshal(cert.TBS)
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(tbs)
+	signature, err := a.signer.Sign(rand.Reader, sum[:], crypto.SHA256)
+	if err != nil {
+		return nil, err
+	}
+	cert.Signature = asn1.BitString{Bytes: signature, BitLength: 8 * len(signature)}
+	leaf, err := asn1.Marshal(cert)
+	return append(leaf, intermediates...), err
+}
+
 // BadJWTSVIDs returns bad answers of FetchJWTSVID to a request for the given
 // audience, made for this server as it is now.
 func (s *Server) BadJWTSVIDs(audience ...string) ([]Bad[*workload.JWTSVIDResponse], error) {
-	sp, err := s.spoiler()
+	sp, err := s.spoiler(0)
 	if err != nil {
 		return nil, err
 	}
@@ -144,14 +206,26 @@ func (s *Server) BadJWTSVIDs(audience ...string) ([]Bad[*workload.JWTSVIDRespons
 		{"expired token", issue(sp.Identity, audience, sp.now.Add(-time.Hour), sp.now.Add(-2*time.Minute))},
 		{"token of another audience", issue(sp.Identity, []string{strings.Join(audience, "-") + "-other"}, sp.now, sp.soon)},
 		{"foreign trust domain's token", issue(stranger, audience, sp.now, sp.soon)},
+		{"expiry in milliseconds", issue(sp.Identity, audience, sp.now, time.Unix(sp.soon.UnixMilli(), 0))},
+		{"critical extension", token(func(good string) string { return withHeader(good, `"crit":["x"],"x":1,`) })},
 	}
 	return bad, sp.err
+}
+
+// withHeader adds members to the header of a token, whose signature is wrong then.
+func withHeader(token, members string) string {
+	header, rest, _ := strings.Cut(token, ".")
+	raw, err := base64.RawURLEncoding.DecodeString(header)
+	if err != nil {
+		return token
+	}
+	return base64.RawURLEncoding.EncodeToString([]byte("{"+members+string(raw[1:]))) + "." + rest
 }
 
 // BadWITSVIDs returns bad answers of FetchWITSVID, made for this server as it is
 // now.
 func (s *Server) BadWITSVIDs() ([]Bad[*workload.WITSVIDResponse], error) {
-	sp, err := s.spoiler()
+	sp, err := s.spoiler(0)
 	if err != nil {
 		return nil, err
 	}

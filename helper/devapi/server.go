@@ -13,6 +13,8 @@ import (
 
 	"github.com/spiffe/go-spiffe/v2/proto/spiffe/workload"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 )
 
 // A Server is a Workload API. Its methods may be called at any time, from any
@@ -107,6 +109,7 @@ func (s *Server) newGRPC() *grpc.Server {
 		})
 	g := grpc.NewServer(options...)
 	workload.RegisterSpiffeWorkloadAPIServer(g, api{Server: s})
+	healthpb.RegisterHealthServer(g, health.NewServer())
 	return g
 }
 

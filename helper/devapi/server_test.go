@@ -48,13 +48,18 @@ func deadline(t *testing.T) context.Context {
 // stub returns a bare client.
 func stub(t *testing.T, s *devapi.Server) workload.SpiffeWorkloadAPIClient {
 	t.Helper()
+	return workload.NewSpiffeWorkloadAPIClient(dial(t, s))
+}
+
+func dial(t *testing.T, s *devapi.Server) *grpc.ClientConn {
+	t.Helper()
 	c, err := grpc.NewClient(s.Addr(), grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(64<<20)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	return workload.NewSpiffeWorkloadAPIClient(c)
+	return c
 }
 
 func withHeader(ctx context.Context) context.Context {
@@ -116,7 +121,7 @@ func TestX509SVIDConforms(t *testing.T) {
 		if len(leaf.URIs) != 1 || leaf.URIs[0].String() != svid.ID.String() {
 			t.Errorf("%d: URI SANs %v", i, leaf.URIs)
 		}
-		if leaf.IsCA || !leaf.BasicConstraintsValid || leaf.KeyUsage != x509.KeyUsageDigitalSignature {
+		if leaf.IsCA || !leaf.BasicConstraintsValid || leaf.KeyUsage != x509.KeyUsageDigitalSignature|x509.KeyUsageKeyEncipherment || len(leaf.SubjectKeyId) != 20 {
 			t.Errorf("%d: CA %v, key usage %b", i, leaf.IsCA, leaf.KeyUsage)
 		}
 		if age := issued.Sub(leaf.NotBefore); age < time.Second || age > time.Minute {

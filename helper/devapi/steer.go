@@ -2,6 +2,7 @@ package devapi
 
 import (
 	"slices"
+	"time"
 
 	"github.com/spiffe/go-spiffe/v2/bundle/jwtbundle"
 	"github.com/spiffe/go-spiffe/v2/bundle/x509bundle"
@@ -21,11 +22,12 @@ func (s *Server) Rotate(ids ...spiffeid.ID) []*x509svid.SVID {
 func (s *Server) renew(due func(*member) bool) {
 	var renewed []*x509svid.SVID
 	err := s.change("rotating", func(w *world) error {
+		now := time.Now()
 		for _, m := range w.members {
 			if !due(m) {
 				continue
 			}
-			if err := w.issue(m); err != nil {
+			if err := w.issue(m, now); err != nil {
 				return err
 			}
 			renewed = append(renewed, m.svid)
@@ -76,9 +78,11 @@ func (s *Server) Push() {
 	s.change("pushing", func(w *world) error { w.bundles = nil; return nil })
 }
 
-// SetIdentities replaces the identities and pushes the outcome. An identity that
-// was there before keeps its SVIDs. With none, every stream ends with
-// PermissionDenied.
+// SetIdentities replaces the identities and pushes the outcome, as an agent does
+// when registration entries change: identities can be added, withdrawn and put
+// in another order. One that was there before keeps its SVIDs. While others
+// remain, one that is withdrawn is just missing from the answers. With none, every
+// stream ends with PermissionDenied.
 func (s *Server) SetIdentities(ids ...Identity) error {
 	return s.change("setting identities", func(w *world) error { return w.setIdentities(ids) })
 }

@@ -21,7 +21,7 @@ type tokenKey struct {
 }
 
 // newTokenKey makes a key whose tokens carry the given type, and which stands in
-// a bundle with the given use.
+// a bundle with the given use; empty: with none.
 func newTokenKey(algorithm JWTAlgorithm, typ, use string) (*tokenKey, error) {
 	var kind KeyType
 	switch algorithm {
@@ -52,22 +52,20 @@ func newTokenKey(algorithm JWTAlgorithm, typ, use string) (*tokenKey, error) {
 
 func (k *tokenKey) publicKey() crypto.PublicKey { return k.public.Key }
 
-// newClaims returns the claims that JWT-SVIDs and WIT-SVIDs share. The random
-// jti tells two tokens of the same second apart.
+// newClaims returns the claims that JWT-SVIDs and WIT-SVIDs share.
 func newClaims(id Identity, issuedAt, expiry time.Time) jwt.Claims {
 	return jwt.Claims{
 		Subject:  id.ID.String(),
 		IssuedAt: jwt.NewNumericDate(issuedAt),
 		Expiry:   jwt.NewNumericDate(expiry),
-		ID:       rand.Text(),
 	}
 }
 
-// IssueJWTSVID issues a JWT-SVID (JWT-SVID 3) as it stands in an answer.
+// IssueJWTSVID issues a JWT-SVID (JWT-SVID 3) as it stands in an answer. Its
+// audience is an array, of one too, as a SPIRE server writes it.
 func (a *Authority) IssueJWTSVID(id Identity, audience []string, issuedAt, expiry time.Time) (*workload.JWTSVID, error) {
-	claims := newClaims(id, issuedAt, expiry)
-	claims.Audience = audience
-	token, err := jwt.Signed(a.jwt.signer).Claims(claims).Serialize()
+	token, err := jwt.Signed(a.jwt.signer).Claims(newClaims(id, issuedAt, expiry)).
+		Claims(map[string]any{"aud": audience}).Serialize()
 	if err != nil {
 		return nil, fmt.Errorf("signing a JWT-SVID for %s: %w", id.ID, err)
 	}

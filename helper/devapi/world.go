@@ -124,6 +124,7 @@ func (w *world) setFederated(tds []spiffeid.TrustDomain) error {
 // SVIDs.
 func (w *world) setIdentities(ids []Identity) error {
 	var members []*member
+	now := time.Now() // what is issued together rotates together, in one message
 	for _, id := range ids {
 		if id.ID.IsZero() {
 			return fmt.Errorf("an identity has no SPIFFE ID")
@@ -133,7 +134,7 @@ func (w *world) setIdentities(ids []Identity) error {
 			continue
 		}
 		m := &member{Identity: id}
-		if err := w.issue(m); err != nil {
+		if err := w.issue(m, now); err != nil {
 			return err
 		}
 		members = append(members, m)
@@ -143,21 +144,22 @@ func (w *world) setIdentities(ids []Identity) error {
 }
 
 // issue gives a member new SVIDs. When it fails the member keeps those it has,
-// and the next try is due at half of a lifetime as ever.
-func (w *world) issue(m *member) error {
+// and the next try is due at half of a lifetime as ever. issued is when, by the
+// clock of the schedule.
+func (w *world) issue(m *member, issued time.Time) error {
 	ttl := m.TTL
 	if ttl <= 0 {
 		ttl = w.config.TTL
 	}
 	if !w.config.ManualRotation {
-		m.renewAt = time.Now().Add(ttl / 2)
+		m.renewAt = issued.Add(ttl / 2)
 	}
 	d, err := w.domain(m.ID.TrustDomain(), w.config.JWTAlgorithm)
 	if err != nil {
 		return err
 	}
 	now := w.config.Now()
-	issued, err := d.issuer().IssueX509SVID(m.Identity, now.Add(-backdate), fullSecond(now.Add(ttl)))
+	leaf, err := d.issuer().IssueX509SVID(m.Identity, now.Add(-backdate), fullSecond(now.Add(ttl)))
 	if err != nil {
 		return err
 	}
@@ -165,12 +167,12 @@ func (w *world) issue(m *member) error {
 	if err != nil {
 		return err
 	}
-	svid, err := x509svid.ParseRaw(issued.X509Svid, issued.X509SvidKey)
+	svid, err := x509svid.ParseRaw(leaf.X509Svid, leaf.X509SvidKey)
 	if err != nil {
 		return fmt.Errorf("issuing an X.509-SVID for %s: %w", m.ID, err)
 	}
 	svid.Hint = m.Hint
-	m.x509, m.svid, m.wit = issued, svid, wit
+	m.x509, m.svid, m.wit = leaf, svid, wit
 	return nil
 }
 
