@@ -5,10 +5,8 @@ package writer
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,27 +16,26 @@ const maxLinks = 40
 
 // A place is where the path of an output leads.
 type place struct {
-	path    string // without symbolic links
-	missing bool   // it is not there; path ends at the last directory that is
-	dev     uint64
-	ino     uint64
-	mode    os.FileMode
+	path    string   // without symbolic links
+	missing bool     // it is not there; path ends at the last directory that is
+	stat    stat     // of the directory
+	unsafe  []string // what on the way lets another user choose where it leads
 }
 
 // A chaser resolves a path one element at a time, from an open directory to the
-// next, so that nobody can exchange one behind it.
+// next, so that no other process can exchange one behind it.
 type chaser struct {
 	fds     []int
 	names   []string
 	pending []string
 	links   int
 	create  bool
+	unsafe  []string
 }
 
-// chase finds out where a path leads. It follows a symbolic link only if root
-// or this user made it: one that somebody else planted would choose where keys
-// are written. It refuses a way through a directory in which anyone can rename
-// the next one. With create it makes what is missing.
+// chase finds out where a path leads. It notes a symbolic link that belongs to
+// another user, and a directory in which every user can rename the next one: their
+// owner chooses where keys are written. With create it makes what is missing.
 func chase(dir string, create bool) (p place, created bool, err error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
@@ -142,7 +139,7 @@ func (c *chaser) follow(name string) error {
 		return fmt.Errorf("%s is not a directory", c.join(name))
 	}
 	if st.Uid != 0 && int(st.Uid) != ownUID {
-		return fmt.Errorf("%s is a symbolic link that belongs to uid %d: only links of root's and this user's are followed; name the directory itself", c.join(name), st.Uid)
+		c.unsafe = append(c.unsafe, fmt.Sprintf("%s is a symbolic link of uid %d: that user chooses where it leads. Name the directory itself", c.join(name), st.Uid))
 	}
 	if c.links++; c.links > maxLinks {
 		return fmt.Errorf("%s leads through more than %d symbolic links", c.join(name), maxLinks)
@@ -160,18 +157,18 @@ func (c *chaser) follow(name string) error {
 	return nil
 }
 
-// checkWay refuses a directory in which anyone can rename the next one. A mount
-// point is left alone: whoever sees such a volume shares it on purpose, and
-// Kubernetes hands them out that way.
+// checkWay notes a directory in which every user can rename the next one. A mount
+// point is left alone: such a volume is shared on purpose, and Kubernetes hands them
+// out that way.
 func (c *chaser) checkWay(next string) error {
 	var st unix.Stat_t
 	if err := unix.Fstat(c.top(), &st); err != nil {
 		return fmt.Errorf("look at %s: %w", c.join(""), err)
 	}
-	if st.Mode&0o002 == 0 || st.Mode&unix.S_ISVTX != 0 || mountPoints()[c.join("")] {
-		return nil
+	if st.Mode&0o002 != 0 && st.Mode&unix.S_ISVTX == 0 && !mountPoints()[c.join("")] {
+		c.unsafe = append(c.unsafe, fmt.Sprintf("every user can write in %s and so replace %s: chmod o-w it, or set its sticky bit", c.join(""), c.join(next)))
 	}
-	return fmt.Errorf("anyone can write in %s and so replace %s: chmod o-w it, or set its sticky bit", c.join(""), c.join(next))
+	return nil
 }
 
 func (c *chaser) place() (p place, err error) {
@@ -179,10 +176,7 @@ func (c *chaser) place() (p place, err error) {
 	if err := unix.Fstat(c.top(), &st); err != nil {
 		return p, fmt.Errorf("look at %s: %w", c.join(""), err)
 	}
-	return place{
-		path: c.join(""), dev: uint64(st.Dev), ino: uint64(st.Ino),
-		mode: os.FileMode(st.Mode & 0o777),
-	}, nil
+	return place{path: c.join(""), stat: statOf(&st), unsafe: c.unsafe}, nil
 }
 
 func (c *chaser) top() int { return c.fds[len(c.fds)-1] }
@@ -210,23 +204,22 @@ func (c *chaser) reset() {
 	c.fds, c.names = nil, nil
 }
 
-// openDir opens the directory of an output, and says whether it had to be made.
-func openDir(dir string) (r *os.Root, created bool, err error) {
-	p, created, err := chase(dir, true)
-	if err != nil {
-		return nil, false, err
+// openDir opens the directory of an output, and says where it is and whether it had
+// to be made.
+func openDir(dir string) (r *root, p place, created bool, err error) {
+	if p, created, err = chase(dir, true); err != nil {
+		return nil, p, false, err
 	}
-	if r, err = os.OpenRoot(p.path); err != nil {
-		return nil, false, failed("open directory", p.path, err)
+	if r, err = openRoot(p.path); err != nil {
+		return nil, p, false, failed("open directory", p.path, err)
 	}
-	info, err := r.Stat(".")
+	s, err := r.Lstat(".")
+	if err == nil && !s.same(p.stat) {
+		err = errReplaced
+	}
 	if err != nil {
 		r.Close()
-		return nil, false, failed("look at", p.path, err)
+		return nil, p, false, failed("open directory", p.path, err)
 	}
-	if st, ok := info.Sys().(*syscall.Stat_t); !ok || uint64(st.Dev) != p.dev || uint64(st.Ino) != p.ino {
-		r.Close()
-		return nil, false, fmt.Errorf("%s was replaced while it was being opened", p.path)
-	}
-	return r, created, nil
+	return r, p, created, nil
 }

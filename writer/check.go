@@ -3,6 +3,7 @@ package writer
 import (
 	"cmp"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -25,10 +26,10 @@ func check(s *Spec, files []File) error {
 	default:
 		return fmt.Errorf("publish = %q is not one of %q, %q and %q", s.Publish, ModeSymlink, ModeRename, ModeInPlace)
 	}
-	names := make([]string, len(files))
-	for i, f := range files {
-		names[i] = f.Name
+	if err := CheckSet(s.Set); err != nil {
+		return err
 	}
+	names := namesOf(files)
 	if err := CheckNames(names); err != nil {
 		return err
 	}
@@ -98,7 +99,7 @@ func checkPlace(s *Spec, names []string) error {
 func ownElement(paths ...string) string {
 	for _, p := range paths {
 		for element := range strings.SplitSeq(filepath.ToSlash(p), "/") {
-			if ownName(element) {
+			if _, _, ok := parseOwn(element); ok {
 				return element
 			}
 		}
@@ -130,4 +131,28 @@ func checkMounts(dir string, names []string) error {
 		}
 	}
 	return nil
+}
+
+// Warnings says, without touching anything, what about the place of files is allowed
+// and unwise, each with what to do. The files are as for Check.
+func Warnings(spec Spec, files []File) []string {
+	p, err := findDir(spec.Dir)
+	if err != nil {
+		return nil // Check says it
+	}
+	all := p.unsafe
+	if p.missing || spec.mode(p.path) == ModeInPlace {
+		return all
+	}
+	for _, f := range files {
+		name := filepath.Join(p.path, f.Name)
+		target, err := os.Readlink(name)
+		if err != nil {
+			continue
+		}
+		if _, ours := linkSet(f.Name, filepath.ToSlash(target)); !ours {
+			all = append(all, fmt.Sprintf("%s is a symbolic link to %s: it will be replaced, and what it leads to stays as it is; name that directory itself to write there", name, target))
+		}
+	}
+	return all
 }

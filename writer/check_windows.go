@@ -11,7 +11,8 @@ import (
 // A place is where the path of an output leads.
 type place struct {
 	path    string
-	missing bool // it is not there; path is that of the last directory that is
+	missing bool     // it is not there; path is that of the last directory that is
+	unsafe  []string // what on the way lets another user choose where it leads
 }
 
 // findDir finds out where the path of an output leads.

@@ -144,7 +144,7 @@ func dieNow() {
 // dieAt publishes a set, and is killed within.
 func dieAt(job task) error {
 	h := &hook{}
-	newFsys = func(r *os.Root) fsys { return hooked{root{r}, h} }
+	newFsys = func(_ string, r *root) fsys { return hooked{r, h} }
 	d, err := Open(job.Output.Spec, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
@@ -162,6 +162,7 @@ func dieAt(job task) error {
 		}
 	})
 	_, err = d.Publish(job.New, nil)
+	d.Close() // with what a publish leaves for later
 	fmt.Println(n)
 	return err
 }

@@ -4,7 +4,6 @@ package writer
 
 import (
 	"bufio"
-	"bytes"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -97,34 +96,6 @@ func killAt(t *testing.T, w *world, s situation, publishing func(env ...string) 
 		t.Fatalf("call %d: after the next publish: %v", at, err)
 	}
 	return true
-}
-
-// readable lists the visible names that lead somewhere.
-func readable(t testing.TB, dir string) (names []string) {
-	t.Helper()
-	for _, name := range visible(t, dir) {
-		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
-			names = append(names, name)
-		}
-	}
-	return names
-}
-
-// wholeBut is whole, but does not mind the modes that another helper had chosen.
-func wholeBut(dir string, set fileSet, s situation) error {
-	if s.name != "takeover" {
-		return whole(dir, set)
-	}
-	for _, f := range set.Files {
-		data, err := os.ReadFile(filepath.Join(dir, f.Name))
-		if err != nil {
-			return err
-		}
-		if !bytes.Equal(data, f.Data) {
-			return fmt.Errorf("%s is not as published", f.Name)
-		}
-	}
-	return nil
 }
 
 // TestCrash kills a process that publishes in a loop at random instants. The

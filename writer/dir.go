@@ -3,74 +3,91 @@ package writer
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"os"
-	"strings"
+	"slices"
 	"sync"
 	"syscall"
+	"time"
 )
 
-// A Dir is the directory of an output, opened for publishing. Its methods can
-// be called from any goroutine; publishes happen one at a time.
+// A Dir is a directory, opened for publishing one set of files in it. Its methods
+// can be called from any goroutine; publishes happen one at a time.
 type Dir struct {
-	spec Spec
-	mode Mode
-	log  *slog.Logger
-	path string // of spec.Dir, symbolic links resolved
+	spec   Spec
+	mode   Mode
+	log    *slog.Logger
+	path   string   // of spec.Dir, symbolic links resolved
+	unsafe []string // what on the way lets another user choose where it leads
 
 	mu        sync.Mutex
 	fs        fsys
-	root      *os.Root // the same directory, for what is no part of a publish
+	id        stat // of the directory
 	lock      *dirLock
 	fsync     bool
 	owners    map[[2]string][2]int // uid and gid of an owner and a group
 	have      *published           // nil: look at the disk before the next publish
 	number    int                  // of the next generation
-	spare     *spare               // a retired generation that can become the next one
-	stuck     []stuck              // the keeper's: what it could not remove
+	unsaid    Change               // visible already, by publishes that failed later
 	dirRights rights               // of generations and of directories below
+	newGID    int                  // the group that a new file has
+	shared    bool                 // others can write in the directory
 	closed    bool
 
-	keeper *keeper
+	old      []oldGeneration // oldest first
+	unsynced []string        // directories that are to be synced before one of old goes
+	tidying  *time.Timer     // for both
+
+	watch    watch
+	tampered chan struct{} // capacity 1
 }
 
-// Open prepares a directory for publishing and takes its lock: Check, create
-// what is missing, clear what earlier runs left. Close gives it back.
+// Open prepares a directory for publishing and takes the lock of its set: Check,
+// create what is missing, finish or clear what earlier runs left. Nothing that is
+// published goes. Close gives it back. When it fails, it can be called again.
 func Open(spec Spec, log *slog.Logger) (*Dir, error) {
 	if err := Check(spec, nil); err != nil {
 		return nil, err
 	}
-	d := &Dir{spec: spec, log: log, owners: map[[2]string][2]int{}}
+	d := &Dir{spec: spec, log: log.With("output", spec.Dir), owners: map[[2]string][2]int{}, tampered: make(chan struct{}, 1)}
+	d.tidying = time.AfterFunc(time.Hour, d.tidyLater)
+	d.tidying.Stop()
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	if err := d.attach(); err != nil {
 		return nil, fmt.Errorf("output %s: %w", spec.Dir, err)
 	}
-	d.keeper = startKeeper(d)
 	return d, nil
 }
 
 // attach opens the directory, takes its lock and clears litter.
 func (d *Dir) attach() (err error) {
-	r, created, err := openDir(d.spec.Dir)
+	r, p, created, err := openDir(d.spec.Dir)
 	if err != nil {
 		return err
 	}
-	d.fs, d.root, d.path, d.have, d.spare = newFsys(r), r, r.Name(), nil, nil
+	if d.path != "" && len(p.unsafe) > len(d.unsafe) { // no longer what the configuration meant
+		r.Close()
+		return fmt.Errorf("the directory was replaced: %s", p.unsafe[len(p.unsafe)-1])
+	}
+	d.fs, d.path, d.unsafe, d.have, d.old, d.unsynced = newFsys(p.path, r), p.path, p.unsafe, nil, nil, nil
 	defer func() {
 		if err != nil {
 			d.detach()
 		}
 	}()
+	if d.id, err = d.fs.Lstat("."); err != nil {
+		return failed("look at", d.path, err)
+	}
 	d.mode = d.spec.mode(d.path)
 	d.fsync = !d.spec.NoFsync && !inMemory(d.path)
-	if d.lock, err = lockDir(r); err != nil {
+	if d.lock, err = lockDir(r, d.path, d.spec.Set); err != nil {
 		return err
 	}
 	if d.lock.unsupported {
-		d.log.Warn("the file system has no locks: nothing keeps a second helper away", "output", d.spec.Dir)
+		d.log.Warn("the file system has no locks: nothing keeps a second helper away")
 	}
 	if d.lock.plain {
-		d.log.Warn("the file system keeps no owners or modes: whoever sees it can read what is published", "output", d.spec.Dir)
+		d.log.Warn("the file system keeps no owners or modes: every user that sees it can read what is published")
 	}
 	if err := d.setDirRights(created); err != nil {
 		return err
@@ -90,6 +107,7 @@ func (d *Dir) attach() (err error) {
 // detach gives the directory back.
 func (d *Dir) detach() error {
 	var errs []error
+	d.watch.close()
 	if d.lock != nil {
 		errs = append(errs, d.lock.Close())
 		d.lock = nil
@@ -101,58 +119,58 @@ func (d *Dir) detach() error {
 	return errors.Join(errs...)
 }
 
-// Close ends the watch on the directory and gives up its lock. What is
-// published stays. A previous generation that is younger than a second is left
-// to its readers, and to the next Open to clear.
+// Close ends the watch on the directory and gives up its lock. What is published
+// stays; every previous generation goes.
 func (d *Dir) Close() error {
 	d.mu.Lock()
-	closed := d.closed
-	d.closed = true
-	d.mu.Unlock()
-	if closed {
+	if d.closed {
+		d.mu.Unlock()
 		return nil
 	}
-	d.keeper.stop() // without the lock, which its goroutines take
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.detach()
-}
-
-// Tampered receives when somebody else has deleted, replaced or changed the
-// rights of what is published, at most once a second. Publish then repairs it.
-// The directory is watched from the first call on; who publishes once and is done
-// need not wait for the kernel to end a watch.
-func (d *Dir) Tampered() <-chan struct{} {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if !d.closed {
-		d.keeper.startWatch()
-	}
-	return d.keeper.tampered
+	d.tidy(time.Time{})
+	d.closed = true
+	d.tidying.Stop()
+	err := d.detach()
+	d.mu.Unlock()
+	d.watch.wait() // without the lock, which its goroutine takes
+	return err
 }
 
 // Publish makes the directory hold the files, and says what that changed for a
 // reader. A file that an earlier publish put there and that is not among them goes,
-// unless keep says that it stays; a nil keep keeps none. Files that are published
-// already cost a comparison with what the Dir remembers. When it fails, what was
-// published before still is, and nothing else; publishing again is the caller's to
-// decide.
+// unless keep says that it stays; a nil keep keeps none. When one goes, every
+// previous generation goes at once. Files that are published already cost a
+// comparison with what the Dir remembers.
+//
+// When it fails in symlink mode before the new set is visible, what was published
+// before still is, and nothing else. When it fails later, or in another mode, the
+// next Publish completes it. It is the caller's to decide when that is.
 func (d *Dir) Publish(files []File, keep func(name string) bool) (Change, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.tryPublish(files, keep)
-}
-
-func (d *Dir) tryPublish(files []File, keep func(name string) bool) (Change, error) {
 	if d.closed {
 		return Change{}, fmt.Errorf("publish to %s: the directory has been closed", d.spec.Dir)
 	}
-	change, err := d.publish(files, keep)
+	err := d.publish(files, keep)
+	d.watch.add(d, d.current())
+	if d.fs != nil {
+		d.fs.Forget(d.current())
+	}
 	if err != nil {
 		d.have = nil // whatever it was, look again
 		return Change{}, fmt.Errorf("publish to %s: %w%s", d.spec.Dir, err, d.advice(err))
 	}
+	change := d.unsaid
+	d.unsaid = Change{}
 	return change, nil
+}
+
+// current is the current generation, as far as it is known.
+func (d *Dir) current() string {
+	if d.have == nil {
+		return ""
+	}
+	return d.have.gen
 }
 
 // advice says what to do about an error that does not say so itself.
@@ -163,68 +181,85 @@ func (d *Dir) advice(err error) string {
 	return ""
 }
 
-// Remove takes everything published out of the directory, previous generations
-// included: what has been revoked is not left to slow readers.
-func (d *Dir) Remove() error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if _, err := d.tryPublish(nil, nil); err != nil {
-		return err
-	}
-	entries, err := d.fs.ReadDir(".")
-	if err != nil {
-		return failed("read directory", d.path, err)
-	}
-	d.spare = nil
-	var errs []error
-	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), genPrefix) && ownName(e.Name()) && e.Name() != d.have.gen {
-			errs = append(errs, failed("remove", e.Name(), d.fs.RemoveAll(e.Name())))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-func (d *Dir) publish(files []File, keep func(name string) bool) (Change, error) {
+func (d *Dir) publish(files []File, keep func(name string) bool) error {
 	if err := d.reattach(); err != nil {
-		return Change{}, err
-	}
-	want, err := d.items(files)
-	if err != nil {
-		return Change{}, err
+		return err
 	}
 	if d.have == nil {
-		d.dropSpare() // it shares files with what is in doubt
-		if err := d.look(want); err != nil {
-			return Change{}, err
-		}
-	}
-	p := d.plan(want, keep)
-	if !p.nothing(d.have) {
-		if err := (&transaction{Dir: d, plan: p}).run(); err != nil {
-			return Change{}, err
-		}
-	}
-	p.done(d.have)
-	return p.change, nil
-}
-
-// look finds out what is on disk, gives directories their rights again, and
-// begins to watch.
-func (d *Dir) look(want []item) (err error) {
-	if err := d.setDirRights(false); err != nil {
-		return err
-	}
-	have, err := d.inspect(want)
-	if err != nil {
-		return err
-	}
-	for _, dir := range have.genDirs() {
-		if err := d.setRights(dir, d.dirRights); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := d.look(files); err != nil {
 			return err
 		}
 	}
-	d.keeper.watch(have.watched()...)
+	p, err := d.plan(files, keep)
+	if err != nil {
+		return err
+	}
+	if !p.nothing(d.have) {
+		if err := d.run(p); err != nil {
+			return err
+		}
+	}
+	p.done(d.have)
+	if p.took {
+		d.dropEmptySets()
+	}
+	return nil
+}
+
+// run publishes what is planned. Without room on the disk it does so once more,
+// after the previous generations have gone.
+func (d *Dir) run(p *plan) error {
+	if len(p.relink)+len(p.gone) > 0 || p.named {
+		if err := d.claim(p); err != nil {
+			return err
+		}
+	}
+	t := &transaction{Dir: d, plan: p}
+	publish := t.publishFiles
+	if d.mode == ModeSymlink {
+		publish = t.publishSymlink
+	}
+	err := publish()
+	if (errors.Is(err, syscall.ENOSPC) || errors.Is(err, errQuota)) && !t.visible && len(d.old) > 0 {
+		d.tidy(time.Time{})
+		err = publish()
+	}
+	if err == nil && p.record == "" && d.have.record != "" { // of another mode
+		d.cleared(recordName, d.fs.Remove(own(recordName, d.spec.Set)))
+	}
+	return err
+}
+
+// says notes what a reader sees from now on, whatever fails later.
+func (t *transaction) says() {
+	t.visible = true
+	union := func(a, b []string) []string { return slices.Compact(slices.Sorted(slices.Values(slices.Concat(a, b)))) }
+	t.unsaid = Change{union(t.unsaid.Changed, t.change.Changed), union(t.unsaid.Removed, t.change.Removed)}
+}
+
+// look finds out what is on disk, and gives directories their rights again.
+func (d *Dir) look(files []File) (err error) {
+	d.fs.Forget("")
+	if err := d.setDirRights(false); err != nil {
+		return err
+	}
+	if err := d.recover(); err != nil {
+		return err
+	}
+	if err := d.sweepLinks(); err != nil {
+		return err
+	}
+	have, err := d.inspect(files)
+	if err != nil {
+		return err
+	}
+	if have.gen != "" && have.trusted {
+		for _, dir := range below(have.gen, have.dirs) {
+			if err := d.setRights(dir, d.dirRights); err != nil && !absent(err) {
+				return err
+			}
+		}
+	}
 	d.have = have
 	return nil
 }
@@ -238,17 +273,23 @@ func (d *Dir) reattach() error {
 		if err != nil {
 			return err
 		}
-		if same && (d.have != nil || d.locked() && sameMount(d.lock.File, d.path)) {
+		if same && (d.have != nil || d.lock.held(d.fs) && d.lock.sameMount(d.path)) {
 			return nil
 		}
-		d.log.Warn("the directory was replaced by somebody else; opening it again", "output", d.spec.Dir)
+		d.log.Warn("the directory was replaced by another program; opening it again")
 		d.detach()
 	}
-	if err := d.attach(); err != nil {
-		return err
+	return d.attach()
+}
+
+// attached reports whether the output's path still leads to the directory that is
+// open.
+func (d *Dir) attached() (bool, error) {
+	named, err := lookAt(d.path)
+	if absent(err) {
+		return false, nil
 	}
-	d.keeper.rewatch(d.path)
-	return nil
+	return err == nil && named.same(d.id), failed("look at", d.path, err)
 }
 
 // owner looks up the owner and the group that a file is to have, once.
@@ -265,4 +306,11 @@ func (d *Dir) owner(f File) ([2]int, error) {
 		d.owners[key] = ids
 	}
 	return ids, nil
+}
+
+// cleared logs that something that is not needed any more could not be removed.
+func (d *Dir) cleared(name string, err error) {
+	if err != nil && !absent(err) {
+		d.log.Warn("cannot remove what is not needed any more; the next start tries again", "name", name, "error", err)
+	}
 }

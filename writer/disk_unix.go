@@ -15,6 +15,9 @@ const canSyncDirs = true
 // can be polled.
 const openNonblock = syscall.O_NONBLOCK
 
+// errQuota says that a user has no room left.
+const errQuota = syscall.EDQUOT
+
 // linkErrors are those of a file system that cannot make this hard link, or
 // will not.
 var linkErrors = []error{syscall.EXDEV, syscall.EPERM, syscall.EMLINK, syscall.ENOTSUP, syscall.EACCES, syscall.ENOSYS}

@@ -10,7 +10,6 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // A situation is what a directory holds before a publish.
@@ -60,9 +59,11 @@ var faults = []struct {
 }
 
 // TestFaults fails every system call of a publish, one at a time and in every
-// way that it can fail. Each time the directory must be as it was, byte for byte
-// and name for name, and the error must say at which step and where. A fault that
-// the publish can do without is one it survives.
+// way that it can fail. Until the new set is visible or decided the directory must be
+// as it was, byte for byte and name for name. After that, symlink mode shows one
+// whole set, and the next publish completes it, in the other modes the next start
+// too; what it changed is told then. The error must say at which step and where. A
+// fault that the publish can do without is one it survives.
 func TestFaults(t *testing.T) {
 	realSyncers := syncers
 	syncers = 1 // the same order each time
@@ -113,6 +114,7 @@ type faulty struct {
 	d      *Dir
 	before string // what the directory holds
 	failed int    // publishes since it was last prepared
+	change Change // that a publish makes
 }
 
 func newFaulty(t *testing.T, w *world, s situation) *faulty {
@@ -142,9 +144,7 @@ func (f *faulty) prepare() {
 	f.before, f.failed = tree(f.t, f.o.Dir), 0
 }
 
-// publish runs one publish whose at-th call fails, and returns its calls. Since
-// a failure leaves everything as it was, the next one fails in the same
-// directory; but now and then it is seen whether the next one can succeed.
+// publish runs one publish whose at-th call fails, and returns its calls.
 func (f *faulty) publish(fault error, at int) (calls []string) {
 	t, dir := f.t, f.o.Dir
 	t.Helper()
@@ -154,8 +154,11 @@ func (f *faulty) publish(fault error, at int) (calls []string) {
 		}
 		return nil
 	}, nil)
-	_, err := f.d.Publish(f.set.Files, nil)
+	change, err := f.d.Publish(f.set.Files, nil)
 	f.h.set(nil, nil)
+	if at == 0 {
+		f.change = change
+	}
 	if at == 0 || err == nil {
 		if err := errors.Join(err, f.s.holds(t, dir, f.set)); err != nil {
 			t.Errorf("%v was survived, but %v", fault, err)
@@ -164,90 +167,66 @@ func (f *faulty) publish(fault error, at int) (calls []string) {
 		return calls
 	}
 	failed := calls[at-1]
-	if after := tree(t, dir); after != f.before {
-		t.Errorf("%s: before\n%s\nafter\n%s\n%v", failed, f.before, after, err)
-	}
 	_, name, _ := strings.Cut(failed, " ")
-	if at := strings.IndexByte(name, '/'); strings.HasPrefix(name, genPrefix) && at > 0 {
+	if at := strings.IndexByte(name, '/'); strings.HasPrefix(name, genName) && at > 0 {
 		name = name[at:] // the number goes up
-	} else if strings.HasPrefix(name, genPrefix) {
-		name = genPrefix
+	} else if strings.HasPrefix(name, genName) {
+		name = genName
 	}
 	if fault != errShort && !errors.Is(err, fault) || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), dir) {
 		t.Errorf("%s: the error does not say so: %v", failed, err)
 	}
-	if f.failed++; f.failed%8 == 0 {
-		if _, err := f.d.Publish(f.set.Files, nil); err != nil {
-			t.Errorf("%s: the next publish: %v", failed, err)
-		}
-		if err := f.s.holds(t, dir, f.set); err != nil {
-			t.Errorf("%s: after the next publish: %v", failed, err)
-		}
-		f.prepare()
+	untouched := tree(t, dir) == f.before
+	if f.failed++; untouched && f.failed%8 != 0 {
+		return calls
 	}
+	if !untouched {
+		f.betweenSets(failed)
+	}
+	if change, err = f.d.Publish(f.set.Files, nil); err != nil {
+		t.Errorf("%s: the next publish: %v", failed, err)
+	}
+	if err := f.s.holds(t, dir, f.set); err != nil {
+		t.Errorf("%s: after the next publish: %v", failed, err)
+	}
+	if change.names() != f.change.names() {
+		t.Errorf("%s: the next publish told of %q, and not of %q", failed, change.names(), f.change.names())
+	}
+	must(t, f.d.Close())
+	if left := litter(t, dir); len(left) > 0 {
+		t.Errorf("%s: left %q", failed, left)
+	}
+	f.prepare()
 	return calls
 }
 
-// TestFaultsWithSpare is TestFaults for a publish that begins with a spare
-// generation. That one may be used up.
-func TestFaultsWithSpare(t *testing.T) {
-	retirement, worthSparing, syncers = time.Millisecond, 1, 1
-	t.Cleanup(func() { retirement, worthSparing, syncers = time.Second, 32, 8 })
-	dir := filepath.Join(memoryDir(t), "tls")
-	w := newWorld(t, ModeSymlink)
-	w.output.Dir = dir
-	unwatched(t, dir)
-	h := hookDir(t, dir)
-	a := newAuthority(t, "example.net")
-	other := a.answer(t, w.federated...)
-	sets := []fileSet{wanted(w.old, &w.output), wanted(other, &w.output), wanted(w.new, &w.output)}
-	for at := 1; ; at++ {
-		d := open(t, &w.output)
-		for _, set := range sets[:2] {
-			publish(t, d, set)
-			awaitRetirement(d)
-		}
-		if d.spare == nil {
-			t.Fatal("there is no spare generation")
-		}
-		d.fsync = true
-		withoutSpare := func() string {
-			lines := strings.SplitAfter(tree(t, dir), "\n")
-			return strings.Join(slices.DeleteFunc(lines, func(l string) bool { return strings.Contains(l, d.spareName(t)) }), "")
-		}
-		before := withoutSpare()
-		n := 0
-		h.set(func(string) error {
-			if n++; n == at {
-				return syscall.EIO
+// betweenSets checks a directory whose publish failed after it was visible or
+// decided, or while files of another program were taken over.
+func (f *faulty) betweenSets(failed string) {
+	f.t.Helper()
+	old, dir := wanted(f.w.old, &f.o), f.o.Dir
+	if f.o.Publish != ModeSymlink {
+		copied := filepath.Join(f.t.TempDir(), "copy")
+		must(f.t, os.CopyFS(copied, os.DirFS(dir)))
+		for _, set := range []fileSet{old, f.set} { // which CopyFS does not keep
+			for _, file := range set.Files {
+				for _, below := range []string{"", commitName} {
+					if err := os.Chmod(filepath.Join(copied, below, file.Name), file.Mode); !absent(err) {
+						must(f.t, err)
+					}
+				}
 			}
-			return nil
-		}, nil)
-		_, err := d.Publish(sets[2].Files, nil)
-		h.set(nil, nil)
-		if err == nil && n < at {
-			t.Logf("a publish of %d system calls", n)
-			must(t, d.Close())
-			break
 		}
-		if after := withoutSpare(); err != nil && after != before {
-			t.Errorf("call %d: before\n%s\nafter\n%s\n%v", at, before, after, err)
-		}
-		publish(t, d, sets[2])
-		must(t, holds(t, dir, sets[2]))
-		must(t, d.Close())
-		must(t, os.RemoveAll(dir))
+		o := f.o
+		o.Dir = copied
+		must(f.t, open(f.t, &o).Close())
+		dir = copied
 	}
-}
-
-// spareName is the name of the generation that is neither the current one nor
-// any other that matters.
-func (d *Dir) spareName(t *testing.T) string {
-	t.Helper()
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.spare == nil {
-		return "no such name"
+	was, is := wholeBut(dir, old, f.s), wholeBut(dir, f.set, f.s)
+	if f.s.name == "first" && len(readable(f.t, dir)) == 0 {
+		return
 	}
-	return d.spare.gen
+	if was != nil && is != nil {
+		f.t.Errorf("%s: neither the old set nor the new one: %v, %v\n%s", failed, was, is, tree(f.t, dir))
+	}
 }

@@ -4,11 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"sync"
 	"testing"
-
-	"github.com/svidhelper/svidhelper/fswatch"
 )
 
 // A hook is asked before and told after each system call of a publish. It
@@ -26,18 +23,18 @@ var (
 )
 
 func init() {
-	realFsys, realWatcher := newFsys, newWatcher
-	newFsys = func(r *os.Root) fsys {
-		if h, ok := hooks.Load(r.Name()); ok {
-			return hooked{realFsys(r), h.(*hook)}
+	realFsys, realInotify := newFsys, newInotify
+	newFsys = func(path string, r *root) fsys {
+		if h, ok := hooks.Load(path); ok {
+			return hooked{realFsys(path, r), h.(*hook)}
 		}
-		return realFsys(r)
+		return realFsys(path, r)
 	}
-	newWatcher = func(dir string) (*fswatch.Watcher, error) {
+	newInotify = func(dir string) (int, error) {
 		if _, ok := unwatches.Load(dir); ok {
-			return nil, errors.New("too many watchers")
+			return 0, errors.New("too many watchers")
 		}
-		return realWatcher(dir)
+		return realInotify(dir)
 	}
 }
 
@@ -103,12 +100,12 @@ func (f hooked) OpenFile(name string, flag int, perm fs.FileMode) (file, error) 
 	})
 }
 
-func (f hooked) Lstat(name string) (fs.FileInfo, error) {
-	return value(f.h, "lstat", name, func() (fs.FileInfo, error) { return f.fsys.Lstat(name) })
+func (f hooked) Lstat(name string) (stat, error) {
+	return value(f.h, "lstat", name, func() (stat, error) { return f.fsys.Lstat(name) })
 }
 
-func (f hooked) ReadDir(name string) ([]fs.DirEntry, error) {
-	return value(f.h, "readdir", name, func() ([]fs.DirEntry, error) { return f.fsys.ReadDir(name) })
+func (f hooked) ReadDir(name string) ([]string, error) {
+	return value(f.h, "readdir", name, func() ([]string, error) { return f.fsys.ReadDir(name) })
 }
 
 func (f hooked) Readlink(name string) (string, error) {
@@ -138,6 +135,21 @@ func (f hooked) Lchown(name string, uid, gid int) error {
 func (f hooked) Remove(name string) error {
 	return f.h.run("remove", name, func() error { return f.fsys.Remove(name) })
 }
+
+func (f hooked) OpenDir(name string) (syncer, error) {
+	return value(f.h, "opendir", name, func() (syncer, error) {
+		inner, err := f.fsys.OpenDir(name)
+		return hookedDir{inner, f.h, name}, err
+	})
+}
+
+type hookedDir struct {
+	syncer
+	h    *hook
+	name string
+}
+
+func (f hookedDir) Sync() error { return f.h.run("fsync", f.name, f.syncer.Sync) }
 
 func (f hooked) RemoveAll(name string) error {
 	return f.h.run("removeall", name, func() error { return f.fsys.RemoveAll(name) })
@@ -174,7 +186,7 @@ func (f hookedFile) WriteAt(data []byte, off int64) (int, error) {
 	return f.write("write", data, func(data []byte) (int, error) { return f.file.WriteAt(data, off) })
 }
 
-func (f hookedFile) Stat() (fs.FileInfo, error) {
+func (f hookedFile) Stat() (stat, error) {
 	return value(f.h, "fstat", f.name, f.file.Stat)
 }
 

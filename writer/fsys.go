@@ -6,59 +6,63 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"syscall"
 )
 
-// A fsys is what publishing needs of the output's directory. All names are
-// relative to it and use slashes; none leads out of it.
+// A fsys is what publishing needs of one directory. All names are relative to it
+// and use slashes. None leads out of it: no element of a name is a symbolic link
+// that is followed.
 type fsys interface {
 	Mkdir(name string, perm fs.FileMode) error
 	OpenFile(name string, flag int, perm fs.FileMode) (file, error)
-	Lstat(name string) (fs.FileInfo, error)
-	ReadDir(name string) ([]fs.DirEntry, error)
+	// OpenDir returns a directory to sync. The fsys keeps it: nothing is to close.
+	OpenDir(name string) (syncer, error)
+	Lstat(name string) (stat, error)
+	ReadDir(name string) ([]string, error) // the names in it, in order
 	Readlink(name string) (string, error)
 	Symlink(target, name string) error
 	Link(from, to string) error
 	Rename(from, to string) error
-	Chmod(name string, mode fs.FileMode) error
+	Chmod(name string, mode fs.FileMode) error // of anything but a symbolic link
 	Lchown(name string, uid, gid int) error
 	Remove(name string) error
 	RemoveAll(name string) error
+	// Forget gives up the descriptors of all directories below but one.
+	Forget(but string)
 	Close() error
 }
 
-// A file is an open file or directory of a fsys.
+// A file is an open file of a fsys.
 type file interface {
+	syncer
 	io.Reader
 	io.Writer
 	io.WriterAt
 	io.Closer
-	Stat() (fs.FileInfo, error)
+	Stat() (stat, error)
 	Truncate(size int64) error
 	Chmod(mode fs.FileMode) error
 	Chown(uid, gid int) error
-	Sync() error
 }
 
-// root is the fsys of a real directory.
-type root struct{ *os.Root }
+type syncer interface{ Sync() error }
 
-func (r root) OpenFile(name string, flag int, perm fs.FileMode) (file, error) {
-	f, err := r.Root.OpenFile(filepath.FromSlash(name), flag, perm)
-	if err != nil {
-		return nil, err // not f, whose nil would be a file
-	}
-	return f, nil
+// A stat is what is known of a file. Owner and group are -1 where there are none.
+type stat struct {
+	mode     fs.FileMode
+	size     int64
+	uid, gid int
+	links    uint64 // names of the file
+	id       fileID
 }
 
-func (r root) ReadDir(name string) ([]fs.DirEntry, error) {
-	return fs.ReadDir(r.FS(), name)
-}
+func (s stat) regular() bool { return s.mode.IsRegular() }
+func (s stat) isDir() bool   { return s.mode.IsDir() }
+func (s stat) isLink() bool  { return s.mode&fs.ModeSymlink != 0 }
 
 // newFsys is how a directory that has been opened is worked on; tests put
 // faults in between.
-var newFsys = func(r *os.Root) fsys { return root{r} }
+var newFsys = func(_ string, r *root) fsys { return r }
 
 // failed says which step failed, at which name, and why, without what the os
 // package says of both.
@@ -79,8 +83,18 @@ func failed(step, name string, err error) error {
 }
 
 // absent reports whether an error says that there is nothing under a name, or
-// that a link on the way to it leads out of the directory.
+// that a link is on the way to it.
 func absent(err error) bool {
 	var errno syscall.Errno
-	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || err != nil && !errors.As(err, &errno)
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ELOOP) ||
+		err != nil && !errors.As(err, &errno)
+}
+
+// taken turns the errors of a rename to the name of a directory that is not free
+// into the one that says so.
+func taken(err error) error {
+	if errors.Is(err, syscall.ENOTEMPTY) || errors.Is(err, syscall.ENOTDIR) {
+		return fs.ErrExist
+	}
+	return err
 }

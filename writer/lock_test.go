@@ -92,7 +92,7 @@ func TestHelpersInTurns(t *testing.T) {
 func TestClosedBesideAStart(t *testing.T) {
 	o := trio(memoryDir(t))
 	d := open(t, o)
-	starting, err := syscall.Dup(int(d.lock.Fd()))
+	starting, err := syscall.Dup(int(d.lock.fd))
 	must(t, err)
 	defer syscall.Close(starting)
 	must(t, d.Close())

@@ -27,12 +27,12 @@ func mountPoints() map[string]bool {
 	return points
 }
 
-// sameMount reports whether a path leads to the mount through which a file was
-// opened. The same directory can be seen through several, some of them read-only
+// sameMount reports whether a path leads to the mount through which the lock file
+// was opened. The same directory can be seen through several, some of them read-only
 // or not there any more. A kernel before 5.8 does not tell.
-func sameMount(f *os.File, path string) bool {
+func (l *dirLock) sameMount(path string) bool {
 	var opened, named unix.Statx_t
-	if err := unix.Statx(int(f.Fd()), "", unix.AT_EMPTY_PATH, unix.STATX_MNT_ID, &opened); err != nil {
+	if err := unix.Statx(l.fd, "", unix.AT_EMPTY_PATH, unix.STATX_MNT_ID, &opened); err != nil {
 		return true
 	}
 	if err := unix.Statx(unix.AT_FDCWD, path, unix.AT_SYMLINK_NOFOLLOW, unix.STATX_MNT_ID, &named); err != nil {

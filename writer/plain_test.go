@@ -22,7 +22,7 @@ func TestFileSystemWithoutOwners(t *testing.T) {
 		publish(t, d, wanted(a.answer(t), o))
 		set := wanted(a.answer(t), o)
 		publish(t, d, set)
-		if d.damaged(map[string]bool{lostName: true}) {
+		if d.damaged() {
 			t.Errorf("%s: taken for damaged", mode)
 		}
 		must(t, d.Close())

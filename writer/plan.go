@@ -6,159 +6,163 @@ import (
 	"maps"
 	"path"
 	"slices"
-	"strings"
 )
 
-// published is what a directory holds.
+// published is what a directory holds of a set.
 type published struct {
-	gen   string          // the current generation's directory, or empty
-	files map[string]held // what is there, by name
-	dirs  []string        // that the names lie in, parents first
-	// last is what was published last, in the order of its set. It is empty
-	// when files has been found on disk.
-	last []item
-	// record is what the list of published names says; symlink mode has none.
-	record string
+	gen     string         // the current generation's directory, or empty
+	trusted bool           // nobody but this user can have changed the generation
+	files   []held         // in the order of the last publish, then what it kept
+	index   map[string]int // of files, by name; nil: to be made when it is needed
+	dirs    []string       // that the names lie in, parents first
+	record  string         // what the list of published names says; symlink mode has none
 }
-
-// genDirs are the directories of the current generation.
-func (p *published) genDirs() []string {
-	if p.gen == "" {
-		return nil
-	}
-	return below(p.gen, p.dirs)
-}
-
-// watched are the directories in which published files lie, but for the output's
-// own.
-func (p *published) watched() []string { return slices.Concat(p.dirs, p.genDirs()) }
 
 // held is what a directory holds under one name.
 type held struct {
-	data   []byte // nil if it is none that was ever wanted
-	rights rights
-	// shared says that data is on disk with those rights where this publish
-	// keeps it, so that it need not be written.
+	File          // as it was last asked for; no Data: on disk are other bytes
+	rights rights // that it is to have; what is not configured is as on disk
+	// shared says that the bytes are on disk with those rights, where this publish
+	// keeps them, so that they need not be written.
 	shared bool
-	// seen says that data is what a reader of the name gets.
+	// seen says that these bytes are what a reader of the name gets.
 	seen bool
-	// linked says that the visible name is a link through "..data".
+	// linked says that the visible name is a link through our "..data".
 	linked bool
+	// inside says that the current generation has the name.
+	inside bool
 }
 
-// An item is a file of a set, checked, with its rights looked up.
+// at returns what is held under a name, which is likely to be the i-th.
+func (p *published) at(i int, name string) *held {
+	if i < len(p.files) && p.files[i].Name == name {
+		return &p.files[i]
+	}
+	if p.index == nil {
+		p.index = make(map[string]int, len(p.files))
+		for i, h := range p.files {
+			p.index[h.Name] = i
+		}
+	}
+	if i, ok := p.index[name]; ok {
+		return &p.files[i]
+	}
+	return nil
+}
+
+// An item is a file to publish, checked, with its rights looked up.
 type item struct {
 	File
 	rights rights
 }
 
 // held is what a directory holds once an item has been published.
-func (it item) held() held {
-	return held{data: it.Data, rights: it.rights, shared: true, seen: true, linked: true}
+func (it item) held(mode Mode) held {
+	return held{File: it.File, rights: it.rights, shared: true, seen: true, linked: mode == ModeSymlink, inside: mode == ModeSymlink}
 }
 
-// A plan is what a publish has to do. All lists are in the order of names.
+// A plan is what a publish has to do.
 type plan struct {
-	want   []item
-	write  []item   // of want: new bytes, or new rights
-	kept   []string // names that are not wanted yet, and stay
-	relink []string // visible names that are not links through "..data"
-	gone   []string // names that are not wanted any more
-	named  bool     // there are other names than before
-	dirs   []string // that all names lie in
-	record string   // the list of all names
-	change Change
-}
-
-// items checks files and looks up their owners. What was published last need not
-// be checked again.
-func (d *Dir) items(files []File) ([]item, error) {
-	var last []item
-	if d.have != nil {
-		last = d.have.last
-	}
-	want := make([]item, len(files))
-	known := len(last) == len(files)
-	for i, f := range files {
-		if i < len(last) && sameFile(last[i].File, f) {
-			want[i] = item{f, last[i].rights}
-			continue
-		}
-		known = false
-		if err := CheckName(f.Name); err != nil {
-			return nil, err
-		}
-		if len(f.Data) == 0 {
-			return nil, fmt.Errorf("file %q is empty", f.Name)
-		}
-		ids, err := d.owner(f)
-		if err != nil {
-			return nil, fmt.Errorf("file %q: %w", f.Name, err)
-		}
-		want[i] = item{f, rights{f.Mode.Perm(), ids[0], ids[1]}}
-	}
-	if known {
-		return want, nil
-	}
-	names := names{}
-	for _, it := range want {
-		if err := names.take(it.Name); err != nil {
-			return nil, err
-		}
-	}
-	return want, nil
-}
-
-// sameFile reports whether two files differ in their bytes at most.
-func sameFile(a, b File) bool {
-	return a.Name == b.Name && a.Mode == b.Mode && a.Owner == b.Owner && a.Group == b.Group && len(b.Data) > 0
+	how     Mode // of publishing
+	files   []File
+	aligned bool         // the files have the names of those held, in their order
+	touched map[int]item // of files: what is written or linked anew
+	write   []item       // new bytes, or new rights
+	kept    []held       // that are not wanted yet, and stay
+	relink  []string     // visible names that are not links through our "..data"
+	gone    []held       // that are not wanted any more
+	took    bool         // some have been taken over from another set
+	named   bool         // there are other names than before
+	dirs    []string     // that all names lie in
+	record  string       // the list of all names
+	change  Change
 }
 
 // plan compares what is wanted with what is there.
-func (d *Dir) plan(want []item, keep func(name string) bool) *plan {
-	p := &plan{want: want}
-	found := 0 // of the names that are there
-	for i, it := range want {
-		if i < len(d.have.last) && d.have.last[i].Name == it.Name {
-			found++
-			p.compare(it, d.have.last[i].held())
-			continue
+func (d *Dir) plan(files []File, keep func(name string) bool) (*plan, error) {
+	have := d.have
+	p := &plan{how: d.mode, files: files, aligned: true, touched: map[int]item{}}
+	for i, f := range files {
+		p.aligned = p.aligned && i < len(have.files) && have.files[i].Name == f.Name
+		h := have.at(i, f.Name)
+		it, err := d.item(f, h)
+		if err != nil {
+			return nil, err
 		}
-		h, there := d.have.files[it.Name]
-		if there {
-			found++
-		} else {
-			p.named = true
+		if h == nil {
+			h, p.named = &held{}, true
 		}
-		p.compare(it, h)
+		p.compare(i, it, h)
 	}
-	if found < len(d.have.files) {
-		p.leftover(d.have.files, keep)
-	}
-	slices.SortFunc(p.write, func(a, b item) int { return strings.Compare(a.Name, b.Name) })
-	for _, names := range [][]string{p.kept, p.relink, p.gone, p.change.Changed, p.change.Removed} {
-		slices.Sort(names)
-	}
-	if p.dirs, p.record = d.have.dirs, d.have.record; p.named || len(d.have.last) == 0 {
-		p.dirs, p.record = dirsOf(p.names()), ""
-		if d.mode != ModeSymlink {
-			p.record = record(p.names())
+	if !p.aligned {
+		if err := CheckNames(namesOf(files)); err != nil {
+			return nil, err
 		}
 	}
+	p.leftover(have.files, keep)
 	if d.mode != ModeSymlink {
 		p.relink = nil // a visible name is the file itself
 	}
-	return p
+	if p.dirs, p.record = have.dirs, have.record; p.named || !p.aligned {
+		p.dirs, p.record = dirsOf(p.names()), ""
+	}
+	if d.mode != ModeSymlink || slices.ContainsFunc(p.kept, func(h held) bool { return !h.linked }) {
+		if p.record == "" {
+			p.record = record(p.names())
+		}
+	} else {
+		p.record = ""
+	}
+	slices.Sort(p.change.Changed)
+	slices.Sort(p.change.Removed)
+	return p, nil
+}
+
+// item checks a file and looks up its rights, unless it differs from what is held
+// in its bytes at most.
+func (d *Dir) item(f File, h *held) (item, error) {
+	if len(f.Data) == 0 {
+		return item{}, fmt.Errorf("file %q is empty", f.Name)
+	}
+	if h != nil && h.Mode == f.Mode && h.Owner == f.Owner && h.Group == f.Group && h.rights.mode == f.Mode.Perm() {
+		return item{f, h.rights}, nil
+	}
+	if err := CheckName(f.Name); err != nil {
+		return item{}, err
+	}
+	r, err := d.rightsFor(f)
+	if h != nil { // keeps what is not configured
+		if r.uid < 0 {
+			r.uid = h.rights.uid
+		}
+		if r.gid < 0 {
+			r.gid = h.rights.gid
+		}
+	}
+	return item{f, r}, err
+}
+
+// rightsFor are the rights that are configured for a file.
+func (d *Dir) rightsFor(f File) (rights, error) {
+	ids, err := d.owner(f)
+	if err != nil {
+		return rights{}, fmt.Errorf("file %q: %w", f.Name, err)
+	}
+	return rights{f.Mode.Perm(), ids[0], ids[1]}, nil
 }
 
 // compare plans for one wanted file, of which h is there.
-func (p *plan) compare(it item, h held) {
-	same := h.data != nil && bytes.Equal(h.data, it.Data)
-	if !same || !h.shared || h.rights != it.rights {
+func (p *plan) compare(i int, it item, h *held) {
+	same := h.Data != nil && bytes.Equal(h.Data, it.Data)
+	write := !same || !h.shared || h.rights != it.rights
+	if write {
 		p.write = append(p.write, it)
 	}
 	if !h.linked {
 		p.relink = append(p.relink, it.Name)
+	}
+	if write || !h.linked || !h.seen {
+		p.touched[i] = it
 	}
 	if !same || !h.seen {
 		p.change.Changed = append(p.change.Changed, it.Name)
@@ -166,33 +170,30 @@ func (p *plan) compare(it item, h held) {
 }
 
 // leftover plans for what is there and not wanted: it is kept or goes.
-func (p *plan) leftover(files map[string]held, keep func(name string) bool) {
-	wanted := make(map[string]bool, len(p.want))
-	for _, it := range p.want {
-		wanted[it.Name] = true
+func (p *plan) leftover(have []held, keep func(name string) bool) {
+	wanted := map[string]bool{}
+	if p.aligned {
+		have = have[len(p.files):]
+	} else {
+		for _, f := range p.files {
+			wanted[f.Name] = true
+		}
 	}
-	for name := range files {
-		if wanted[name] {
-			continue
+	for _, h := range have {
+		switch {
+		case wanted[h.Name]:
+		case keep != nil && keep(h.Name):
+			p.kept = append(p.kept, h)
+		default:
+			p.named = true
+			p.gone = append(p.gone, h)
+			p.change.Removed = append(p.change.Removed, h.Name)
 		}
-		if keep != nil && keep(name) {
-			p.kept = append(p.kept, name)
-			continue
-		}
-		p.named = true
-		p.gone = append(p.gone, name)
-		p.change.Removed = append(p.change.Removed, name)
 	}
 }
 
 // names returns all names that there will be.
-func (p *plan) names() []string {
-	names := slices.Clone(p.kept)
-	for _, it := range p.want {
-		names = append(names, it.Name)
-	}
-	return names
-}
+func (p *plan) names() []string { return append(namesOf(p.files), heldNames(p.kept)...) }
 
 // nothing reports whether the directory is as it should be.
 func (p *plan) nothing(have *published) bool {
@@ -201,17 +202,48 @@ func (p *plan) nothing(have *published) bool {
 
 // done brings what is known of the directory up to date after a publish.
 func (p *plan) done(have *published) {
-	changed := p.write
-	if len(have.last) == 0 {
-		changed = p.want
+	if p.aligned {
+		for i, it := range p.touched {
+			have.files[i] = it.held(p.how)
+		}
+		if len(p.gone) > 0 {
+			have.files = append(have.files[:len(p.files)], p.kept...)
+			have.index = nil
+		}
+	} else {
+		all := make([]held, 0, len(p.files)+len(p.kept))
+		for i, f := range p.files {
+			if it, ok := p.touched[i]; ok {
+				all = append(all, it.held(p.how))
+			} else {
+				all = append(all, *have.at(i, f.Name))
+			}
+		}
+		have.files, have.index = append(all, p.kept...), nil
 	}
-	for _, it := range changed {
-		have.files[it.Name] = it.held()
+	have.dirs, have.record = p.dirs, p.record
+}
+
+func namesOf(files []File) []string {
+	names := make([]string, len(files))
+	for i, f := range files {
+		names[i] = f.Name
 	}
-	for _, name := range p.gone {
-		delete(have.files, name)
+	return names
+}
+
+func itemNames(items []item) (names []string) {
+	for _, it := range items {
+		names = append(names, it.Name)
 	}
-	have.last, have.dirs, have.record = p.want, p.dirs, p.record
+	return names
+}
+
+func heldNames(all []held) (names []string) {
+	for _, h := range all {
+		names = append(names, h.Name)
+	}
+	return names
 }
 
 // below returns a directory and those below it.

@@ -3,28 +3,25 @@ package writer
 import (
 	"errors"
 	"io"
-	"io/fs"
 	"os"
 	"slices"
 	"strings"
 )
 
-// recordName is the list of what is published, a name a line. In the modes that
-// have no generations it is what tells our files from others' after a restart,
-// so that a bundle that is not trusted any more goes even then.
-const recordName = "..names"
+// In the modes that have no generations, a list of what is published tells our
+// files from others' after a restart, so that a bundle that is not trusted any more
+// goes even then. It has a name a line.
 
 // record lists names as the file does.
 func record(names []string) string {
 	if len(names) == 0 {
 		return ""
 	}
-	sorted := slices.Sorted(slices.Values(names))
-	return strings.Join(sorted, "\n") + "\n"
+	return strings.Join(slices.Sorted(slices.Values(names)), "\n") + "\n"
 }
 
 // recorded returns the names that a record lists. One that no output could have
-// is not ours, whoever wrote it there.
+// is not ours, whatever program wrote it there.
 func recorded(record string) []string {
 	var names []string
 	for name := range strings.Lines(record) {
@@ -41,14 +38,14 @@ const maxRecord = 64 << 20
 // readRecord returns what a record on disk says, or nothing if there is none
 // that this user wrote.
 func (d *Dir) readRecord(name string) (string, error) {
-	info, err := d.fs.Lstat(name)
-	if errors.Is(err, fs.ErrNotExist) {
+	s, err := d.fs.Lstat(name)
+	if absent(err) {
 		return "", nil
 	}
 	if err != nil {
 		return "", failed("look at", name, err)
 	}
-	if !info.Mode().IsRegular() || !d.ours(info) {
+	if !s.regular() || !d.ours(s) {
 		return "", nil
 	}
 	f, err := d.fs.OpenFile(name, os.O_RDONLY|openNonblock, 0)
@@ -56,7 +53,7 @@ func (d *Dir) readRecord(name string) (string, error) {
 		return "", failed("open", name, err)
 	}
 	defer f.Close()
-	if opened, err := f.Stat(); err != nil || !os.SameFile(info, opened) {
+	if opened, err := f.Stat(); err != nil || !opened.same(s) {
 		return "", failed("open", name, errors.Join(errReplaced, err))
 	}
 	data, err := io.ReadAll(io.LimitReader(f, maxRecord))

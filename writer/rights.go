@@ -7,22 +7,37 @@ import (
 	"strconv"
 )
 
-// rights are who may do what with a file on disk. An id of -1 means any.
+// rights are an owner, a group and a mode. An id of -1 means any.
 type rights struct {
 	mode     fs.FileMode
 	uid, gid int
 }
 
 // equal reports whether a file on disk has these rights.
-func (r rights) equal(info fs.FileInfo) bool {
-	uid, gid, known := ownerOf(info)
-	return modeEqual(info.Mode(), r.mode) &&
-		(!known || (r.uid < 0 || r.uid == uid) && (r.gid < 0 || r.gid == gid))
+func (r rights) equal(s stat) bool {
+	return modeEqual(s.mode, r.mode) && (s.uid < 0 || r.uid < 0 || r.uid == s.uid) && (s.gid < 0 || r.gid < 0 || r.gid == s.gid)
+}
+
+// kept completes the rights that are configured for a file by the owner and the
+// group of the file that it replaces, if a new file would have others. Where others
+// can write in the directory, the owner of a file in it says nothing about which
+// user is meant.
+func (d *Dir) kept(want rights, there stat) rights {
+	if !there.regular() || there.id == (fileID{}) || d.lock.plain || d.shared {
+		return want
+	}
+	if want.uid < 0 && there.uid != ownUID && canGive(there.uid, -1) == nil {
+		want.uid = there.uid
+	}
+	if want.gid < 0 && there.gid != d.newGID && canGive(-1, there.gid) == nil {
+		want.gid = there.gid
+	}
+	return want
 }
 
 // give gives a new file its rights. The group comes first: the mode that lets it
 // read must not be there while it is another one. The owner comes last: without
-// a capability of its own, nobody can set the mode of another user's file.
+// a capability of its own, a process cannot set the mode of another user's file.
 func (r rights) give(f file) error {
 	if r.gid >= 0 {
 		if err := f.Chown(-1, r.gid); err != nil {
@@ -38,11 +53,10 @@ func (r rights) give(f file) error {
 	return nil
 }
 
-// lookupOwner returns the ids of an owner and a group, by name or number; an
-// empty owner is the helper itself, an empty group is whichever the file system
-// gives.
+// lookupOwner returns the ids of an owner and a group, by name or number; that of
+// an empty name is -1.
 func lookupOwner(owner, group string) (uid, gid int, err error) {
-	uid, gid = ownUID, -1
+	uid, gid = -1, -1
 	if owner != "" {
 		if uid, err = lookupID("user", owner, func(name string) (string, error) {
 			u, err := user.Lookup(name)

@@ -6,15 +6,16 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 )
 
-func stat(t testing.TB, path string) (mode fs.FileMode, uid, gid int) {
+func modeOf(t testing.TB, path string) (mode fs.FileMode, uid, gid int) {
 	t.Helper()
 	info, err := os.Stat(path)
 	must(t, err)
-	uid, gid, _ = ownerOf(info)
-	return info.Mode().Perm(), uid, gid
+	st := info.Sys().(*syscall.Stat_t)
+	return info.Mode().Perm(), int(st.Uid), int(st.Gid)
 }
 
 // TestOwners gives an output and its files owners and groups, by name and by
@@ -36,12 +37,12 @@ func TestOwners(t *testing.T) {
 			for name, want := range map[string]rights{
 				"tls.key": {0o440, nobody, nobody}, "tls.crt": {0o644, 0, 1}, "ca.crt": {0o604, nobody, nobody}, ".": {0o750, nobody, nobody},
 			} {
-				if mode, uid, gid := stat(t, filepath.Join(dir, name)); (rights{mode, uid, gid}) != want {
+				if mode, uid, gid := modeOf(t, filepath.Join(dir, name)); (rights{mode, uid, gid}) != want {
 					t.Errorf("%s: mode %04o, owner %d, group %d, want %v", name, mode, uid, gid, want)
 				}
 			}
 			if mode == ModeSymlink {
-				if mode, uid, gid := stat(t, filepath.Join(dir, dataName)); mode != 0o750 || uid != nobody || gid != nobody {
+				if mode, uid, gid := modeOf(t, filepath.Join(dir, dataName)); mode != 0o750 || uid != nobody || gid != nobody {
 					t.Errorf("the generation: mode %04o, owner %d, group %d", mode, uid, gid)
 				}
 			}
@@ -67,7 +68,7 @@ func TestRightsAlone(t *testing.T) {
 			if change := publish(t, d, wanted(s, o)); !change.Empty() {
 				t.Errorf("while open: %+v", change)
 			}
-			if mode, _, _ := stat(t, filepath.Join(dir, "tls.key")); mode != 0o640 {
+			if mode, _, _ := modeOf(t, filepath.Join(dir, "tls.key")); mode != 0o640 {
 				t.Errorf("mode %04o", mode)
 			}
 			is, err := os.Stat(filepath.Join(dir, "tls.key"))
@@ -103,7 +104,7 @@ func TestSetGroupID(t *testing.T) {
 			o.KeyMode = 0o640
 			d := open(t, o)
 			publish(t, d, wanted(newAuthority(t, "example.org").answer(t), o))
-			if mode, _, gid := stat(t, filepath.Join(dir, "tls.key")); mode != 0o640 || gid != nobody {
+			if mode, _, gid := modeOf(t, filepath.Join(dir, "tls.key")); mode != 0o640 || gid != nobody {
 				t.Errorf("%s: mode %04o, group %d", below, mode, gid)
 			}
 			want := fs.ModeDir | fs.ModeSetgid | 0o775
@@ -114,7 +115,7 @@ func TestSetGroupID(t *testing.T) {
 				t.Errorf("%s: the directory itself: %v", below, info.Mode())
 			}
 			if mode == ModeSymlink {
-				if mode, _, _ := stat(t, filepath.Join(dir, dataName)); mode != 0o755 {
+				if mode, _, _ := modeOf(t, filepath.Join(dir, dataName)); mode != 0o755 {
 					t.Errorf("%s: the generation: %04o", below, mode)
 				}
 			}

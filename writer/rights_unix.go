@@ -5,20 +5,11 @@ package writer
 import (
 	"io/fs"
 	"os"
-	"syscall"
 )
 
-// ownUID is the user that this process acts as, which never changes.
-var ownUID = os.Geteuid()
-
-// ownerOf returns the owner and group of a file.
-func ownerOf(info fs.FileInfo) (uid, gid int, known bool) {
-	st, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return 0, 0, false
-	}
-	return int(st.Uid), int(st.Gid), true
-}
+// ownUID and ownGID are the user and the group that this process acts as, which
+// never change.
+var ownUID, ownGID = os.Geteuid(), os.Getegid()
 
 // modeEqual compares permissions.
 func modeEqual(have, want fs.FileMode) bool { return have.Perm() == want.Perm() }

@@ -2,11 +2,8 @@ package writer
 
 import "io/fs"
 
-// ownUID is no user: Windows has none that this package could set.
-const ownUID = -1
-
-// ownerOf knows no ids: Windows has none that this package could set.
-func ownerOf(fs.FileInfo) (uid, gid int, known bool) { return 0, 0, false }
+// ownUID and ownGID are no user: Windows has none that this package could set.
+const ownUID, ownGID = -1, -1
 
 // modeEqual compares the one permission that Windows has: whether the owner may
 // write.

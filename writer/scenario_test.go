@@ -116,6 +116,34 @@ func visible(t testing.TB, dir string) (names []string) {
 	return names
 }
 
+// readable lists the visible names that lead somewhere.
+func readable(t testing.TB, dir string) (names []string) {
+	t.Helper()
+	for _, name := range visible(t, dir) {
+		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// wholeBut is whole, but does not mind the modes that another helper had chosen.
+func wholeBut(dir string, set fileSet, s situation) error {
+	if s.name != "takeover" {
+		return whole(dir, set)
+	}
+	for _, f := range set.Files {
+		data, err := os.ReadFile(filepath.Join(dir, f.Name))
+		if err != nil {
+			return err
+		}
+		if !bytes.Equal(data, f.Data) {
+			return fmt.Errorf("%s is not as published", f.Name)
+		}
+	}
+	return nil
+}
+
 // litter lists what nobody needs: everything of ours but the lock, the current
 // generation and the list of names.
 func litter(t testing.TB, dir string) (names []string) {
@@ -137,7 +165,7 @@ func litter(t testing.TB, dir string) (names []string) {
 			return err
 		}
 		rel, _ := filepath.Rel(dir, p)
-		if strings.Contains(rel, "/") && strings.HasPrefix(e.Name(), tempPrefix) {
+		if strings.Contains(rel, "/") && strings.HasPrefix(e.Name(), tempName+"-") {
 			names = append(names, rel)
 		}
 		if below, err := os.ReadDir(p); err == nil && len(below) == 0 && !strings.HasPrefix(rel, "..") {

@@ -21,11 +21,16 @@ const (
 type Spec struct {
 	// Dir is the directory. It is created when it is missing.
 	Dir string
+	// Set tells apart the sets of several helpers in one directory: each has a
+	// link, a lock and generations of its own, and files of other names than the
+	// others'. Letters, digits, "_" and "-", 64 at most; empty is the default set.
+	Set string
 	// Publish is the way to publish; empty means the default of the platform and
 	// the file system.
 	Publish Mode
 	// Owner and Group are those of the directory and of the files that name none:
-	// names or numbers; empty means the helper's own.
+	// names or numbers. Empty means that a file that replaces another one keeps its
+	// owner and group, and that a new file has the helper's own.
 	Owner, Group string
 	// DirMode is the directory's mode; 0 means 0755 for a directory that has
 	// to be created, and no change for one that exists.

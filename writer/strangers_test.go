@@ -70,7 +70,7 @@ func TestStrangersSurvive(t *testing.T) {
 				publish(t, d, set)
 				must(t, whole(dir, set))
 				must(t, intact())
-				must(t, d.Remove())
+				publish(t, d, fileSet{})
 				must(t, intact())
 				for _, f := range set.Files {
 					if _, err := os.Lstat(filepath.Join(dir, f.Name)); err == nil {
@@ -236,7 +236,6 @@ func TestReplacedByItsBackup(t *testing.T) {
 		must(t, os.Chmod(filepath.Join(backup, gen, f.Name), f.Mode))
 	}
 	must(t, os.Symlink(gen, filepath.Join(backup, dataName)))
-	old := retired{root: d.root, gen: gen}
 	publish(t, d, wanted(a.answer(t), o))
 	must(t, os.Rename(dir, dir+"-away"))
 	must(t, os.Rename(backup, dir))
@@ -244,6 +243,8 @@ func TestReplacedByItsBackup(t *testing.T) {
 	if now, err := os.Readlink(filepath.Join(dir, dataName)); now != gen {
 		t.Fatalf("%s is current, and not %s: %v", now, gen, err)
 	}
-	d.discard(old) // as the keeper does when its time has come
+	d.mu.Lock()
+	d.dropOld() // their time has come
+	d.mu.Unlock()
 	must(t, whole(dir, first))
 }

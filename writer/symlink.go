@@ -3,271 +3,297 @@ package writer
 import (
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"slices"
 	"syscall"
 )
 
-// The names that are ours. Temporary names and generations are numbered.
-const (
-	dataName   = "..data"  // the link to the current generation
-	genPrefix  = "..gen-"  // generations
-	tempPrefix = "..temp-" // links and files on their way to a visible name
-)
-
 // publishSymlink publishes a whole set in one rename:
 //
 //  1. Make a directory for the new generation beside the current one.
 //  2. Share what has not changed with the current generation by hard links.
-//  3. Create every other file with no rights for anybody else, write it, set
-//     its owner, then its mode.
-//  4. Sync the files and the directories, several at a time.
-//  5. Make the visible names that are not there yet. They lead through "..data"
-//     and thus nowhere until step 6. A regular file that has such a name is
-//     first taken into the current generation, so that its readers see no
-//     change before the others do.
+//  3. Make the visible names that are not there yet. They lead through "..data"
+//     and thus nowhere until step 6.
+//  4. Create every other file with no rights for other users, write it, set its
+//     owner, then its mode.
+//  5. Sync the files and the directories, several at a time.
 //  6. Rename a new link over "..data". The new set is visible, whole.
-//  7. Remove the visible names that are not in the set any more, and sync the
-//     directory.
-//  8. Retire the previous generation: it is removed a second later.
+//  7. Replace visible names under which something else stood. Sync, then remove the
+//     visible names that are not in the set any more.
+//  8. The caller goes on. Later, the directories are synced, and a second after
+//     that the previous generation is removed.
 //
 // Until step 6 a crash leaves the old set, from then on the new one. A failure
-// at any step undoes those before it.
+// until then removes the new generation and the new names. After that, the next
+// publish completes what is missing.
+//
+// Files that stand under visible names and come from another program are first
+// taken into a generation of their own, so that they too change in step 6.
 func (t *transaction) publishSymlink() error {
-	if len(t.write)+len(t.gone) == 0 {
-		return t.relinkOnly()
-	}
-	gen, err := t.makeGeneration() // (1) to (4)
-	if err != nil {
+	if err := t.adopt(); err != nil {
 		return err
 	}
-	late, err := t.linkNames() // (5)
-	if err != nil {
-		return err
-	}
-	t.keeper.watch(below(gen, t.plan.dirs)...)
-	t.onFailure(func() error { t.keeper.unwatch(below(gen, t.plan.dirs)...); return nil })
-	if err := t.flip(gen); err != nil { // (6)
-		return err
-	}
-	for _, name := range late {
-		if err := t.replaceName(name); err != nil {
+	if len(t.write)+len(t.gone) > 0 {
+		if err := t.newSet(); err != nil {
 			return err
 		}
 	}
-	if err := t.removeNames(); err != nil { // (7)
-		return err
-	}
-	if err := t.syncParents(t.relink); err != nil {
-		return err
-	}
-	t.keeper.watch(dirsOf(t.relink)...)
-	t.retire(gen) // (8)
-	return nil
-}
-
-// relinkOnly repairs visible names when the generation itself is whole.
-func (t *transaction) relinkOnly() error {
-	for _, name := range t.relink {
-		if err := t.relinkName(name); err != nil {
+	t.watch.pause()
+	t.says()
+	for _, name := range t.relink { // (7)
+		if t.linked(name) {
+			continue
+		}
+		if _, err := t.makeParents(name); err != nil {
+			return err
+		}
+		if err := t.placeLink(linkTarget(name, t.spec.Set), name); err != nil {
 			return err
 		}
 	}
-	return t.syncParents(t.relink)
+	return t.removeNames()
 }
 
-// flip makes a generation the current one.
+// newSet is steps 1 to 6.
+func (t *transaction) newSet() (err error) {
+	gen, err := t.newGeneration() // (1)
+	if err != nil {
+		return err
+	}
+	var made []string // visible names and their directories
+	defer func() {
+		if err != nil {
+			for _, name := range slices.Backward(made) {
+				t.fs.Remove(name)
+			}
+			err = errors.Join(err, failed("remove", gen, t.fs.RemoveAll(gen)))
+		}
+	}()
+	for _, dir := range t.plan.dirs {
+		if err := t.mkdir(path.Join(gen, dir)); err != nil {
+			return err
+		}
+	}
+	write, err := t.shareInto(gen) // (2)
+	if err != nil {
+		return err
+	}
+	for _, name := range t.relink { // (3)
+		dirs, err := t.makeParents(name)
+		made = append(made, dirs...)
+		if err != nil {
+			return err
+		}
+		switch err := t.fs.Symlink(linkTarget(name, t.spec.Set), name); {
+		case err == nil:
+			made = append(made, name)
+		case !errors.Is(err, fs.ErrExist):
+			return failed("link", name, err)
+		}
+	}
+	sync := append(below(gen, t.plan.dirs), ".")
+	if err := t.writeAll(gen, write, append(sync, dirsOf(made)...)); err != nil { // (4) (5)
+		return err
+	}
+	return t.flip(gen) // (6)
+}
+
+// shareInto is step 2. It returns what is to be written.
+func (t *transaction) shareInto(gen string) (write []item, err error) {
+	write = slices.Clone(t.write)
+	written := make(map[string]bool, len(write))
+	for _, it := range write {
+		written[it.Name] = true
+	}
+	for i, f := range t.plan.files {
+		if written[f.Name] {
+			continue
+		}
+		err := t.fs.Link(path.Join(t.have.gen, f.Name), path.Join(gen, f.Name))
+		if cannotLink(err) {
+			write = append(write, item{f, t.have.at(i, f.Name).rights})
+		} else if err != nil {
+			return nil, failed("link", path.Join(gen, f.Name), err)
+		}
+	}
+	for _, h := range t.plan.kept {
+		if !h.inside {
+			continue
+		}
+		if err := t.fs.Link(path.Join(t.have.gen, h.Name), path.Join(gen, h.Name)); err != nil {
+			return nil, failed("link", path.Join(gen, h.Name), err)
+		}
+	}
+	return write, nil
+}
+
+// cannotLink reports whether an error is that of a file system that cannot make
+// this hard link, or will not; writing the file again can do what it would.
+func cannotLink(err error) bool {
+	return slices.ContainsFunc(linkErrors, func(target error) bool { return errors.Is(err, target) })
+}
+
+// flip is step 6: it makes a generation the current one.
 func (t *transaction) flip(gen string) error {
-	old := t.have.gen
-	if err := t.pointData(gen); err != nil {
+	t.watch.pause()
+	if err := t.placeLink(gen, own(dataName, t.spec.Set)); err != nil {
 		return err
 	}
-	t.onFailure(func() error {
-		if old != "" {
-			return t.pointData(old)
-		}
-		return failed("remove", dataName, t.fs.Remove(dataName))
-	})
+	t.says()
+	t.changedDir(".")
+	if t.have.gen != "" {
+		t.retire(t.have.gen)
+	}
+	t.have.gen, t.have.trusted = gen, true
 	return nil
 }
 
-// pointData renames a new link over "..data".
-func (t *transaction) pointData(gen string) error {
-	return t.placeLink(gen, dataName)
+// adopt takes regular files that stand under visible names into a generation, and
+// puts links in their place: a reader sees the same bytes. What cannot be linked is
+// replaced in step 7.
+func (t *transaction) adopt() error {
+	strangers := slices.DeleteFunc(slices.Clone(t.relink), func(name string) bool {
+		h := t.have.at(0, name)
+		s, err := t.fs.Lstat(name)
+		return h != nil && h.inside || err != nil || !s.regular() || t.led(name)
+	})
+	if len(strangers) == 0 {
+		return nil
+	}
+	gen, err := t.newGeneration()
+	if err != nil {
+		return err
+	}
+	from := map[string]string{} // name to where its file is
+	for _, h := range t.have.files {
+		if h.inside {
+			from[h.Name] = path.Join(t.have.gen, h.Name)
+		}
+	}
+	for _, name := range strangers {
+		from[name] = name
+	}
+	dirs := dirsOf(slices.Collect(maps.Keys(from)))
+	if err := t.fillFrom(gen, dirs, from); err != nil {
+		err = errors.Join(err, failed("remove", gen, t.fs.RemoveAll(gen)))
+		if cannotLink(err) {
+			return nil
+		}
+		return err
+	}
+	change := t.change // nothing of it is visible yet
+	t.change = Change{}
+	err = t.flip(gen)
+	t.change, t.visible = change, false
+	if err != nil {
+		return errors.Join(err, failed("remove", gen, t.fs.RemoveAll(gen)))
+	}
+	if err := t.syncDirs([]string{"."}); err != nil {
+		return err
+	}
+	for _, name := range strangers {
+		if err := t.placeLink(linkTarget(name, t.spec.Set), name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fillFrom links files into a generation, and syncs it.
+func (t *transaction) fillFrom(gen string, dirs []string, from map[string]string) error {
+	for _, dir := range dirs {
+		if err := t.mkdir(path.Join(gen, dir)); err != nil {
+			return err
+		}
+	}
+	for name, source := range from {
+		if err := t.fs.Link(source, path.Join(gen, name)); err != nil {
+			return failed("link", path.Join(gen, name), err)
+		}
+	}
+	return t.syncDirs(append(below(gen, dirs), "."))
 }
 
 // placeLink puts a link to target under a name, whatever stands there, in one
 // rename.
-func (t *transaction) placeLink(target, name string) error {
-	temp, err := makeNew(path.Join(path.Dir(name), tempPrefix), 0, func(temp string) error {
-		return failed("link", temp, t.fs.Symlink(target, temp))
+func (d *Dir) placeLink(target, name string) error {
+	temp, err := d.makeNew(tempName, 0, func(temp string) error {
+		return failed("link", temp, d.fs.Symlink(target, temp))
 	})
 	if err != nil {
 		return err
 	}
-	if err := t.fs.Rename(temp, name); err != nil {
-		return errors.Join(failed("rename to", name, err), failed("remove", temp, t.fs.Remove(temp)))
+	if err := d.fs.Rename(temp, name); err != nil {
+		return errors.Join(failed("rename to", name, err), failed("remove", temp, d.fs.Remove(temp)))
 	}
+	d.changedDir(path.Dir(name))
 	return nil
 }
 
-// linkNames makes the visible names of step 5. It returns those that can only
-// be made when the new generation is visible, because something else stands
-// there.
-func (t *transaction) linkNames() (late []string, err error) {
-	for _, name := range t.relink {
-		if err := t.makeParents(name); err != nil {
-			return nil, err
-		}
-		info, err := t.fs.Lstat(name)
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			if err := t.fs.Symlink(linkTarget(name), name); err != nil {
-				return nil, failed("link", name, err)
-			}
-			t.onFailure(func() error { return failed("remove", name, t.fs.Remove(name)) })
-		case err != nil:
-			return nil, failed("look at", name, err)
-		case info.Mode().IsRegular() && !t.have.files[name].shared:
-			adopted, err := t.adopt(name)
-			if err != nil {
-				return nil, err
-			}
-			if !adopted {
-				late = append(late, name)
-			}
-		default:
-			late = append(late, name)
-		}
-	}
-	return late, nil
-}
-
-// relinkName replaces whatever stands under a visible name by its link.
-func (t *transaction) relinkName(name string) error {
-	if err := t.makeParents(name); err != nil {
-		return err
-	}
-	return t.placeLink(linkTarget(name), name)
-}
-
-// replaceName is relinkName for what can be put back, if it is a link.
-func (t *transaction) replaceName(name string) error {
-	target, err := t.fs.Readlink(name)
-	if err != nil {
-		return t.relinkName(name)
-	}
-	if err := t.relinkName(name); err != nil {
-		return err
-	}
-	t.onFailure(func() error { return t.placeLink(target, name) })
-	return nil
-}
-
-// adopt takes a regular file that stands under a visible name into the current
-// generation, and puts the link in its place: a reader sees the same bytes.
-func (t *transaction) adopt(name string) (bool, error) {
-	if t.have.gen == "" {
-		gen, err := makeNew(genPrefix, t.number, t.mkdir)
-		if err != nil {
-			return false, err
-		}
-		t.onFailure(func() error { return failed("remove", gen, t.fs.RemoveAll(gen)) })
-		if err := t.flip(gen); err != nil {
-			return false, err
-		}
-		t.have.gen = gen
-	}
+// makeParents makes the directories that a visible name lies in, and returns those
+// that it made. A link that stands there is not followed but replaced.
+func (d *Dir) makeParents(name string) (made []string, err error) {
 	for _, dir := range dirsOf([]string{name}) {
-		if err := t.mkdir(path.Join(t.have.gen, dir)); err != nil && !errors.Is(err, fs.ErrExist) {
-			return false, err
-		}
-	}
-	inside := path.Join(t.have.gen, name)
-	err := t.fs.Link(name, inside)
-	switch {
-	case errors.Is(err, fs.ErrExist):
-		if !t.sameFile(name, inside) {
-			return false, nil
-		} // else a crash came right after the link
-	case cannotLink(err):
-		return false, nil
-	case err != nil:
-		return false, failed("link", inside, err)
-	}
-	t.onFailure(func() error { return failed("remove", inside, ignoreMissing(t.fs.Remove(inside))) })
-	if err := t.placeLink(linkTarget(name), name); err != nil {
-		return false, err
-	}
-	t.onFailure(func() error { return failed("rename to", name, t.fs.Rename(inside, name)) })
-	return true, nil
-}
-
-// sameFile reports whether two names are those of one file.
-func (d *Dir) sameFile(a, b string) bool {
-	one, err := d.fs.Lstat(a)
-	if err != nil {
-		return false
-	}
-	other, err := d.fs.Lstat(b)
-	return err == nil && os.SameFile(one, other)
-}
-
-// makeParents makes the directories that a visible name lies in. A link that
-// stands there is not followed but replaced.
-func (t *transaction) makeParents(name string) error {
-	for _, dir := range dirsOf([]string{name}) {
-		info, err := t.fs.Lstat(dir)
-		if err == nil && info.IsDir() {
+		s, err := d.fs.Lstat(dir)
+		if err == nil && s.isDir() {
 			continue
 		}
-		if err == nil && info.Mode()&fs.ModeSymlink != 0 {
-			if err := t.fs.Remove(dir); err != nil {
-				return failed("remove", dir, err)
+		if err == nil && s.isLink() {
+			if err := d.fs.Remove(dir); err != nil {
+				return made, failed("remove", dir, err)
 			}
-		} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return failed("look at", dir, err)
+		} else if err != nil && !absent(err) {
+			return made, failed("look at", dir, err)
 		}
-		if err := t.mkdir(dir); err != nil {
-			return err
+		if err := d.mkdir(dir); err != nil {
+			return made, err
 		}
-		t.onFailure(func() error { return failed("remove", dir, t.fs.Remove(dir)) })
+		made = append(made, dir)
+		d.changedDir(path.Dir(dir))
 	}
-	return nil
+	return made, nil
 }
 
-// removeNames removes the visible names that are not wanted any more, and the
-// directories that only they were in, if nobody else has put something there.
+// removeNames is the end of step 7: it removes the visible names that are not
+// wanted any more, the directories that only they were in, and every previous
+// generation, which can hold what is withdrawn.
 func (t *transaction) removeNames() error {
-	files := recorded(t.have.record) // of another mode
-	for _, name := range t.gone {
-		if t.led(name) {
+	if len(t.gone) == 0 {
+		return nil
+	}
+	if err := t.sync(); err != nil {
+		return err
+	}
+	for _, h := range t.gone {
+		if t.led(h.Name) {
 			continue
 		}
-		target, err := t.fs.Readlink(name)
+		target, err := t.fs.Readlink(h.Name)
 		if err != nil && !absent(err) && !errors.Is(err, syscall.EINVAL) { // which is no link
-			return failed("read link", name, err)
+			return failed("read link", h.Name, err)
 		}
-		if (err != nil || target != linkTarget(name)) && !slices.Contains(files, name) {
-			continue // somebody else's by now
+		if err == nil && target != linkTarget(h.Name, t.spec.Set) || err != nil && h.inside {
+			continue // another program's by now
 		}
-		err = t.fs.Remove(name)
-		if err != nil && !absent(err) {
-			return failed("remove", name, err)
+		if err := t.fs.Remove(h.Name); err != nil && !absent(err) {
+			return failed("remove", h.Name, err)
 		}
-		if err == nil {
-			t.onFailure(func() error { return failed("link", name, t.fs.Symlink(linkTarget(name), name)) })
-		}
+		t.changedDir(path.Dir(h.Name))
 	}
-	return t.removeDirs()
+	if err := t.removeDirs(); err != nil {
+		return err
+	}
+	t.dropOld()
+	return nil
 }
 
 // led reports whether the way to a visible name leads through a link. It is
-// somebody else's then, and so is what it leads to.
+// another program's then, and so is what it leads to.
 func (d *Dir) led(name string) bool {
 	for _, dir := range dirsOf([]string{name}) {
-		if info, err := d.fs.Lstat(dir); err == nil && !info.IsDir() {
+		if s, err := d.fs.Lstat(dir); err == nil && !s.isDir() {
 			return true
 		}
 	}
@@ -280,26 +306,13 @@ func (t *transaction) removeDirs() error {
 		if slices.Contains(t.plan.dirs, dir) {
 			continue
 		}
-		if entries, err := t.fs.ReadDir(dir); err != nil || len(entries) > 0 {
-			continue // somebody else's by now
+		if names, err := t.fs.ReadDir(dir); err != nil || len(names) > 0 {
+			continue // another program's by now
 		}
 		if err := t.fs.Remove(dir); err != nil {
 			return failed("remove", dir, err)
 		}
-		t.onFailure(func() error { return t.mkdir(dir) })
-	}
-	return nil
-}
-
-// syncParents syncs the directories in which visible names came or went.
-func (t *transaction) syncParents(came []string) error {
-	for _, dir := range append(dirsOf(slices.Concat(came, t.gone)), ".") {
-		if dir != "." && !slices.Contains(t.plan.dirs, dir) {
-			continue // removed
-		}
-		if err := t.syncDir(dir); err != nil {
-			return err
-		}
+		t.changedDir(path.Dir(dir))
 	}
 	return nil
 }

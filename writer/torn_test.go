@@ -21,6 +21,7 @@ const (
 
 // A tally counts what readers saw.
 type tally struct {
+	publishes  atomic.Int64 // begun
 	reads      atomic.Int64
 	partial    atomic.Int64 // bytes that nobody published
 	missing    atomic.Int64 // no file
@@ -88,6 +89,7 @@ func torn(t *testing.T, mode Mode, dir string, reads int64, publishes int) {
 	go func() { wg.Wait(); close(done) }()
 	n := 0
 	for reading := true; reading || n < publishes; n++ {
+		seen.publishes.Store(int64(n))
 		publish(t, d, sets[n%len(sets)])
 		select {
 		case <-done:
@@ -111,12 +113,13 @@ type tornReader struct {
 	seen    *tally
 	symlink bool
 	start   time.Time // of the read
+	first   int64     // the publish that was under way then
 	buf     [16 << 10]byte
 }
 
 func (r *tornReader) read(i int) {
 	r.seen.reads.Add(1)
-	r.start = time.Now()
+	r.start, r.first = time.Now(), r.seen.publishes.Load()
 	switch i % 3 {
 	case 0: // the visible names, one after the other
 		if crt, key := r.file(r.dir, "tls.crt"), r.file(r.dir, "tls.key"); crt != key && crt >= 0 && key >= 0 {
@@ -140,10 +143,10 @@ func (r *tornReader) read(i int) {
 	}
 }
 
-// miss counts a file that is not there. A generation stays for a second for
-// those who read it, and the machine may hold a reader up for longer.
+// miss counts a file that is not there. A generation stays for a second and at most
+// seven others, and the machine may hold a reader up for longer.
 func (r *tornReader) miss() {
-	if r.symlink && time.Since(r.start) > retirement {
+	if r.symlink && (time.Since(r.start) > retirement || r.seen.publishes.Load()-r.first >= mostOld) {
 		r.seen.late.Add(1)
 		return
 	}

@@ -53,7 +53,7 @@ func sampleModes(job task) error {
 				}
 				name := filepath.Base(p)
 				want, ok := private[name]
-				if strings.HasPrefix(name, tempPrefix) {
+				if strings.HasPrefix(name, tempName+"-") {
 					// On its way to some name: in these sets, nothing is
 					// public that is not public under its own name too.
 					return nil

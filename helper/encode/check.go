@@ -22,7 +22,7 @@ func Check(o *Output) error {
 // Warnings says, without touching anything, what is allowed in an output and
 // unwise.
 func Warnings(o *Output) []string {
-	var all []string
+	all := writer.Warnings(o.Spec, o.known())
 	for f, use := range o.uses() {
 		if mode := o.mode(f, use.Private); use.Private && mode&0o004 != 0 {
 			all = append(all, fmt.Sprintf("every user will be able to read the private key or token in %s: its mode is %04o", path.Join(o.Dir, f.Name), mode))

@@ -1,0 +1,99 @@
+package writer
+
+import (
+	"slices"
+	"time"
+)
+
+const (
+	// mostOld is how many previous generations stay at most: each holds a key.
+	mostOld = 8
+	// lateSync is when what a publish left to sync is synced: once the caller has
+	// gone on.
+	lateSync = 0
+)
+
+// retirement is how long a previous generation stays for its readers.
+var retirement = time.Second
+
+// oldGeneration is a previous generation.
+type oldGeneration struct {
+	gen string
+	due time.Time // when it goes
+}
+
+// retire has a previous generation removed after a while.
+func (d *Dir) retire(gen string) {
+	d.old = append(d.old, oldGeneration{gen, time.Now().Add(retirement)})
+	if len(d.old) > mostOld {
+		d.tidy(d.old[0].due)
+	}
+	d.tidying.Reset(retirement)
+}
+
+// changedDir notes that a directory is to be synced before a previous generation
+// goes.
+func (d *Dir) changedDir(dir string) {
+	if d.fsync && canSyncDirs && !slices.Contains(d.unsynced, dir) {
+		d.unsynced = append(d.unsynced, dir)
+		d.tidying.Reset(lateSync)
+	}
+}
+
+// sync makes what was published last.
+func (d *Dir) sync() error {
+	err := d.syncDirs(d.unsynced)
+	if err == nil {
+		d.unsynced = nil
+	}
+	return err
+}
+
+// tidyLater runs when the timer says so.
+func (d *Dir) tidyLater() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.closed && d.fs != nil {
+		d.tidy(time.Now())
+		d.fs.Forget(d.current())
+	}
+}
+
+// tidy syncs what was published, and removes the previous generations whose time
+// has come; the zero time removes all of them. What fails is logged, and tried
+// again after the next publish.
+func (d *Dir) tidy(now time.Time) {
+	if d.fs == nil {
+		return
+	}
+	if len(d.unsynced) > 0 {
+		if err := d.sync(); err != nil {
+			d.log.Error("cannot make what is published last: a power cut can bring the previous files back", "error", err)
+			return
+		}
+	}
+	var stay []oldGeneration
+	for _, o := range d.old {
+		if !now.IsZero() && o.due.After(now) {
+			stay = append(stay, o)
+			continue
+		}
+		d.watch.drop(o.gen)
+		if err := d.fs.RemoveAll(o.gen); err != nil {
+			if !o.due.IsZero() {
+				d.cleared(o.gen, err)
+			}
+			stay = append(stay, oldGeneration{gen: o.gen}) // a reader may have it open on a network file system
+		}
+	}
+	d.old = stay
+	for _, o := range stay {
+		if !o.due.IsZero() {
+			d.tidying.Reset(time.Until(o.due))
+			return
+		}
+	}
+}
+
+// dropOld removes every previous generation.
+func (d *Dir) dropOld() { d.tidy(time.Time{}) }

@@ -1,0 +1,182 @@
+package writer
+
+import (
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+	"time"
+)
+
+const (
+	// settling is how long to wait for more after the first sign of damage, so
+	// that an emptied directory is one case and not many.
+	settling = 20 * time.Millisecond
+	// patience is the shortest time between two reports of damage.
+	patience = time.Second
+	// A directory that cannot be watched is looked at: after the first of these
+	// times, then after twice as long each time, up to the last.
+	firstLook, lastLook = 30 * time.Second, 8 * time.Minute
+)
+
+// A watch hears when other programs touch what is published: the directory itself
+// and the current generation. What lies in directories below is looked at when
+// something happens, and before each publish after damage.
+type watch struct {
+	asked    bool // for Tampered
+	eyes     eyes
+	looking  *time.Timer   // nil: nothing is to be looked at
+	due      time.Time     // when looking fires; zero: it does not
+	reported time.Time     // when damage was last told
+	every    time.Duration // between looks, when nothing can be heard; 0: it can
+}
+
+// Tampered receives when another program has deleted, replaced or changed the
+// rights of what is published, at most once a second. Publish then repairs it. The
+// directory is watched from the first call on.
+func (d *Dir) Tampered() <-chan struct{} {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed || d.watch.asked {
+		return d.tampered
+	}
+	d.watch.asked = true
+	d.watch.looking = time.AfterFunc(time.Hour, d.lookNow)
+	d.watch.looking.Stop()
+	d.watch.add(d, d.current())
+	d.lookIn(0) // nothing has been heard until now
+	return d.tampered
+}
+
+// add watches the directory and its current generation from now on.
+func (w *watch) add(d *Dir, gen string) {
+	if !w.asked || d.closed || d.fs == nil {
+		return
+	}
+	err := w.eyes.open(d, gen)
+	switch {
+	case err == nil:
+		w.every = 0
+	case w.every == 0:
+		d.log.Info("cannot watch the output: looking at it for damage by other programs now and then", "first_after", firstLook, "error", err)
+		w.every = firstLook
+		d.lookIn(w.every)
+	}
+}
+
+// pause stops hearing what happens until add is called: it is our own doing.
+func (w *watch) pause() { w.eyes.pause() }
+
+// drop stops watching a generation that is about to go.
+func (w *watch) drop(gen string) { w.eyes.drop(gen) }
+
+// close ends the watch; wait waits for its goroutine.
+func (w *watch) close() {
+	w.eyes.close()
+	if w.looking != nil {
+		w.looking.Stop()
+	}
+}
+
+func (w *watch) wait() { w.eyes.wait() }
+
+// heard is called when something has happened in the directory, to a name in it or,
+// when that is empty, to the directory itself; inside means in the generation.
+func (d *Dir) heard(name string, inside bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed || d.have == nil {
+		return
+	}
+	if name == "" || inside || d.isOwn(name, dataName, lockName) ||
+		slices.ContainsFunc(d.have.files, func(h held) bool { return h.Name == name || strings.HasPrefix(h.Name, name+"/") }) {
+		d.lookIn(max(settling, patience-time.Since(d.watch.reported)))
+	}
+}
+
+// lookIn has everything looked at after a while, unless that is to happen earlier.
+func (d *Dir) lookIn(after time.Duration) {
+	due := time.Now().Add(after)
+	if w := &d.watch; w.looking != nil && (w.due.IsZero() || due.Before(w.due)) {
+		w.due = due
+		w.looking.Reset(after)
+	}
+}
+
+// lookNow looks at everything that is published, and tells of damage.
+func (d *Dir) lookNow() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	w := &d.watch
+	w.due = time.Time{}
+	if d.closed {
+		return
+	}
+	damaged := d.damaged()
+	if d.fs != nil {
+		d.fs.Forget(d.current())
+	}
+	if damaged {
+		d.have, w.reported = nil, time.Now()
+		select {
+		case d.tampered <- struct{}{}:
+		default:
+		}
+	}
+	if w.every > 0 {
+		if damaged {
+			w.every = firstLook
+		}
+		d.lookIn(w.every)
+		w.every = min(2*w.every, lastLook)
+	}
+}
+
+// damaged reports whether something is not as it was published.
+func (d *Dir) damaged() bool {
+	if d.have == nil || d.fs == nil {
+		return false // not published, or to be looked at in any case
+	}
+	d.fs.Forget("")
+	var names []string
+	if same, err := d.attached(); !same && err == nil || !d.lock.held(d.fs) || !d.rightDir(".", d.spec.DirMode) {
+		names = append(names, ".")
+	}
+	if gen, _, err := d.generation(); d.mode == ModeSymlink && err == nil && (gen != d.have.gen || !d.rightDir(gen, d.dirRights.mode)) {
+		names = append(names, own(dataName, d.spec.Set))
+	}
+	for _, h := range d.have.files {
+		if !d.intact(h) {
+			names = append(names, h.Name)
+		}
+	}
+	if len(names) > 0 {
+		d.log.Warn("another program changed what is published; it is published again", "names", names[:min(len(names), 10)])
+	}
+	return len(names) > 0
+}
+
+// rightDir reports whether a directory has a mode, if there is one to have.
+func (d *Dir) rightDir(name string, mode fs.FileMode) bool {
+	if name == "" || mode == 0 || d.lock.plain {
+		return true
+	}
+	s, err := d.fs.Lstat(name)
+	return err == nil && modeEqual(s.mode, mode)
+}
+
+// intact reports whether a file is as it was published.
+func (d *Dir) intact(h held) bool {
+	place := h.Name
+	if d.mode == ModeSymlink {
+		if d.linked(h.Name) != h.linked {
+			return false
+		}
+		place = path.Join(d.have.gen, h.Name)
+	}
+	if h.Data == nil { // kept from an earlier run, and never wanted since
+		return true
+	}
+	s, same := d.compare(place, h.File)
+	return same && d.has(s, h.rights)
+}
