@@ -48,12 +48,20 @@ func New() (*Watcher, error) {
 
 // Add watches a directory. Added once more it is watched where its path leads
 // now.
-func (w *Watcher) Add(dir string) error {
+func (w *Watcher) Add(dir string) error { return w.add(dir, wanted) }
+
+// Pause hears nothing of a directory but its own end, until it is added once more.
+// What the caller itself does in it then wakes nothing.
+func (w *Watcher) Pause(dir string) error {
+	return w.add(dir, unix.IN_DELETE_SELF|unix.IN_MOVE_SELF|unix.IN_ONLYDIR)
+}
+
+func (w *Watcher) add(dir string, mask uint32) error {
 	dir = filepath.Clean(dir)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.control(func(fd int) error {
-		n, err := unix.InotifyAddWatch(fd, dir, wanted)
+		n, err := unix.InotifyAddWatch(fd, dir, mask)
 		if err != nil {
 			return &os.PathError{Op: "watch", Path: dir, Err: err}
 		}

@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"sync"
 	"testing"
+
+	"github.com/svidhelper/svidhelper/fswatch"
 )
 
 // A hook is asked before and told after each system call of a publish. It
@@ -23,18 +25,18 @@ var (
 )
 
 func init() {
-	realFsys, realInotify := newFsys, newInotify
+	realFsys, realWatcher := newFsys, newWatcher
 	newFsys = func(path string, r *root) fsys {
 		if h, ok := hooks.Load(path); ok {
 			return hooked{realFsys(path, r), h.(*hook)}
 		}
 		return realFsys(path, r)
 	}
-	newInotify = func(dir string) (int, error) {
+	newWatcher = func(dir string) (*fswatch.Watcher, error) {
 		if _, ok := unwatches.Load(dir); ok {
-			return 0, errors.New("too many watchers")
+			return nil, errors.New("too many watchers")
 		}
-		return realInotify(dir)
+		return realWatcher(dir)
 	}
 }
 

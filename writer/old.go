@@ -54,7 +54,9 @@ func (d *Dir) tidyLater() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if !d.closed && d.fs != nil {
+		d.watch.pause(d)
 		d.tidy(time.Now())
+		d.watch.add(d, d.watch.gen)
 		d.fs.Forget(d.current())
 	}
 }
@@ -78,7 +80,7 @@ func (d *Dir) tidy(now time.Time) {
 			stay = append(stay, o)
 			continue
 		}
-		d.watch.drop(o.gen)
+		d.watch.drop(d, o.gen)
 		if err := d.fs.RemoveAll(o.gen); err != nil {
 			if !o.due.IsZero() {
 				d.cleared(o.gen, err)

@@ -27,7 +27,7 @@ import (
 // are overwritten without steps 1, 2, 5 and 6, and a crash between two of them is
 // not mended before the next publish.
 func (t *transaction) publishFiles() error {
-	t.watch.pause()
+	t.watch.pause(t.Dir)
 	if t.mode == ModeInPlace && canWrite(t.path) != nil {
 		return t.publishClosed()
 	}

@@ -32,6 +32,7 @@ import (
 // Files that stand under visible names and come from another program are first
 // taken into a generation of their own, so that they too change in step 6.
 func (t *transaction) publishSymlink() error {
+	t.watch.pause(t.Dir)
 	if err := t.adopt(); err != nil {
 		return err
 	}
@@ -40,7 +41,6 @@ func (t *transaction) publishSymlink() error {
 			return err
 		}
 	}
-	t.watch.pause()
 	t.says()
 	for _, name := range t.relink { // (7)
 		if t.linked(name) {
@@ -137,7 +137,6 @@ func cannotLink(err error) bool {
 
 // flip is step 6: it makes a generation the current one.
 func (t *transaction) flip(gen string) error {
-	t.watch.pause()
 	if err := t.placeLink(gen, own(dataName, t.spec.Set)); err != nil {
 		return err
 	}

@@ -68,7 +68,7 @@ func sampleModes(job task) error {
 			})
 		}
 	})
-	for i := 0; i < 50 || seen.Load() == 0; i++ {
+	for i := 0; i < 50 || i%2 == 1 || seen.Load() == 0; i++ {
 		files := job.Old
 		if i%2 == 1 {
 			files = job.New

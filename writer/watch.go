@@ -3,9 +3,13 @@ package writer
 import (
 	"io/fs"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
+
+	"github.com/svidhelper/svidhelper/fswatch"
 )
 
 const (
@@ -21,15 +25,20 @@ const (
 
 // A watch hears when other programs touch what is published: the directory itself
 // and the current generation. What lies in directories below is looked at when
-// something happens, and before each publish after damage.
+// something happens to those two.
 type watch struct {
-	asked    bool // for Tampered
-	eyes     eyes
-	looking  *time.Timer   // nil: nothing is to be looked at
-	due      time.Time     // when looking fires; zero: it does not
-	reported time.Time     // when damage was last told
-	every    time.Duration // between looks, when nothing can be heard; 0: it can
+	asked     bool             // for Tampered
+	events    *fswatch.Watcher // nil: there is none
+	listening sync.WaitGroup
+	gen       string        // the generation that is watched
+	looking   *time.Timer   // for what has been heard
+	due       time.Time     // when it fires; zero: it does not
+	reported  time.Time     // when damage was last told
+	every     time.Duration // between looks, when nothing can be heard; 0: it can
 }
+
+// newWatcher makes the watcher of a directory; a user has only so many.
+var newWatcher = func(string) (*fswatch.Watcher, error) { return fswatch.New() }
 
 // Tampered receives when another program has deleted, replaced or changed the
 // rights of what is published, at most once a second. Publish then repairs it. The
@@ -53,7 +62,7 @@ func (w *watch) add(d *Dir, gen string) {
 	if !w.asked || d.closed || d.fs == nil {
 		return
 	}
-	err := w.eyes.open(d, gen)
+	err := w.open(d, gen)
 	switch {
 	case err == nil:
 		w.every = 0
@@ -64,31 +73,85 @@ func (w *watch) add(d *Dir, gen string) {
 	}
 }
 
-// pause stops hearing what happens until add is called: it is our own doing.
-func (w *watch) pause() { w.eyes.pause() }
+func (w *watch) open(d *Dir, gen string) error {
+	if w.events == nil {
+		events, err := newWatcher(d.path)
+		if err != nil {
+			return err
+		}
+		w.events, w.gen = events, ""
+		w.listening.Go(func() { d.listen(events) })
+	}
+	if err := w.events.Add(d.path); err != nil || gen == w.gen {
+		return err
+	}
+	w.gen = gen
+	if gen == "" {
+		return nil
+	}
+	return w.events.Add(filepath.Join(d.path, gen))
+}
+
+// pause stops hearing what happens in the directory until add is called: it is our
+// own doing.
+func (w *watch) pause(d *Dir) {
+	if w.events != nil {
+		_ = w.events.Pause(d.path) // otherwise it looks once for nothing
+	}
+}
 
 // drop stops watching a generation that is about to go.
-func (w *watch) drop(gen string) { w.eyes.drop(gen) }
+func (w *watch) drop(d *Dir, gen string) {
+	if w.events != nil {
+		_ = w.events.Remove(filepath.Join(d.path, gen)) // not watched is as good
+	}
+}
 
 // close ends the watch; wait waits for its goroutine.
 func (w *watch) close() {
-	w.eyes.close()
+	if w.events != nil {
+		_ = w.events.Close()
+		w.events = nil
+	}
 	if w.looking != nil {
 		w.looking.Stop()
 	}
 }
 
-func (w *watch) wait() { w.eyes.wait() }
+func (w *watch) wait() { w.listening.Wait() }
 
-// heard is called when something has happened in the directory, to a name in it or,
-// when that is empty, to the directory itself; inside means in the generation.
-func (d *Dir) heard(name string, inside bool) {
+// listen hears what happens.
+func (d *Dir) listen(w *fswatch.Watcher) {
+	events, errs := w.Events, w.Errors
+	for events != nil || errs != nil {
+		select {
+		case e, ok := <-events:
+			if !ok {
+				events = nil
+			} else {
+				d.heard(e.Name)
+			}
+		case _, ok := <-errs: // anything may have happened
+			if !ok {
+				errs = nil
+			} else {
+				d.heard("")
+			}
+		}
+	}
+}
+
+// heard has everything looked at, soon, if something has happened to a path that
+// matters. An empty path stands for any.
+func (d *Dir) heard(path string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed || d.have == nil {
 		return
 	}
-	if name == "" || inside || d.isOwn(name, dataName, lockName) ||
+	rel, err := filepath.Rel(d.path, path)
+	name, _, _ := strings.Cut(filepath.ToSlash(rel), "/")
+	if err != nil || name == "." || name == d.have.gen || d.isOwn(name, dataName, lockName) ||
 		slices.ContainsFunc(d.have.files, func(h held) bool { return h.Name == name || strings.HasPrefix(h.Name, name+"/") }) {
 		d.lookIn(max(settling, patience-time.Since(d.watch.reported)))
 	}
