@@ -148,10 +148,12 @@ func appendProof(all []health.Proof, t *target) []health.Proof {
 func writes(outputs []outputStatus) health.Writes {
 	w := health.Writes{JWT: map[string]health.WriteStatus{}}
 	for _, o := range outputs {
-		if len(o.spec.X509SVIDs) > 0 {
-			w.X509 = o.writeStatus(slices.ContainsFunc(o.identities, func(id encode.Identity) bool {
-				return id.Kind.Has(snapshot.KindX509)
-			}))
+		for _, x := range o.spec.X509SVIDs {
+			status := o.writeStatus(slices.ContainsFunc(o.identities, func(id encode.Identity) bool { return id.Kind.Has(snapshot.KindX509) }) ||
+				slices.ContainsFunc([]encode.FileSpec{x.Cert, x.Key, x.Bundle}, func(f encode.FileSpec) bool { return slices.Contains(o.files, f.Name) }))
+			if w.X509 == "" || status == health.Failed || w.X509 == health.Written { // files in several places are as good as the worst
+				w.X509 = status
+			}
 		}
 		for _, j := range o.spec.JWTSVIDs {
 			w.JWT[filepath.Join(o.spec.Dir, j.File.Name)] = o.writeStatus(slices.Contains(o.files, j.File.Name))

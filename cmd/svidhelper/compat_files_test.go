@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -46,6 +47,42 @@ var federated = devapi.Config{Federated: []spiffeid.TrustDomain{
 }}
 
 var fileFacts = []fact{
+	{name: "absolute names without cert_dir are absolute, in several directories too", bare: true, test: func(t *testing.T, s *swapped) {
+		s.configure(oneShot + fmt.Sprintf(`
+svid_file_name = %q
+svid_key_file_name = %q
+svid_bundle_file_name = %q
+jwt_svids = [{jwt_audience = "a", jwt_svid_file_name = %q}]
+`, s.path("opt", "svid.pem"), s.path("opt", "svid.key"), s.path("opt", "svid_bundle.pem"), s.path("etc", "jwts", "aws.jwt")))
+		s.run(0)
+		for _, name := range []string{"opt/svid.pem", "opt/svid.key", "opt/svid_bundle.pem", "etc/jwts/aws.jwt"} {
+			path, err := filepath.EvalSymlinks(s.path(name))
+			faultlessly(t, err)
+			if dir := filepath.Dir(filepath.Dir(path)); dir != s.path(filepath.Dir(name)) {
+				t.Errorf("%s leads to %s, out of its directory", name, path)
+			}
+		}
+		faultlessly(t, missing(s.path("..data")))
+	}},
+	{name: "with cert_dir an absolute name is below it", bare: true, conf: oneShot + "cert_dir = \"certs\"\njwt_bundle_file_name = \"/x/jwks.json\"\n", test: func(t *testing.T, s *swapped) {
+		s.run(0)
+		if s.read("certs", "x", "jwks.json") == "" {
+			t.Error("it is empty")
+		}
+	}},
+	{name: "publish = in-place keeps the files and their owner", conf: oneShot + "cert_dir = \"certs\"\npublish = \"in-place\"\n", test: func(t *testing.T, s *swapped) {
+		faultlessly(t, os.Mkdir(s.path("certs"), 0o755))
+		s.write("certs/svid.pem", "old")
+		before, err := os.Stat(s.path("certs", "svid.pem"))
+		faultlessly(t, err)
+		s.run(0)
+		after, err := os.Lstat(s.path("certs", "svid.pem"))
+		faultlessly(t, err)
+		if !os.SameFile(before, after) {
+			t.Error("it is another file now")
+		}
+		wantCertificates(t, s.read("certs", "svid.pem"), s.api.SVIDs()[0].Certificates...)
+	}},
 	{name: "the key is PKCS#8", conf: oneShot, test: func(t *testing.T, s *swapped) {
 		s.run(0)
 		block, rest := pem.Decode([]byte(s.read("key.pem")))

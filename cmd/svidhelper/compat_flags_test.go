@@ -45,6 +45,23 @@ var flagFacts = []fact{
 		s.run(1)
 		s.log.await(t, "helper.conf:1:1", "foo")
 	}},
+	{name: "camelCase keys are errors that name the new spelling", conf: "certDir = \"x\"\n", test: func(t *testing.T, s *swapped) {
+		s.run(1)
+		s.log.await(t, "it is spelled cert_dir")
+	}},
+	{name: "start and reload blocks are errors that say what to write", conf: "start { cmd = \"x\" }\nreload { signal = \"SIGHUP\" }\n", test: func(t *testing.T, s *swapped) {
+		s.run(1)
+		s.log.await(t, "unknown key \"start\"")
+		s.log.await(t, "write cmd = ")
+		s.log.await(t, "unknown key \"reload\"")
+		s.log.await(t, "write renew_signal = ")
+	}},
+	{name: "log_level is accepted", conf: oneShot + "log_level = \"error\"\n", test: func(t *testing.T, s *swapped) {
+		s.run(0)
+		if got := s.log.String(); strings.Contains(got, "level=INFO") {
+			t.Errorf("the log is %s", got)
+		}
+	}},
 	{name: "a wrong signal is found at the start", conf: "cmd = \"stays\"\nrenew_signal = \"SIGHUPP\"\n", test: func(t *testing.T, s *swapped) {
 		s.run(1)
 		s.log.await(t, "SIGHUPP")
@@ -123,6 +140,10 @@ renew_signal = "SIGHUP"
 	{name: "SPIFFE_ENDPOINT_SOCKET is over SPIRE_AGENT_ADDRESS", conf: oneShot, test: func(t *testing.T, s *swapped) {
 		s.env = append(s.env, "SPIRE_AGENT_ADDRESS=/nowhere/api.sock")
 		answers(t, s)
+	}},
+	{name: "-agent-address is over agent_address", conf: oneShot + "agent_address = \"/nowhere/api.sock\"\n", test: func(t *testing.T, s *swapped) {
+		s.env = append(s.env, "SPIFFE_ENDPOINT_SOCKET=/nowhere/either.sock")
+		s.run(0, "-agent-address", strings.TrimPrefix(s.api.Addr(), "unix://"))
 	}},
 	{name: "a bare path as address", conf: oneShot, test: addressed("unix://", "")},
 	{name: "unix:/path as address", conf: oneShot, test: addressed("unix:///", "unix:/")},

@@ -58,8 +58,12 @@ var healthFacts = []fact{
 		p := s.probed("")
 		s.start()
 		p.await(t, "/ready", 200)
+		if code, body := p.get(t, "/live"); code != 200 {
+			t.Errorf("live: %d %s", code, body)
+		}
 		faultlessly(t, s.api.SetIdentities(hinted.Identities[0])) // the hint is gone
 		p.await(t, "/ready", 503)
+		p.await(t, "/live", 503)
 		want := `{"status":"Service Unavailable","health":{"file_write_statuses":{"x509_write_status":"failed","jwt_write_status":{}}}}`
 		if _, body := p.get(t, "/ready"); withoutReasons(t, body) != want {
 			t.Errorf("it says %s", body)

@@ -30,6 +30,7 @@ type options struct {
 
 func (o *options) register(fs *flag.FlagSet) {
 	fs.StringVar(&o.file, "config", "", "read this `file` (default "+defaultFile+", unless -dir makes it unnecessary)")
+	fs.StringVar(&o.flags.AgentAddress, "agent-address", "", "the Workload API's `address`, instead of the file's and of "+addressVariable)
 	fs.StringVar(&o.flags.Dir, "dir", "", "write svid.pem, svid_key.pem and svid_bundle.pem to this `directory`, or a file's only output to it")
 }
 

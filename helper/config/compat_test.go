@@ -2,9 +2,9 @@ package config
 
 import (
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -13,6 +13,7 @@ import (
 	"github.com/svidhelper/svidhelper/helper/snapshot"
 	"github.com/svidhelper/svidhelper/supervisor"
 	"github.com/svidhelper/svidhelper/supervisor/hook"
+	"github.com/svidhelper/svidhelper/writer"
 )
 
 // A fact is something that spiffe-helper accepts, does or refuses.
@@ -181,7 +182,7 @@ func jwts(want ...string) func(*testing.T, *Config) {
 
 func served(address, live, ready string) func(*testing.T, *Config) {
 	return func(t *testing.T, c *Config) {
-		if want := (health.Config{Address: address, LivePath: live, ReadyPath: ready}); c.Health == nil || *c.Health != want {
+		if want := (health.Config{Address: address, LivePath: live, ReadyPath: ready, LiveNeedsWrites: true}); c.Health == nil || *c.Health != want {
 			t.Errorf("health is %+v, want %+v", c.Health, want)
 		}
 	}
@@ -314,18 +315,46 @@ var rules = []fact{
 			t.Error(d)
 		}
 	}},
-	{name: "a name that leads out of cert_dir", src: `cert_dir = "/run/certs/web"
+	{name: "a name that leads out of cert_dir is a place of its own", src: `cert_dir = "/run/certs/web"
 		jwt_bundle_file_name = "../../jwks.json"
-		jwt_svids = [{jwt_audience="a", jwt_svid_file_name="/../f"}]`, warning: []string{"leads out of", strconv.Quote(filepath.FromSlash("/run"))}, check: func(t *testing.T, c *Config) {
-		directory("/run")(t, c)
-		o := c.Outputs[0]
-		if o.JWTBundles[0].File.Name != "jwks.json" || o.JWTSVIDs[0].File.Name != "certs/f" || x509(c).Key.Name != "certs/web/svid_key.pem" {
-			t.Errorf("files are %+v", o)
+		jwt_svids = [{jwt_audience="a", jwt_svid_file_name="/../f"}]`,
+		check: inPlaces("/run/certs/web/svid.pem", "/run/certs/web/svid_key.pem", "/run/certs/web/svid_bundle.pem", "/run/certs/f", "/run/jwks.json")},
+	{name: "a name that leads out of a relative cert_dir", src: `cert_dir = "certs"
+		jwt_bundle_file_name = "../jwks.json"`, check: inPlaces("certs/svid.pem", "certs/svid_key.pem", "certs/svid_bundle.pem", "jwks.json")},
+	{name: "a name that leads out of the working directory", bare: true, src: `jwt_bundle_file_name = "../x"`, check: inPlaces("../x")},
+	{name: "a name that is a directory", bare: true, src: "cert_dir = \"/d\"\njwt_bundle_file_name = \".\"", err: []string{"jwt_bundle_file_name", "file name"}},
+	{name: "an absolute name without cert_dir is absolute", bare: true, src: `svid_file_name = "/opt/svid.pem"
+		svid_key_file_name = "/opt/svid.key"
+		svid_bundle_file_name = "/opt/svid_bundle.pem"`, check: func(t *testing.T, c *Config) {
+		inPlaces("/opt/svid.pem", "/opt/svid.key", "/opt/svid_bundle.pem")(t, c)
+		if len(c.Outputs) != 1 {
+			t.Errorf("%d outputs", len(c.Outputs))
 		}
 	}},
-	{name: "a name that leads out of a relative cert_dir", src: `cert_dir = "certs"
-		jwt_bundle_file_name = "../jwks.json"`, warning: []string{"leads out of"}, check: directory(".")},
-	{name: "a name that leads out of the working directory", bare: true, src: `jwt_bundle_file_name = "../x"`, err: []string{"jwt_bundle_file_name", "leads out"}},
+	{name: "absolute names in several directories are several places", bare: true, src: `svid_file_name = "/etc/tls/svid.pem"
+		svid_key_file_name = "/etc/private/svid.key"
+		svid_bundle_file_name = "ca.pem"
+		add_intermediates_to_bundle = true
+		include_federated_domains = true
+		hint = "h"
+		jwt_svids = [{jwt_audience="a", jwt_svid_file_name="/etc/jwts/aws.jwt"}]`, check: func(t *testing.T, c *Config) {
+		inPlaces("/etc/tls/svid.pem", "/etc/private/svid.key", "ca.pem", "/etc/jwts/aws.jwt")(t, c)
+		for i, o := range c.Outputs[:3] {
+			if x := o.X509SVIDs[0]; x.Select.Hint != "h" || x.IntermediatesInBundle != (i != 1) || (x.Federated == encode.FederatedMerge) != (i == 2) {
+				t.Errorf("output %s: %+v", o.Dir, x)
+			}
+		}
+	}},
+	{name: "publish is accepted beside the flat keys", src: `publish = "in-place"`, check: func(t *testing.T, c *Config) {
+		if got := c.Outputs[0].Publish; got != writer.ModeInPlace {
+			t.Errorf("publish is %q", got)
+		}
+	}},
+	{name: "log_level", src: `log_level = "DEBUG"`, check: level(slog.LevelDebug)},
+	{name: "log_level of the other program", src: `log_level = "Warning"`, check: level(slog.LevelWarn)},
+	{name: "a log_level that is none", src: `log_level = "loud"`, err: []string{"log_level", `"loud" is not known here`}},
+	{name: "start and reload, which may come there", src: "start { cmd = \"x\" }", err: []string{`unknown key "start"`, "write cmd", "process"}},
+	{name: "reload", src: "reload { signal = \"x\" }", err: []string{`unknown key "reload"`, "write renew_signal", "hook"}},
 	{name: "modes default to 0644 and 0600", src: "jwt_bundle_file_name = \"b\"\njwt_svids = [{jwt_audience=\"a\", jwt_svid_file_name=\"f\"}]", check: func(t *testing.T, c *Config) {
 		o := c.Outputs[0]
 		if m := o.JWTBundles[0].File.Mode; m != 0o600 {
@@ -401,6 +430,41 @@ func signalled(name string) func(*testing.T, *Config) {
 	return func(t *testing.T, c *Config) {
 		if got := printSignal(c.Process.OnRotation.Signal); got != name {
 			t.Errorf("signal is %s, want %s", got, name)
+		}
+	}
+}
+
+func level(want slog.Level) func(*testing.T, *Config) {
+	return func(t *testing.T, c *Config) {
+		if c.Log.Level != want {
+			t.Errorf("level is %v, want %v", c.Log.Level, want)
+		}
+	}
+}
+
+// inPlaces checks where the files are, output by output.
+func inPlaces(want ...string) func(*testing.T, *Config) {
+	return func(t *testing.T, c *Config) {
+		var got []string
+		for _, o := range c.Outputs {
+			files := []encode.FileSpec{}
+			for _, x := range o.X509SVIDs {
+				files = append(files, x.Cert, x.Key, x.Bundle)
+			}
+			for _, j := range o.JWTSVIDs {
+				files = append(files, j.File)
+			}
+			for _, j := range o.JWTBundles {
+				files = append(files, j.File)
+			}
+			for _, f := range files {
+				if f.Wanted() {
+					got = append(got, filepath.ToSlash(filepath.Join(o.Dir, f.Name)))
+				}
+			}
+		}
+		if d := diff(want, got); d != "" {
+			t.Errorf("places (-want +got):\n%s", d)
 		}
 	}
 }

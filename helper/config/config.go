@@ -51,6 +51,9 @@ type Process struct {
 	// StartWithout are the kinds that its start does not wait for once the
 	// Workload API has refused them; it waits for all others however long.
 	StartWithout snapshot.Kind
+	// NoStartFromDisk has its start wait for the Workload API, although what is
+	// on disk is whole, unexpired and what the configuration asks for.
+	NoStartFromDisk bool
 }
 
 // A Hook is somebody else to tell and what they want to know.

@@ -2,10 +2,12 @@ package config
 
 import (
 	"io/fs"
+	"log/slog"
 	"math"
 	"strings"
 
 	"github.com/svidhelper/svidhelper/supervisor"
+	"github.com/svidhelper/svidhelper/writer"
 )
 
 // dropIn holds the flat keys of spiffe-helper, as the file has them.
@@ -18,7 +20,8 @@ type dropIn struct {
 	renew                 supervisor.Rotation // none if empty
 	badRenew              *misfit
 	certDir, hint         string
-	below                 string // cert_dir, seen from the output's directory
+	publish               writer.Mode
+	logLevel              *slog.Level // Config.Log's
 	svid, key, bundle     string
 	jwtBundle             string
 	certMode, keyMode     fs.FileMode
@@ -64,7 +67,7 @@ type dropInHealth struct {
 // What the flat keys need to describe an output, and what they say about it.
 var (
 	flatFileKeys   = []string{"svid_file_name", "svid_key_file_name", "svid_bundle_file_name", "jwt_svids", "jwt_bundle_file_name"}
-	flatOutputKeys = append([]string{"cert_dir", "hint", "cert_file_mode", "key_file_mode", "jwt_bundle_file_mode", "jwt_svid_file_mode",
+	flatOutputKeys = append([]string{"cert_dir", "publish", "hint", "cert_file_mode", "key_file_mode", "jwt_bundle_file_mode", "jwt_svid_file_mode",
 		"include_federated_domains", "omit_expired", "add_intermediates_to_bundle"}, flatFileKeys...)
 )
 
@@ -75,6 +78,8 @@ func (f *dropIn) fields() []field {
 		{key: "pid_file_name", value: anyText(&f.pidFile)},
 		{key: "renew_signal", value: f.renewSignal()},
 		{key: "cert_dir", value: anyText(&f.certDir)},
+		{key: "publish", value: publishMode(&f.publish)},
+		{key: "log_level", value: logLevel(f.logLevel)},
 		{key: "hint", value: anyText(&f.hint)},
 		{key: "svid_file_name", value: anyText(&f.svid)},
 		{key: "svid_key_file_name", value: anyText(&f.key)},
@@ -176,4 +181,17 @@ func (f *dropIn) renewSignal() value {
 // readOnly is a value that is never printed, since only the native dialect is.
 func readOnly(take func(*decoder, *node)) value {
 	return scalar{take, func() string { return "" }}
+}
+
+// logLevel is a level by the names that spiffe-helper's logger has, in any case.
+func logLevel(dst *slog.Level) value {
+	levels := []word[slog.Level]{{"trace", slog.LevelDebug}, {"debug", slog.LevelDebug}, {"info", slog.LevelInfo}, {"warn", slog.LevelWarn},
+		{"warning", slog.LevelWarn}, {"error", slog.LevelError}, {"fatal", slog.LevelError}, {"panic", slog.LevelError}}
+	return readOnly(func(d *decoder, n *node) {
+		lower := *n
+		lower.text = strings.ToLower(n.text)
+		if level, ok := oneOf(d, &lower, levels); ok {
+			*dst = level
+		}
+	})
 }

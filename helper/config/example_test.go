@@ -11,6 +11,7 @@ import (
 // TestExample: helper.conf.example is accepted as it stands, and with each
 // group of settings that it shows behind "#" set; and it shows every key.
 func TestExample(t *testing.T) {
+	t.Setenv("POD_NAME", "web-0")
 	src, err := os.ReadFile("../../helper.conf.example")
 	if err != nil {
 		t.Fatal(err)

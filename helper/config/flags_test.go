@@ -24,7 +24,7 @@ func TestFlagsAloneAreEnough(t *testing.T) {
 	want := &Config{
 		Outputs: []encode.Output{{Spec: writer.Spec{Dir: "/run/tls"}, X509SVIDs: []encode.X509SVID{{
 			Cert: encode.FileSpec{Name: "svid.pem"}, Key: encode.FileSpec{Name: "svid_key.pem"}, Bundle: encode.FileSpec{Name: "svid_bundle.pem"}}}}},
-		Process: &Process{supervisor.Spec{Command: []string{"nginx", "-g", "daemon off;"}, OnRotation: rotation}, Target{On: defaultKinds}, 0},
+		Process: &Process{supervisor.Spec{Command: []string{"nginx", "-g", "daemon off;"}, OnRotation: rotation}, Target{On: defaultKinds}, 0, false},
 	}
 	if d := diff(want, c); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
@@ -50,6 +50,8 @@ func TestFlagsOverTheFile(t *testing.T) {
 		check func(t *testing.T, c *Config)
 		want  string // an error; several parts are separated by |
 	}{
+		{"-agent-address is over the file's", Flags{AgentAddress: "/run/other.sock"}, native + `agent_address = "/run/a.sock"`, address("unix:///run/other.sock"), ""},
+		{"-agent-address that is none", Flags{AgentAddress: "http://x"}, native, nil, "command line: error: -agent-address|not a scheme"},
 		{"-dir takes the place of the only output's directory", Flags{Dir: "/other"}, native, func(t *testing.T, c *Config) {
 			if o := c.Outputs[0]; o.Dir != "/other" || o.X509SVIDs[0].Cert.Name != "c" || len(c.Outputs) != 1 {
 				t.Errorf("outputs are %+v", c.Outputs)

@@ -112,7 +112,7 @@ func (g *generator) config() *Config {
 		Log:             Log{Level: pick(g, slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError), JSON: g.maybe()},
 	}
 	if g.maybe() {
-		c.Health = &health.Config{Address: pick(g, ":8081", "127.0.0.1:0", "[::]:80"), LivePath: "/l/" + pick(g, "é", "x"), ReadyPath: pick(g, "/", "/r")}
+		c.Health = &health.Config{Address: pick(g, ":8081", "127.0.0.1:0", "[::]:80"), LivePath: "/l/" + pick(g, "é", "x"), ReadyPath: pick(g, "/", "/r"), LiveNeedsWrites: g.maybe()}
 	}
 	if c.OneShot {
 		return c // which has no use for the rest
@@ -214,7 +214,7 @@ func (g *generator) process() *Process {
 		OnRotation: pick(g, supervisor.Rotation{Signal: g.signal()}, supervisor.Rotation{Action: supervisor.RotationRestart}, supervisor.Rotation{Action: supervisor.RotationNone}),
 		Splay:      g.duration(), MinInterval: g.duration(), Restart: pick(g, supervisor.RestartNever, supervisor.RestartOnFailure, supervisor.RestartAlways, supervisor.RestartOnRotation),
 		StopTimeout: g.duration(), SignalGroup: g.maybe(),
-	}, StartWithout: pick(g, snapshot.KindNone, snapshot.KindJWT, snapshot.KindJWT|snapshot.KindWIT)}
+	}, NoStartFromDisk: g.maybe(), StartWithout: pick(g, snapshot.KindNone, snapshot.KindJWT, snapshot.KindJWT|snapshot.KindWIT)}
 	if g.maybe() {
 		p.MaxRestarts, p.RestartWindow, p.StopSignal = 1+g.IntN(9), time.Second+g.duration(), g.signal()
 		p.SignalRewrite = map[syscall.Signal]syscall.Signal{15: g.signal(), 1: 0}

@@ -216,6 +216,9 @@ func (r *hcl2Reader) scalar(n *node, e hclsyntax.Expression) *node {
 	}
 	if len(e.Variables()) > 0 {
 		n.expr = string(r.src[n.start:n.end])
+		if r.src[n.start] == '<' { // a heredoc, on one line
+			n.expr = template(r.src, e)
+		}
 	}
 	return n
 }

@@ -158,8 +158,9 @@ func template(src []byte, e hclsyntax.Expression) string {
 		case *hclsyntax.LiteralValueExpr:
 			literal := quote(p.Val.AsString())
 			text += literal[1 : len(literal)-1]
-		case *hclsyntax.TemplateWrapExpr: // its range has the braces
-			text += string(src[sp.start:sp.end])
+		case *hclsyntax.TemplateWrapExpr:
+			sp = spanOf(p.Wrapped.Range())
+			text += "${" + string(src[sp.start:sp.end]) + "}"
 		default:
 			text += "${" + string(src[sp.start:sp.end]) + "}"
 		}

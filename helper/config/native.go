@@ -39,7 +39,7 @@ func nativeFields(c *Config) []field {
 // everyBlock returns the table of each kind of block, for suggestions.
 func everyBlock() []*block {
 	return []*block{
-		rootTable(new(Config), new(dropIn)), outputTable(new(encode.Output)),
+		rootTable(new(Config), &dropIn{logLevel: new(slog.Level)}), outputTable(new(encode.Output)),
 		x509SVIDTable(new(encode.X509SVID)), jwtSVIDTable(new(encode.JWTSVID)), witSVIDTable(new(encode.WITSVID)), keystoreTable("pkcs12")(new(encode.Keystore)),
 		processTable(new(Process)), hookTable(new(Hook)), proofTable(new(proof.Config)),
 		healthTable(new(health.Config)), logTable(new(Log)),
@@ -95,6 +95,7 @@ func healthTable(h *health.Config) *block {
 	return &block{name: "health", fields: []field{
 		{key: "address", doc: "host:port; without a host, on all interfaces", value: checked(&h.Address, checkListen)},
 		{key: "live_path", doc: "answers 200 while we work", value: checked(&h.LivePath, checkPath)},
+		{key: "live_needs_writes", doc: "live turns 503 too when a file cannot be written, as spiffe-helper's does", value: boolean(&h.LiveNeedsWrites, true)},
 		{key: "ready_path", doc: "answers 200 while every file is written and valid", value: checked(&h.ReadyPath, checkPath)},
 	}, check: func(d *decoder, at places) {
 		setHealthDefaults(h)

@@ -103,7 +103,8 @@ output "/run/tls" {
   }
 }
 
-output "certs" {
+output "certificates" {
+  dir = "certs"
   x509_svid {}
 }
 
@@ -125,6 +126,7 @@ process {
   env            = { A = "b", "with space" = 5, "A.B" = true, EMPTY = "" }
   dir            = "/srv"
   start_without  = ["wit"]
+  start_from_disk = false
   pass_fds       = [3, 7]
   no_new_privs   = true
   subreaper      = true
@@ -164,6 +166,7 @@ health {
   address    = "127.0.0.1:8081"
   live_path  = "/alive"
   ready_path = "/usable"
+  live_needs_writes = true
 }
 
 log {
@@ -223,7 +226,7 @@ func everythingWant() *Config {
 		}, Target{On: snapshot.KindX509 | snapshot.KindJWT, Proof: &proof.Config{
 			TLS: "127.0.0.1:8443", StartTLS: proof.StartTLSPostgres, ServerName: "db.example.org", Timeout: 5 * time.Second,
 			OnFailure: []proof.Escalation{proof.EscalateSignal, proof.EscalateRestart},
-		}}, snapshot.KindWIT},
+		}}, snapshot.KindWIT, true},
 		Hooks: []Hook{{
 			hook.Spec{Name: "haproxy", Command: []string{"systemctl", "reload", "haproxy"}, Timeout: 30 * time.Second, Retries: 2, Splay: 10 * time.Second},
 			Target{On: snapshot.KindBundle, Proof: &proof.Config{TLS: "unix:///run/haproxy.sock", OnFailure: []proof.Escalation{proof.EscalateSignal}}},
@@ -232,7 +235,7 @@ func everythingWant() *Config {
 		}, {
 			hook.Spec{Name: "exim", ProcessName: "exim4", Signal: mustSignal("HUP")}, Target{On: defaultKinds},
 		}},
-		Health: &health.Config{Address: "127.0.0.1:8081", LivePath: "/alive", ReadyPath: "/usable"},
+		Health: &health.Config{Address: "127.0.0.1:8081", LivePath: "/alive", ReadyPath: "/usable", LiveNeedsWrites: true},
 		Log:    Log{Level: slog.LevelDebug, JSON: true},
 	}
 }

@@ -24,7 +24,8 @@ const (
 func outputTable(o *encode.Output) *block {
 	return &block{name: "output", label: &o.Dir, labelWant: "a directory", labelExample: "/run/tls", fields: []field{
 		{key: "publish", doc: "how new files become visible: symlink (all in one instant), rename (one by one) or in-place",
-			value: choice(&o.Publish, word[writer.Mode]{"symlink", writer.ModeSymlink}, word[writer.Mode]{"rename", writer.ModeRename}, word[writer.Mode]{"in-place", writer.ModeInPlace})},
+			value: publishMode(&o.Publish)},
+		{key: "dir", doc: "the directory, where the block's name is only a name", value: directoryKey{&o.Dir}},
 		{key: "owner", doc: "name or number", value: text(&o.Owner)},
 		{key: "group", doc: "name or number", value: text(&o.Group)},
 		{key: "file_mode", doc: "of certificates and bundles", value: mode(&o.FileMode, false)},
@@ -49,6 +50,22 @@ func outputTable(o *encode.Output) *block {
 		d.files = nil
 		d.checkOutput(o, at, files)
 	}}
+}
+
+func publishMode(dst *writer.Mode) value {
+	return choice(dst, word[writer.Mode]{"symlink", writer.ModeSymlink}, word[writer.Mode]{"rename", writer.ModeRename}, word[writer.Mode]{"in-place", writer.ModeInPlace})
+}
+
+// directoryKey takes the place of an output's name, which HCL 2 does not
+// interpolate. It is printed where a variable has part in it.
+type directoryKey struct{ dst *string }
+
+func (v directoryKey) read(d *decoder, it *item) { text(v.dst).read(d, it) }
+
+func (v directoryKey) print(p *printer, f field) {
+	if _, ok := p.written[f.key+" = "+quote(*v.dst)]; ok || p.written == nil {
+		p.line(f.key, quote(*v.dst), f.doc)
+	}
 }
 
 func (d *decoder) checkOutput(o *encode.Output, at places, files []namedFile) {
@@ -187,7 +204,7 @@ func keystoreTable(name string) func(*encode.Keystore) *block {
 	return func(k *encode.Keystore) *block {
 		return &block{name: name, fields: []field{
 			{key: "file", doc: "its name", value: file(&k.File, true)},
-			{key: "password", doc: "password_file is better", value: text(&k.Password)},
+			{key: "password", doc: "password_file is better", value: filled(&k.Password, "write a password, or name a file that holds one: password_file")},
 			{key: "password_file", doc: "read at each publish", value: text(&k.PasswordFile)},
 			{key: "alias", doc: "the entry's name, instead of the SPIFFE ID", value: text(&k.Alias)},
 		}, check: func(d *decoder, at places) {

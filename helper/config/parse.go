@@ -17,6 +17,8 @@ import (
 
 // Flags is what the command line says beside the file. It takes precedence.
 type Flags struct {
+	// AgentAddress is the Workload API's address.
+	AgentAddress string
 	// Dir takes the place of the directory of the file's only output. If the
 	// file has none, it is an output with one X.509-SVID under default names.
 	Dir string
@@ -97,7 +99,7 @@ func (f Flags) read(filename string, src []byte, goos string) (*Config, Dialect,
 	}
 	c := &Config{written: map[string]string{}}
 	d := &decoder{reporter: r, goos: goos, taken: map[string]span{}, written: c.written}
-	flat := &dropIn{}
+	flat := &dropIn{logLevel: &c.Log.Level}
 	root, dialect := parseTree(src, r, processEnviron)
 	table := rootTable(c, flat)
 	table.check = func(d *decoder, at places) {
@@ -166,6 +168,13 @@ func (f Flags) needRotation(d *decoder, c *Config, at places) {
 
 // apply lets the flags override the file.
 func (f Flags) apply(d *decoder, c *Config, at places) {
+	if f.AgentAddress != "" {
+		address, err := parseAddress(f.AgentAddress, d.goos)
+		if err != nil {
+			d.flagErrorf("", "-agent-address: %v", err)
+		}
+		c.AgentAddress = address
+	}
 	switch {
 	case f.Dir == "":
 	case len(c.Outputs) == 1:

@@ -11,6 +11,9 @@ import (
 // environment is printed as it was written, by the variable's name.
 func Print(c *Config) []byte {
 	p := &printer{written: c.written}
+	if p.written == nil {
+		p.written = map[string]string{}
+	}
 	p.fields(nativeFields(c))
 	p.flush()
 	return bytes.TrimLeft(p.out.Bytes(), "\n")

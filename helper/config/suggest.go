@@ -9,6 +9,8 @@ import (
 
 // renamed says what became of keys that people still write.
 var renamed = map[string]string{
+	"start":             `write cmd = "program" and cmd_args = "arguments", or a block process { … } with command`,
+	"reload":            `write renew_signal = "SIGHUP" (and pid_file_name), on_rotation in process { … }, or a block hook "name" { … } with command`,
 	"jwt_file_name":     "write jwt_svids = [{ jwt_audience = \"…\", jwt_svid_file_name = \"…\" }]",
 	"jwt_audience":      "it belongs in jwt_svids = [{ jwt_audience = \"…\", jwt_svid_file_name = \"…\" }]",
 	"jwtAudience":       "write jwt_svids = [{ jwt_audience = \"…\", jwt_svid_file_name = \"…\" }]",

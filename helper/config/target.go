@@ -20,6 +20,7 @@ func processTable(p *Process) *block {
 		{key: "on_rotation", doc: `what it hears of new material: a signal, "restart" or "none"`, value: rotation(&p.OnRotation)},
 		{key: "on", doc: "the kinds of material it wants to hear of", value: kinds(&p.On, defaultKinds)},
 		{key: "start_without", doc: "the kinds of material that its start does not wait for once they are refused", value: kinds(&p.StartWithout, snapshot.KindNone)},
+		{key: "start_from_disk", doc: "false: its start waits for the Workload API, although what is on disk would do", value: boolean(&p.NoStartFromDisk, false)},
 		{key: "splay", doc: "restarts and reloads are spread over this span", value: duration(&p.Splay)},
 		{key: "min_interval", doc: "the least time from one notification to the next", value: duration(&p.MinInterval)},
 		{key: "restart", doc: "when it is started again after it has exited; its exit is ours if never", value: choice(&p.Restart,

@@ -66,6 +66,7 @@ func (f *dropIn) conflicts(d *decoder, at places) {
 		both("process", "renew_signal")
 	}
 	both("health", "health_checks")
+	both("log", "log_level")
 }
 
 // warnOneShot says what has no effect on a run that writes everything once.
@@ -91,7 +92,8 @@ func (f *dropIn) hook(d *decoder, c *Config, at span, flags Flags) {
 	c.Hooks = append(c.Hooks, Hook{Spec: hook.Spec{Name: "pid_file_name", PIDFile: f.pidFile, Signal: f.renew.Signal}})
 }
 
-// output adds the one directory that the flat keys describe.
+// output adds the directories that the flat keys describe: cert_dir, and those
+// of names that lead elsewhere.
 func (f *dropIn) output(d *decoder, c *Config, at places, flags Flags) {
 	names := f.svid != "" || f.key != "" || f.bundle != ""
 	if !names && len(f.jwts) == 0 && f.jwtBundle == "" {
@@ -101,34 +103,82 @@ func (f *dropIn) output(d *decoder, c *Config, at places, flags Flags) {
 		}
 		names, f.svid, f.key, f.bundle = true, defaultCert, defaultKey, defaultBundle
 	}
-	o := encode.Output{Spec: writer.Spec{Dir: "."}}
-	if f.certDir != "" {
-		o.Dir = filepath.Clean(f.certDir)
-	}
-	if hasControl(o.Dir) {
-		d.errorf(at.of("cert_dir"), "", "cert_dir has a control character, such as the line break at the end of a heredoc")
-	}
-	f.climb(d, &o, at)
-	d.files = nil
+	s := &spread{flat: f, decoder: d, files: map[*encode.Output][]namedFile{}}
 	if names {
-		o.X509SVIDs = []encode.X509SVID{f.x509SVID(d, at)}
+		f.x509SVID(s, at)
 	}
 	for _, j := range f.jwts {
-		o.JWTSVIDs = append(o.JWTSVIDs, encode.JWTSVID{
-			Audience: append([]string{j.audience}, j.extra...),
-			Hint:     f.hint,
-			File:     f.file(d, j.at, "jwt_svid_file_name", j.file, f.jwtSVIDMode, true),
-		})
+		if j.file == "" {
+			continue // which is reported, or its key is misspelled
+		}
+		o, file := s.file(j.at, "jwt_svid_file_name", j.file, f.jwtSVIDMode, true)
+		o.JWTSVIDs = append(o.JWTSVIDs, encode.JWTSVID{Audience: append([]string{j.audience}, j.extra...), Hint: f.hint, File: file})
 	}
 	if f.jwtBundle != "" {
 		if f.jwtBundleMode == 0 {
 			f.jwtBundleMode = 0o600 // spiffe-helper's default, though a bundle is no secret
 		}
-		o.JWTBundles = []encode.JWTBundle{{File: f.file(d, at, "jwt_bundle_file_name", f.jwtBundle, f.jwtBundleMode, false)}}
+		o, file := s.file(at, "jwt_bundle_file_name", f.jwtBundle, f.jwtBundleMode, false)
+		o.JWTBundles = []encode.JWTBundle{{File: file}}
 	}
-	d.checkFiles(&o, d.files)
-	d.take("output", o.Dir, at.of(slices.Concat([]string{"cert_dir"}, flatFileKeys)...))
-	c.Outputs = append(c.Outputs, o)
+	for _, o := range s.outputs {
+		if hasControl(o.Dir) {
+			d.errorf(at.of("cert_dir"), "", "cert_dir has a control character, such as the line break at the end of a heredoc")
+		}
+		d.checkFiles(o, s.files[o])
+		d.take("output", o.Dir, at.of(slices.Concat([]string{"cert_dir"}, flatFileKeys)...))
+		c.Outputs = append(c.Outputs, *o)
+	}
+}
+
+// A spread has the files of the flat keys in the directories that they are in.
+type spread struct {
+	*decoder
+	flat    *dropIn
+	outputs []*encode.Output
+	files   map[*encode.Output][]namedFile
+}
+
+// file returns the file of that name and the output that it is in. Names are
+// joined to cert_dir, absolute ones too. Without cert_dir a name is as it
+// stands.
+func (s *spread) file(at places, key, name string, mode fs.FileMode, secret bool) (*encode.Output, encode.FileSpec) {
+	dir, name := s.place(name)
+	spec := encode.FileSpec{Name: name, Mode: mode}
+	if hint, err := checkName(spec.Name, s.goos); err != nil {
+		s.errorf(at.of(key), hint, "%s: %v", key, err)
+	}
+	i := slices.IndexFunc(s.outputs, func(o *encode.Output) bool { return o.Dir == dir })
+	if i < 0 {
+		i = len(s.outputs)
+		s.outputs = append(s.outputs, &encode.Output{Spec: writer.Spec{Dir: dir, Publish: s.flat.publish}})
+	}
+	o := s.outputs[i]
+	s.files[o] = append(s.files[o], namedFile{spec, key, at.of(key), secret})
+	return o, spec
+}
+
+// place returns the directory of a file and its name there: below cert_dir, or
+// else in its own directory.
+func (s *spread) place(name string) (dir, base string) {
+	dir = filepath.ToSlash(filepath.Clean(s.flat.certDir))
+	if s.goos == "windows" {
+		name = strings.ReplaceAll(name, `\`, "/")
+	}
+	full := path.Join(s.flat.certDir, name)
+	if s.flat.certDir != "" {
+		full = path.Join(dir, name)
+	}
+	below, ok := strings.CutPrefix(full, strings.TrimSuffix(dir, "/")+"/")
+	switch {
+	case full == dir:
+		below = "." // which is no name
+	case dir == "." && !path.IsAbs(full) && full != ".." && !strings.HasPrefix(full, "../"):
+		below = full
+	case !ok:
+		dir, below = path.Split(full)
+	}
+	return filepath.Clean(dir), below
 }
 
 // noOutput refuses flat keys that are about an output when there is none.
@@ -143,67 +193,27 @@ func (f *dropIn) noOutput(d *decoder, c *Config, at places) {
 	}
 }
 
-func (f *dropIn) x509SVID(d *decoder, at places) encode.X509SVID {
-	for i, name := range []string{f.svid, f.key, f.bundle} {
+// x509SVID adds the X.509-SVID, in as many parts as its files have directories.
+func (f *dropIn) x509SVID(s *spread, at places) {
+	part := func(key, name string, mode fs.FileMode, secret bool) (*encode.X509SVID, encode.FileSpec) {
 		if name == "" {
-			d.errorf(at.of(flatFileKeys[:3]...), "give all three names or none", "%s is missing", flatFileKeys[i])
+			s.errorf(at.of(flatFileKeys[:3]...), "give all three names or none", "%s is missing", key)
+			return &encode.X509SVID{}, encode.FileSpec{}
 		}
+		o, file := s.file(at, key, name, mode, secret)
+		if len(o.X509SVIDs) == 0 {
+			o.X509SVIDs = []encode.X509SVID{{Select: encode.Selector{Hint: f.hint}}}
+		}
+		return &o.X509SVIDs[0], file
 	}
-	x := encode.X509SVID{
-		Select:                encode.Selector{Hint: f.hint},
-		Cert:                  f.file(d, at, "svid_file_name", f.svid, f.certMode, false),
-		Key:                   f.file(d, at, "svid_key_file_name", f.key, f.keyMode, true),
-		Bundle:                f.file(d, at, "svid_bundle_file_name", f.bundle, f.certMode, false),
-		IntermediatesInBundle: f.intermediatesInBundle,
-		OmitExpired:           f.omitExpired,
-	}
+	x, file := part("svid_file_name", f.svid, f.certMode, false)
+	x.Cert, x.IntermediatesInBundle = file, f.intermediatesInBundle
+	x, file = part("svid_key_file_name", f.key, f.keyMode, true)
+	x.Key = file
+	x, file = part("svid_bundle_file_name", f.bundle, f.certMode, false)
+	x.Bundle, x.IntermediatesInBundle, x.OmitExpired = file, f.intermediatesInBundle, f.omitExpired
 	if f.federated {
 		x.Federated = encode.FederatedMerge
-	}
-	return x
-}
-
-// file returns the file of that name. Every name is joined to cert_dir, one that
-// begins with a slash too.
-func (f *dropIn) file(d *decoder, at places, key, name string, mode fs.FileMode, secret bool) encode.FileSpec {
-	if name == "" {
-		return encode.FileSpec{}
-	}
-	spec := encode.FileSpec{Name: path.Join(f.below, relative(d, name)), Mode: mode}
-	if hint, err := checkName(spec.Name, d.goos); err != nil {
-		d.errorf(at.of(key), hint, "%s: %v", key, err)
-	}
-	d.files = append(d.files, namedFile{spec, key, at.of(key), secret})
-	return spec
-}
-
-// relative returns the path from cert_dir to the file of that name.
-func relative(d *decoder, name string) string {
-	if d.goos == "windows" {
-		name = strings.ReplaceAll(name, `\`, "/")
-	}
-	return path.Clean(strings.TrimLeft(name, "/"))
-}
-
-// climb has the output be a directory above cert_dir, if a name leads there:
-// all of the files have to be below it.
-func (f *dropIn) climb(d *decoder, o *encode.Output, at places) {
-	names := []string{f.svid, f.key, f.bundle, f.jwtBundle}
-	for _, j := range f.jwts {
-		names = append(names, j.file)
-	}
-	dir := o.Dir
-	for slices.ContainsFunc(names, func(name string) bool {
-		return strings.HasPrefix(path.Join(f.below, relative(d, name)), "../")
-	}) {
-		last := filepath.Base(o.Dir)
-		if last == "." || last == ".." || last == string(filepath.Separator) {
-			return // nobody knows what it is called from above
-		}
-		o.Dir, f.below = filepath.Dir(o.Dir), path.Join(last, f.below)
-	}
-	if f.below != "" {
-		d.warnf(at.of("cert_dir"), "", "a file name leads out of %s: all of the files are published together in %s", quote(dir), quote(o.Dir))
 	}
 }
 
@@ -214,7 +224,7 @@ func (h *dropInHealth) translate(d *decoder) *health.Config {
 	case h.port < 0 || h.port > 65535:
 		d.errorf(h.at.of("bind_port"), "", "bind_port: want a number from 0 to 65535")
 	}
-	c := &health.Config{Address: fmt.Sprintf(":%d", h.port), LivePath: h.live, ReadyPath: h.ready}
+	c := &health.Config{Address: fmt.Sprintf(":%d", h.port), LivePath: h.live, ReadyPath: h.ready, LiveNeedsWrites: true}
 	setHealthDefaults(c)
 	for _, p := range []struct{ key, path string }{{"liveness_path", c.LivePath}, {"readiness_path", c.ReadyPath}} {
 		if hint, err := checkPath(p.path); err != nil {

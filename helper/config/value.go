@@ -86,8 +86,20 @@ func literalText(s string) string {
 }
 
 // text is a string that is not empty.
-func text(dst *string) value {
-	return checked(dst, func(string) (hint string, err error) { return "", nil })
+func text(dst *string) value { return filled(dst, "give it a value or leave it out") }
+
+// filled is text, with a hint of its own for one that is empty.
+func filled(dst *string, hint string) value {
+	return scalar{
+		func(d *decoder, n *node) {
+			s, ok := d.str(n)
+			if ok && s == "" {
+				d.complain(n, hint, "is empty")
+			}
+			*dst = s
+		},
+		func() string { return literalText(*dst) },
+	}
 }
 
 // checked is a string that is not empty and that check accepts.

@@ -6,6 +6,9 @@ type Config struct {
 	Address string
 	// LivePath and ReadyPath are the paths of the two checks.
 	LivePath, ReadyPath string
+	// LiveNeedsWrites has live, too, answer 503 while a write has failed: both
+	// checks of spiffe-helper do.
+	LiveNeedsWrites bool
 }
 
 // The paths served unless the configuration names others.

@@ -104,6 +104,10 @@ func TestChecksAnswerAsSpiffeHelperDoes(t *testing.T) {
 	if code, _ := get(t, base+"/live"); code != 200 {
 		t.Errorf("/live = %d for a trouble that is not ours", code)
 	}
+	strict := start(t, Config{LiveNeedsWrites: true}, func() Status { return status })
+	if code, body := get(t, strict+"/live"); code != 503 || !strings.Contains(body, "could not be written") {
+		t.Errorf("/live, which needs writes, = %d %s", code, body)
+	}
 	status.Dead = "no more descriptors"
 	if code, body := get(t, base+"/live"); code != 503 || !strings.Contains(body, "no more descriptors") {
 		t.Errorf("/live = %d %s", code, body)

@@ -52,7 +52,7 @@ func New(cfg Config, current func() Status, log *slog.Logger) (*Server, error) {
 		return nil, fmt.Errorf("health: live and ready have the same path, %q; give each its own", cfg.LivePath)
 	}
 	s := &Server{current: current, log: log}
-	s.checks = map[string]http.HandlerFunc{cfg.LivePath: s.live, cfg.ReadyPath: s.ready}
+	s.checks = map[string]http.HandlerFunc{cfg.LivePath: s.live(cfg.LiveNeedsWrites), cfg.ReadyPath: s.ready}
 	for path, check := range maps.Clone(s.checks) { // as spiffe-helper, which sends /live on to /live/
 		if short := strings.TrimSuffix(path, "/"); short != "" && s.checks[short] == nil {
 			s.checks[short] = check
@@ -141,13 +141,18 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (s *Server) live(w http.ResponseWriter, _ *http.Request) {
-	status := s.current()
-	var why []string
-	if status.Dead != "" {
-		why = []string{status.Dead}
+func (s *Server) live(needsWrites bool) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		status := s.current()
+		var why []string
+		if status.Dead != "" {
+			why = append(why, status.Dead)
+		}
+		if needsWrites && status.Writes.failed() {
+			why = append(why, "a file could not be written")
+		}
+		answer(w, &status, why)
 	}
-	answer(w, &status, why)
 }
 
 func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {

@@ -2,6 +2,8 @@ package health
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -121,6 +123,11 @@ type Writes struct {
 	X509 WriteStatus
 	// JWT is the status of each JWT file, by its path.
 	JWT map[string]WriteStatus
+}
+
+// failed reports whether a write has failed.
+func (w Writes) failed() bool {
+	return w.X509 == Failed || slices.Contains(slices.Collect(maps.Values(w.JWT)), Failed)
 }
 
 // A WriteStatus is what has become of a file.
