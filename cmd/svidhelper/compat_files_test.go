@@ -70,6 +70,41 @@ jwt_svids = [{jwt_audience = "a", jwt_svid_file_name = %q}]
 			t.Error("it is empty")
 		}
 	}},
+	{name: "two one-shots may use one cert_dir with different names", bare: true, test: func(t *testing.T, s *swapped) {
+		s.share()
+		s.run(0, "-config", "x509.conf", "-daemon-mode=false")
+		s.run(0, "-config", "jwt.conf", "-daemon-mode=false")
+		for _, name := range []string{"svid.pem", "key.pem", "bundle.pem", "a.jwt", "jwks.json"} {
+			if s.read("certs", name) == "" {
+				t.Errorf("%s is empty", name)
+			}
+		}
+		s.run(0, "-config", "x509.conf", "-daemon-mode=false")
+	}},
+	{name: "two daemons may use one cert_dir with different names", bare: true, test: func(t *testing.T, s *swapped) {
+		s.share()
+		s.start("-config", "x509.conf")
+		s.log.await(t, "published")
+		other := s.command(s.name, "-config", "jwt.conf")
+		log := newLines()
+		other.Stderr = log
+		faultlessly(t, other.Start())
+		t.Cleanup(func() { _ = other.Process.Kill(); _ = other.Wait() })
+		log.await(t, "published")
+		for range 20 {
+			before := s.read("certs", "svid.pem")
+			s.api.Rotate()
+			s.changes("certs/svid.pem", before)
+			for _, name := range []string{"key.pem", "bundle.pem", "a.jwt", "jwks.json"} {
+				if s.read("certs", name) == "" {
+					t.Fatalf("%s is empty", name)
+				}
+			}
+		}
+		s.stop(syscall.SIGTERM, 0)
+		faultlessly(t, other.Process.Signal(syscall.SIGTERM))
+		faultlessly(t, other.Wait())
+	}},
 	{name: "publish = in-place keeps the files and their owner", conf: oneShot + "cert_dir = \"certs\"\npublish = \"in-place\"\n", test: func(t *testing.T, s *swapped) {
 		faultlessly(t, os.Mkdir(s.path("certs"), 0o755))
 		s.write("certs/svid.pem", "old")
@@ -311,6 +346,12 @@ func wantCertificates(t *testing.T, text string, want ...*x509.Certificate) {
 			t.Errorf("certificate %d is %s, want %s", i, got[i].Subject, want[i].Subject)
 		}
 	}
+}
+
+// share writes two files with one cert_dir, and none of their own names in common.
+func (s *swapped) share() {
+	s.write("x509.conf", "cert_dir = \"certs\"\n"+x509Names)
+	s.write("jwt.conf", "cert_dir = \"certs\"\n"+jwtNames)
 }
 
 func TestCompatFiles(t *testing.T) { testFacts(t, fileFacts) }

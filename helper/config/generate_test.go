@@ -133,7 +133,7 @@ func (g *generator) output() encode.Output {
 	g.count++
 	o := encode.Output{
 		Spec: writer.Spec{
-			Dir: fmt.Sprintf("%s%d", pick(g, "/run/", "rel ative/", `/q"uote/`, "./$", "/a/../"), g.count), Publish: pick(g, "", writer.ModeSymlink, writer.ModeRename, writer.ModeInPlace),
+			Dir: fmt.Sprintf("%s%d", pick(g, "/run/", "rel ative/", `/q"uote/`, "./$", "/a/../"), g.count), Set: pick(g, "", "a-B_9"), Publish: pick(g, "", writer.ModeSymlink, writer.ModeRename, writer.ModeInPlace),
 			Owner: optional(g, g.text()), Group: optional(g, g.text()), DirMode: g.mode(), NoFsync: g.maybe(),
 		},
 		FileMode: g.mode(), KeyMode: g.mode(),

@@ -30,6 +30,7 @@ events           = "/var/log/events.jsonl"
 
 output "/run/tls" {
   publish   = "rename"
+  set       = "nginx-1"
   owner     = "root"
   group     = 101
   file_mode = 0644
@@ -185,7 +186,7 @@ func everythingWant() *Config {
 		RevocationGrace: time.Hour,
 		Events:          "/var/log/events.jsonl",
 		Outputs: []encode.Output{{
-			Spec:     writer.Spec{Dir: "/run/tls", Publish: writer.ModeRename, Owner: "root", Group: "101", DirMode: 0o755, NoFsync: true},
+			Spec:     writer.Spec{Dir: "/run/tls", Set: "nginx-1", Publish: writer.ModeRename, Owner: "root", Group: "101", DirMode: 0o755, NoFsync: true},
 			Manifest: named("manifest.json"),
 			FileMode: 0o644, KeyMode: 0o640,
 			X509SVIDs: []encode.X509SVID{{

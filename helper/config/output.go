@@ -26,6 +26,7 @@ func outputTable(o *encode.Output) *block {
 		{key: "publish", doc: "how new files become visible: symlink (all in one instant), rename (one by one) or in-place",
 			value: publishMode(&o.Publish)},
 		{key: "dir", doc: "the directory, where the block's name is only a name", value: directoryKey{&o.Dir}},
+		{key: "set", doc: "a name that tells the files of several helpers in one directory apart", value: checked(&o.Set, checkSet)},
 		{key: "owner", doc: "name or number", value: text(&o.Owner)},
 		{key: "group", doc: "name or number", value: text(&o.Group)},
 		{key: "file_mode", doc: "of certificates and bundles", value: mode(&o.FileMode, false)},
@@ -51,6 +52,17 @@ func outputTable(o *encode.Output) *block {
 		d.checkOutput(o, at, files)
 	}}
 }
+
+// takeOutput refuses two outputs with one directory and one set.
+func (d *decoder) takeOutput(o *encode.Output, at span) {
+	name := filepath.Clean(o.Dir)
+	if o.Set != "" {
+		name += " with set " + o.Set
+	}
+	d.take("output", name, at)
+}
+
+func checkSet(s string) (hint string, err error) { return `write set = "name"`, writer.CheckSet(s) }
 
 func publishMode(dst *writer.Mode) value {
 	return choice(dst, word[writer.Mode]{"symlink", writer.ModeSymlink}, word[writer.Mode]{"rename", writer.ModeRename}, word[writer.Mode]{"in-place", writer.ModeInPlace})
@@ -78,7 +90,7 @@ func (d *decoder) checkOutput(o *encode.Output, at places, files []namedFile) {
 		d.errorf(at.block, "write x509_svid { } for certificate, key and bundle", "output %q holds nothing", o.Dir)
 	}
 	if o.Dir != "" {
-		d.take("output", filepath.Clean(o.Dir), at.block)
+		d.takeOutput(o, at.block)
 	}
 	d.checkFiles(o, files)
 	d.only(at, []string{"owner", "group"}, d.goos != "windows", "not on Windows")

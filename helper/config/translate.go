@@ -1,6 +1,8 @@
 package config
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"io/fs"
 	"path"
@@ -95,13 +97,13 @@ func (f *dropIn) hook(d *decoder, c *Config, at span, flags Flags) {
 // output adds the directories that the flat keys describe: cert_dir, and those
 // of names that lead elsewhere.
 func (f *dropIn) output(d *decoder, c *Config, at places, flags Flags) {
-	names := f.svid != "" || f.key != "" || f.bundle != ""
+	names, byDefault := f.svid != "" || f.key != "" || f.bundle != "", false
 	if !names && len(f.jwts) == 0 && f.jwtBundle == "" {
 		if flags.Dir == "" || len(c.Outputs) > 0 {
 			f.noOutput(d, c, at)
 			return
 		}
-		names, f.svid, f.key, f.bundle = true, defaultCert, defaultKey, defaultBundle
+		names, byDefault, f.svid, f.key, f.bundle = true, true, defaultCert, defaultKey, defaultBundle
 	}
 	s := &spread{flat: f, decoder: d, files: map[*encode.Output][]namedFile{}}
 	if names {
@@ -126,9 +128,24 @@ func (f *dropIn) output(d *decoder, c *Config, at places, flags Flags) {
 			d.errorf(at.of("cert_dir"), "", "cert_dir has a control character, such as the line break at the end of a heredoc")
 		}
 		d.checkFiles(o, s.files[o])
-		d.take("output", o.Dir, at.of(slices.Concat([]string{"cert_dir"}, flatFileKeys)...))
+		if !byDefault { // the names that -dir stands for are ours
+			o.Set = setOf(s.files[o])
+		}
+		d.takeOutput(o, at.of(slices.Concat([]string{"cert_dir"}, flatFileKeys)...))
 		c.Outputs = append(c.Outputs, *o)
 	}
+}
+
+// setOf returns the set of a spiffe-helper file's output: two files may have one
+// cert_dir, with different names, and neither touches the other's.
+func setOf(files []namedFile) string {
+	var names []string
+	for _, f := range files {
+		names = append(names, f.Name)
+	}
+	slices.Sort(names)
+	sum := sha256.Sum256([]byte(strings.Join(names, "\x00")))
+	return hex.EncodeToString(sum[:4])
 }
 
 // A spread has the files of the flat keys in the directories that they are in.
