@@ -22,7 +22,7 @@ func (d *Dir) claim(p *plan) error {
 	}
 	for _, f := range p.files {
 		set, ok := owners[f.Name]
-		if h := d.have.at(0, f.Name); !ok || h != nil && h.linked {
+		if h := d.have.at(0, f.Name); !ok || h != nil && h.mine {
 			continue
 		}
 		if err := d.free(set); err != nil {

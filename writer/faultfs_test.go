@@ -22,11 +22,15 @@ type hook struct {
 var (
 	hooks     sync.Map // path to *hook
 	unwatches sync.Map // path to true: there is no watcher left for it
+	models    sync.Map // path to *disk
 )
 
 func init() {
 	realFsys, realWatcher := newFsys, newWatcher
 	newFsys = func(path string, r *root) fsys {
+		if d, ok := models.Load(path); ok {
+			return modelled{realFsys(path, r), d.(*disk)}
+		}
 		if h, ok := hooks.Load(path); ok {
 			return hooked{realFsys(path, r), h.(*hook)}
 		}

@@ -25,7 +25,7 @@ func (d *Dir) inspect(files []File) (*published, error) {
 			return nil, err
 		}
 		for _, name := range names {
-			h := held{File: File{Name: name}, shared: d.mode == ModeSymlink && p.trusted, inside: true, linked: d.linked(name)}
+			h := held{File: File{Name: name}, shared: d.mode == ModeSymlink && p.trusted, inside: true, mine: true, linked: d.linked(name)}
 			if CheckName(name) == nil {
 				there[name] = h
 			}
@@ -36,7 +36,7 @@ func (d *Dir) inspect(files []File) (*published, error) {
 			continue
 		}
 		if s, err := d.fs.Lstat(name); err == nil && s.regular() {
-			there[name] = held{File: File{Name: name}}
+			there[name] = held{File: File{Name: name}, mine: true}
 		} else if err != nil && !absent(err) {
 			return nil, failed("look at", name, err)
 		}

@@ -29,8 +29,9 @@ type held struct {
 	seen bool
 	// linked says that the visible name is a link through our "..data".
 	linked bool
-	// inside says that the current generation has the name.
-	inside bool
+	// inside says that the current generation has the name; mine that it or the list
+	// of names has.
+	inside, mine bool
 }
 
 // at returns what is held under a name, which is likely to be the i-th.
@@ -58,7 +59,7 @@ type item struct {
 
 // held is what a directory holds once an item has been published.
 func (it item) held(mode Mode) held {
-	return held{File: it.File, rights: it.rights, shared: true, seen: true, linked: mode == ModeSymlink, inside: mode == ModeSymlink}
+	return held{File: it.File, rights: it.rights, shared: true, seen: true, linked: mode == ModeSymlink, inside: mode == ModeSymlink, mine: true}
 }
 
 // A plan is what a publish has to do.
@@ -90,8 +91,9 @@ func (d *Dir) plan(files []File, keep func(name string) bool) (*plan, error) {
 			return nil, err
 		}
 		if h == nil {
-			h, p.named = &held{}, true
+			h = &held{}
 		}
+		p.named = p.named || !h.mine
 		p.compare(i, it, h)
 	}
 	if !p.aligned {

@@ -17,8 +17,9 @@ import (
 //     time.
 //  2. Rename the directory to "..commit", and sync. From here on, the publish is
 //     completed, by the next one or the next Open if it must be.
-//  3. Replace each file: in rename mode by renaming the new one over it, in
-//     in-place mode by overwriting it.
+//  3. Make the directories that files are to lie in, and sync. Replace each file:
+//     in rename mode by renaming the new one over it, in in-place mode by
+//     overwriting it.
 //  4. Remove the files that are not in the set any more.
 //  5. Put the list of names in its place, and sync the directories.
 //  6. Rename "..commit" away, and remove it.
@@ -146,6 +147,19 @@ func (d *Dir) recover() error {
 // finish is steps 3 to 6. An item without bytes has those of the file in "..commit".
 func (d *Dir) finish(items []item, gone []string) error {
 	commit := own(commitName, d.spec.Set)
+	var parents []string
+	for _, it := range items {
+		made, err := d.makeParents(it.Name)
+		if err != nil {
+			return err
+		}
+		for _, dir := range made {
+			parents = append(parents, path.Dir(dir))
+		}
+	}
+	if err := d.syncDirs(parents); err != nil {
+		return err
+	}
 	for _, it := range items { // (3)
 		if err := d.replace(path.Join(commit, it.Name), it); err != nil {
 			return err
@@ -188,9 +202,6 @@ func (d *Dir) replace(from string, it item) (err error) {
 		if done, err := d.overwrite(it); done || err != nil {
 			return err
 		}
-	}
-	if _, err := d.makeParents(it.Name); err != nil {
-		return err
 	}
 	return failed("rename to", it.Name, d.fs.Rename(from, it.Name))
 }
