@@ -174,8 +174,10 @@ func parseX509SVID(in *workload.X509SVID, id spiffeid.ID) (*x509svid.SVID, error
 }
 
 const (
-	// maxChain is how many certificates one SVID may have.
-	maxChain = 100
+	// maxChain is how many certificates one SVID may have, and maxChainSize how
+	// many bytes they may take.
+	maxChain     = 100
+	maxChainSize = 1 << 20
 	// maxKey is how long a private key may be, in bytes. An RSA key of 8,192 bits
 	// takes 4,700, and to check one takes time that grows with the cube of it.
 	maxKey = 8 << 10
@@ -183,6 +185,9 @@ const (
 
 // checkSize refuses what would take long to parse.
 func checkSize(in *workload.X509SVID, id spiffeid.ID) error {
+	if n := len(in.GetX509Svid()); n > maxChainSize {
+		return reject(ReasonTooMany, "X.509-SVID of %s: certificates of %d bytes, the most is %d", id, n, maxChainSize)
+	}
 	if n := countDER(in.GetX509Svid(), maxChain+1); n > maxChain {
 		return reject(ReasonTooMany, "X.509-SVID of %s: more than %d certificates in its chain", id, maxChain)
 	}
