@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/svidhelper/svidhelper/fswatch"
+	"github.com/svidhelper/svidhelper/helper/devapi"
 	"github.com/svidhelper/svidhelper/helper/testbed"
 )
 
@@ -20,8 +21,8 @@ func withoutWatchers(t *testing.T) {
 // After an outage it took as long as the backoff had grown.
 func TestConnectedPromptlyWithoutInotify(t *testing.T) {
 	withoutWatchers(t)
-	promptly(t, "down 1 s", func(p *testbed.Pulse) []sample { return outages(t, p, time.Second, 2) })
-	promptly(t, "down 100 ms", func(p *testbed.Pulse) []sample { return outages(t, p, 100*time.Millisecond, 10) })
+	promptly(t, "down 1 s", func(p *testbed.Pulse) []sample { return outages(t, p, devapi.Config{}, time.Second, 2) })
+	promptly(t, "down 100 ms", func(p *testbed.Pulse) []sample { return outages(t, p, devapi.Config{}, 100*time.Millisecond, 10) })
 	for _, how := range []string{"directory and socket", "directory replaced as a whole", "link switched to another directory"} {
 		promptly(t, how, func(p *testbed.Pulse) []sample { return []sample{appearsAfter(t, p, how, 500*time.Millisecond)} })
 	}

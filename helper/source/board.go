@@ -22,6 +22,7 @@ import (
 type board struct {
 	log     *slog.Logger
 	updates chan struct{} // capacity 1
+	trouble chan struct{} // capacity 1: something has gone wrong
 
 	mu      sync.Mutex
 	latest  *Status            // nil: to be made
@@ -44,6 +45,7 @@ func newBoard(address string, log *slog.Logger) *board {
 	return &board{
 		log:      log,
 		updates:  make(chan struct{}, 1),
+		trouble:  make(chan struct{}, 1),
 		tokens:   make(map[snapshot.JWTRequest]*snapshot.JWTSVID),
 		conn:     Connection{Address: address, Since: time.Now()},
 		records:  make(map[key]*ProfileStatus),
@@ -51,10 +53,13 @@ func newBoard(address string, log *slog.Logger) *board {
 	}
 }
 
-// notify says that there is something new; nobody is waited for.
-func (b *board) notify() {
+// notify says that there is something new. It does not block.
+func (b *board) notify() { poke(b.updates) }
+
+// poke sends to a channel of capacity 1, unless it is full.
+func poke(c chan<- struct{}) {
 	select {
-	case b.updates <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
@@ -252,6 +257,7 @@ func (b *board) partly(p *ProfileStatus, refused error, before Reason) {
 	if p.enter(StateRejected) || p.Reason != before {
 		b.log.Warn("a part of the answer was refused, the last good one stays", append(p.attrs(), "error", refused)...)
 	}
+	poke(b.trouble)
 	b.notify()
 }
 
@@ -279,6 +285,7 @@ func (b *board) bad(k key, state State, code codes.Code, err error) {
 		if p.enter(state) || fresh {
 			b.log.Warn("not receiving", append(p.attrs(), "error", explainFailure(p))...)
 		}
+		poke(b.trouble)
 		b.notify()
 	})
 }
@@ -331,5 +338,6 @@ func (b *board) disconnected(err error) {
 			b.log.Warn("not connected to the Workload API", "address", c.Address, "error", c.Problem)
 			b.notify()
 		}
+		poke(b.trouble)
 	})
 }

@@ -33,12 +33,7 @@ func newConnection(d dialer, w *socketWatch, b *board) *connection {
 
 // clockStepped says that the wall clock was set, or the machine asleep. It does
 // not block.
-func (c *connection) clockStepped() {
-	select {
-	case c.stepped <- struct{}{}:
-	default:
-	}
-}
+func (c *connection) clockStepped() { poke(c.stepped) }
 
 // link returns the present link. Without one it waits, until ctx ends.
 func (c *connection) link(ctx context.Context) (*link, bool) {

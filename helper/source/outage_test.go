@@ -32,8 +32,9 @@ func serial(api *devapi.Server) string { return api.SVIDs()[0].Certificates[0].S
 
 // outages takes a server down for d, n times, and returns how long after its
 // return the new SVID was there, each time.
-func outages(t *testing.T, p *testbed.Pulse, d time.Duration, n int) []sample {
-	api, faults := devapitest.Start(t, devapi.Config{ManualRotation: true})
+func outages(t *testing.T, p *testbed.Pulse, c devapi.Config, d time.Duration, n int) []sample {
+	c.ManualRotation = true
+	api, faults := devapitest.Start(t, c)
 	s, err := New(Config{Address: api.Addr(), Needs: Needs{X509: true, X509Bundles: true}}, (&logCounter{}).logger())
 	if err != nil {
 		t.Fatal(err)
@@ -85,7 +86,7 @@ func TestConnectedPromptlyAfterAnOutage(t *testing.T) {
 			for i := range sr.each {
 				pairs.Go(func() {
 					pass(time.Duration(i) * 70 * time.Millisecond) // not all at once
-					d := outages(t, p, sr.down, sr.repeat)
+					d := outages(t, p, devapi.Config{}, sr.down, sr.repeat)
 					mu.Lock()
 					took = append(took, d...)
 					mu.Unlock()

@@ -111,10 +111,7 @@ func (s *Source) Reconfigure(needs Needs) {
 	for _, r := range needs.JWTSVIDs {
 		s.board.add(key{ProfileJWTSVID, r})
 	}
-	select {
-	case s.changed <- struct{}{}:
-	default:
-	}
+	poke(s.changed)
 }
 
 // fail ends Run with err; the first call counts.
@@ -147,6 +144,7 @@ func (s *Source) Run(ctx context.Context) error {
 	defer wg.Wait()
 	defer cancel()
 	wg.Go(func() { s.tokens.run(ctx) })
+	wg.Go(func() { s.board.remind(ctx) })
 	running := make(map[Profile]func()) // how to stop it and wait
 	for {
 		select {

@@ -2,6 +2,11 @@ package source
 
 import (
 	"bytes"
+	"crypto/elliptic"
+	"encoding/base64"
+	"fmt"
+	"math/big"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -343,4 +348,133 @@ func TestX509BundlesAreKeptOneByOne(t *testing.T) {
 	wantReason(t, err, ReasonNoBundle)
 	_, err = parseX509Bundles(t.Context(), &workload.X509BundlesResponse{Bundles: map[string][]byte{"spiffe://a.test": nil}}, first, time.Now())
 	wantReason(t, err, ReasonNoBundle)
+}
+
+// Of a JWKS each key counts by itself (RFC 7517 5); a secret in it refuses the set.
+func TestKeysOfAJWKS(t *testing.T) {
+	good := func(kid string) string {
+		jwk := jose.JSONWebKey{Key: ec(elliptic.P256()).Public(), KeyID: kid}
+		return string(must(jwk.MarshalJSON()))
+	}
+	rsaKey := func(bits, e int) string {
+		n := new(big.Int).SetBit(new(big.Int).Lsh(big.NewInt(1), uint(bits-1)), 0, 1)
+		return fmt.Sprintf(`{"kty":"RSA","kid":"rsa","n":%q,"e":%q}`,
+			base64.RawURLEncoding.EncodeToString(n.Bytes()), base64.RawURLEncoding.EncodeToString(big.NewInt(int64(e)).Bytes()))
+	}
+	one, x := good("one"), func(kid string) string { return between(good(kid), `"x":"`, `"`) }
+	offCurve := strings.Replace(good("off"), between(one, `"x":"`, `"`), x("x"), 1)
+	offCurve = strings.Replace(offCurve, between(offCurve, `"x":"`, `"`), x("x"), 1)
+	for name, tt := range map[string]struct {
+		keys    []string
+		want    int // authorities
+		ignored int
+		refused bool
+	}{
+		"good":                     {[]string{one, good("two")}, 2, 0, false},
+		"no kty":                   {[]string{one, `{"kid":"k"}`}, 1, 1, false},
+		"no kid":                   {[]string{one, good("")}, 1, 1, false},
+		"not an object":            {[]string{one, `5`}, 1, 1, false},
+		"RSA with e=1":             {[]string{one, rsaKey(2048, 1)}, 1, 1, false},
+		"RSA with an even e":       {[]string{one, rsaKey(2048, 4)}, 1, 1, false},
+		"RSA of 2048 bits":         {[]string{one, rsaKey(2048, 65537)}, 2, 0, false},
+		"RSA of 2047 bits":         {[]string{one, rsaKey(2047, 65537)}, 1, 1, false},
+		"RSA of 16400 bits":        {[]string{one, rsaKey(16400, 65537)}, 1, 1, false},
+		"point off the curve":      {[]string{one, offCurve}, 1, 1, false},
+		"unknown type":             {[]string{one, `{"kty":"PQ","kid":"k"}`}, 1, 0, false},
+		"unknown curve":            {[]string{one, `{"kty":"EC","crv":"P-999","kid":"k"}`}, 1, 0, false},
+		"for another use":          {[]string{one, `{"kty":"RSA","use":"enc","kid":"k"}`}, 1, 0, false},
+		"two with one kid":         {[]string{one, good("one")}, 1, 1, false},
+		"private":                  {[]string{one, `{"kty":"EC","crv":"P-256","kid":"k","x":"AA","y":"AA","d":"AA"}`}, 0, 0, true},
+		"private and malformed":    {[]string{one, `{"kty":"RSA","kid":"k","d":"AA"}`}, 0, 0, true},
+		"symmetric":                {[]string{one, `{"kty":"oct","kid":"k","k":"AA"}`}, 0, 0, true},
+		"nothing but malformed":    {[]string{`{"kid":"k"}`, `{"kty":"RSA","kid":"k"}`}, 0, 2, true},
+		"nothing for us":           {[]string{`{"kty":"PQ","kid":"k"}`}, 0, 0, false},
+		"too many":                 {slices.Repeat([]string{`{}`}, maxAuthorities+1), 0, 0, true},
+		"of two, the first counts": {[]string{one, good("one"), good("two")}, 2, 1, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			doc := []byte(`{"keys":[` + strings.Join(tt.keys, ",") + `]}`)
+			b, ignored, err := parseJWTBundle(testTD, doc)
+			if (err != nil) != tt.refused || ignored.count != tt.ignored {
+				t.Fatalf("%d ignored, want %d; error %v", ignored.count, tt.ignored, err)
+			}
+			if err != nil {
+				wantReason(t, err, ReasonGarbage)
+				return
+			}
+			if n := len(b.JWTAuthorities()); n != tt.want {
+				t.Errorf("%d authorities, want %d", n, tt.want)
+			}
+			var first jose.JSONWebKey
+			check(t, first.UnmarshalJSON([]byte(one)))
+			if key, ok := b.FindJWTAuthority("one"); tt.want > 0 && (!ok || !publicKeysEqual(key, first.Key)) {
+				t.Error("the first of a kid is not the one that counts")
+			}
+		})
+	}
+}
+
+// What is ignored of a good bundle is counted and said at every answer, and the
+// bundle is used.
+func TestIgnoredKeysAreSaid(t *testing.T) {
+	jwk := jose.JSONWebKey{Key: ec(elliptic.P256()).Public(), KeyID: "one"}
+	doc := fmt.Appendf(nil, `{"keys":[%s,{"kid":"k"},{"kid":"k2"}]}`, must(jwk.MarshalJSON()))
+	answer := func() *workload.JWTBundlesResponse {
+		return &workload.JWTBundlesResponse{Bundles: map[string][]byte{"spiffe://example.org": doc}}
+	}
+	first, err := parseJWTBundles(t.Context(), answer(), nil, time.Now())
+	wantReason(t, err, ReasonAuthority)
+	if first == nil || !strings.HasSuffix(err.Error(), "(and 1 more)") {
+		t.Fatalf("%v: %v", first, err)
+	}
+	again, err := parseJWTBundles(t.Context(), answer(), first, time.Now())
+	wantReason(t, err, ReasonAuthority)
+	if again != first || !strings.HasSuffix(err.Error(), "(and 1 more)") {
+		t.Errorf("the same answer again: %v", err)
+	}
+}
+
+func TestOddWIT(t *testing.T) {
+	now := time.Now()
+	key := jose.JSONWebKey{Key: ec(elliptic.P256()), KeyID: "bound"}
+	private := string(must(key.MarshalJSON()))
+	public := func(alg string) string {
+		k := key.Public()
+		k.Algorithm = alg
+		return string(must(k.MarshalJSON()))
+	}
+	header := `{"alg":"ES256","typ":"wit+jwt","kid":"k"}`
+	claims := func(more, jwk string) string {
+		return fmt.Sprintf(`{"sub":%q,"exp":%d%s,"cnf":{"jwk":%s}}`, testID, now.Add(time.Hour).Unix(), more, jwk)
+	}
+	for name, tt := range map[string]struct {
+		header, claims string
+		want           Reason
+	}{
+		"good":                    {header, claims("", public("ES256")), ""},
+		"issued by a clock ahead": {header, claims(fmt.Sprintf(`,"iat":%d`, now.Add(24*time.Hour).Unix()), public("ES256")), ""},
+		"not valid yet":           {header, claims(fmt.Sprintf(`,"nbf":%d`, now.Add(24*time.Hour).Unix()), public("ES256")), ReasonNotYetValid},
+		"alg of RSA":              {header, claims("", public("RS256")), ReasonInvalidSVID},
+		"alg of another curve":    {header, claims("", public("ES384")), ReasonInvalidSVID},
+		"no alg":                  {header, claims("", public("")), ReasonInvalidSVID},
+		"bound to a private key":  {header, claims("", private), ReasonInvalidSVID},
+		"bound to nothing":        {header, fmt.Sprintf(`{"sub":%q,"exp":%d}`, testID, now.Add(time.Hour).Unix()), ReasonInvalidSVID},
+		"audience":                {header, claims(`,"aud":"x"`, public("ES256")), ReasonInvalidSVID},
+		"critical extension":      {`{"alg":"ES256","typ":"wit+jwt","kid":"k","crit":["b"],"b":1}`, claims("", public("ES256")), ReasonInvalidSVID},
+		"no kid":                  {`{"alg":"ES256","typ":"wit+jwt"}`, claims("", public("ES256")), ReasonInvalidSVID},
+		"no type":                 {`{"alg":"ES256","kid":"k"}`, claims("", public("ES256")), ReasonInvalidSVID},
+		"exp in milliseconds":     {header, fmt.Sprintf(`{"sub":%q,"exp":%d,"cnf":{"jwk":%s}}`, testID, now.Add(time.Hour).UnixMilli(), public("ES256")), ReasonTime},
+	} {
+		t.Run(name, func(t *testing.T) {
+			resp := &workload.WITSVIDResponse{Svids: []*workload.WITSVID{{
+				SpiffeId: testID.String(), WitSvid: encodeToken(tt.header, tt.claims), WitSvidKey: private,
+			}}}
+			_, err := parseWIT(t.Context(), resp, nil, now)
+			if tt.want != "" {
+				wantReason(t, err, tt.want)
+			} else if err != nil {
+				t.Error(err)
+			}
+		})
+	}
 }

@@ -64,7 +64,7 @@ func parseX509(ctx context.Context, resp *workload.X509SVIDResponse, prev *x509P
 		identity: func(s snapshot.X509SVID) (spiffeid.ID, string) { return s.ID, s.Hint },
 		stale:    func(s snapshot.X509SVID) snapshot.X509SVID { s.Stale = true; return s },
 	}.sift(ctx, resp.GetSvids(), prev.set)
-	if len(set.svids) == 0 {
+	if ctx.Err() == nil && len(set.svids) == 0 {
 		return nil, refused.err()
 	}
 	federated, others := parseBundles(ctx, resp.GetFederatedBundles(), prev.federated, wholeX509Bundle)
