@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"io/fs"
-	"os"
 	"path"
 	"slices"
 
@@ -145,23 +144,23 @@ func (r *root) Lstat(name string) (s stat, err error) {
 	return s, err
 }
 
-func (r *root) ReadDir(name string) ([]string, error) {
-	var opened int
-	err := r.one(path.Join(name, "."), func(int, string) (err error) {
-		dir, err := r.dir(name)
-		if err == nil { // anew: a descriptor has one place to read at
-			opened, err = unix.Openat(dir, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-		}
-		return err
-	})
+func (r *root) ReadDir(name string) (names []string, err error) {
+	fd, err := r.dir(name)
 	if err != nil {
 		return nil, err
 	}
-	f := os.NewFile(uintptr(opened), name)
-	defer f.Close()
-	names, err := f.Readdirnames(-1)
-	slices.Sort(names)
-	return names, err
+	if _, err := unix.Seek(fd, 0, io.SeekStart); err != nil {
+		return nil, err
+	}
+	buf := make([]byte, 8192)
+	for {
+		n, err := retry(func() (int, error) { return unix.ReadDirent(fd, buf) })
+		if err != nil || n == 0 {
+			slices.Sort(names)
+			return names, err
+		}
+		_, _, names = unix.ParseDirent(buf[:n], -1, names)
+	}
 }
 
 func (r *root) Readlink(name string) (target string, err error) {
@@ -223,36 +222,36 @@ func (r *root) Lchown(name string, uid, gid int) error {
 
 func (r *root) Remove(name string) error {
 	r.drop(name)
-	return r.one(name, func(fd int, base string) error {
-		err := unix.Unlinkat(fd, base, 0)
-		if err == unix.EISDIR || err == unix.EPERM {
-			if derr := unix.Unlinkat(fd, base, unix.AT_REMOVEDIR); derr != unix.ENOTDIR {
-				return derr
-			}
+	err := r.unlink(name, 0)
+	if err == unix.EISDIR || err == unix.EPERM {
+		if derr := r.unlink(name, unix.AT_REMOVEDIR); derr != unix.ENOTDIR {
+			return derr
 		}
-		return err
-	})
+	}
+	return err
+}
+
+func (r *root) unlink(name string, flags int) error {
+	return r.one(name, func(fd int, base string) error { return unix.Unlinkat(fd, base, flags) })
 }
 
 func (r *root) RemoveAll(name string) error {
-	err := r.one(name, func(fd int, base string) error { return unix.Unlinkat(fd, base, 0) })
-	if err != unix.EISDIR && err != unix.EPERM {
-		r.drop(name)
-		if absent(err) {
-			return nil
-		}
-		return err
-	}
 	names, err := r.ReadDir(name)
-	if err != nil {
-		return err
+	if err != nil { // no directory
+		return ignoreMissing(r.Remove(name))
 	}
 	for _, n := range names {
-		if err := r.RemoveAll(path.Join(name, n)); err != nil {
+		child := path.Join(name, n)
+		if err := r.unlink(child, 0); err == unix.EISDIR || err == unix.EPERM {
+			if err := r.RemoveAll(child); err != nil {
+				return err
+			}
+		} else if err != nil && !absent(err) {
 			return err
 		}
 	}
-	return r.Remove(name)
+	r.drop(name)
+	return ignoreMissing(r.unlink(name, unix.AT_REMOVEDIR))
 }
 
 // An openFile is a descriptor.

@@ -28,7 +28,9 @@ func (d *Dir) retire(gen string) {
 	if len(d.old) > mostOld {
 		d.tidy(d.old[0].due)
 	}
-	d.tidying.Reset(retirement)
+	if len(d.unsynced) == 0 { // or the timer is set for that
+		d.tidying.Reset(retirement)
+	}
 }
 
 // changedDir notes that a directory is to be synced before a previous generation
@@ -54,9 +56,7 @@ func (d *Dir) tidyLater() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if !d.closed && d.fs != nil {
-		d.watch.pause(d)
 		d.tidy(time.Now())
-		d.watch.add(d, d.watch.gen)
 		d.fs.Forget(d.current())
 	}
 }
