@@ -1,36 +1,55 @@
 package helper
 
 import (
+	"cmp"
 	"context"
-	"fmt"
 	"log/slog"
+	"os"
 	"reflect"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/svidhelper/svidhelper/helper/config"
 	"github.com/svidhelper/svidhelper/helper/events"
 	"github.com/svidhelper/svidhelper/helper/health"
+	"github.com/svidhelper/svidhelper/helper/notify"
+	"github.com/svidhelper/svidhelper/helper/publish"
 	"github.com/svidhelper/svidhelper/helper/source"
+	"github.com/svidhelper/svidhelper/supervisor"
 )
 
-// A daemon is what Run runs. Its slots hold parts that a new configuration can
-// exchange one by one.
+// defaultGrace is how long a refusal of an identity must last before it counts:
+// an agent that restarts says PermissionDenied for a while.
+const defaultGrace = 30 * time.Second
+
+// A daemon is what Run runs: its parts, and the runner that can exchange them
+// one by one.
 type daemon struct {
 	log     *slog.Logger
 	version string
 	started time.Time
 	options Options
 
-	source, process, health *slot
-	hooks                   *crew
-	rotator                 *rotator
-	journal                 *events.Stream
+	runner    *runner
+	publisher *publish.Publisher
+	events    *events.Stream
 
-	config  *config.Config       // touched by newDaemon, then by watchFile alone
-	refused string               // why the last new one was not used; touched by watchFile alone
-	plan    atomic.Pointer[plan] // what the parts were made from
-	reload  chan struct{}        // capacity 1
+	parts    atomic.Pointer[parts]
+	running  atomic.Pointer[notify.Process] // gets the helper's signals; nil: none runs
+	wanted   atomic.Pointer[notify.Process] // takes its place when it has ended
+	reloaded atomic.Pointer[health.Reload]
+	reload   chan struct{} // capacity 1
+}
+
+// parts are what a configuration is made into. Nothing in them changes, but for
+// what each part does by itself.
+type parts struct {
+	config  *config.Config
+	source  *source.Source
+	process *notify.Process // nil: none
+	hooks   []*notify.Hook
+	health  *health.Server // nil: not served
 }
 
 // newDaemon makes every part of a configuration, and opens what has to be
@@ -38,132 +57,221 @@ type daemon struct {
 func newDaemon(c *config.Config, log *slog.Logger, o Options) (*daemon, error) {
 	d := &daemon{
 		log: log, version: o.Version, started: time.Now(), options: o,
-		source: newSlot(), process: newSlot(), health: newSlot(), hooks: newCrew(),
-		journal: events.New(c.Events, log), config: c, reload: make(chan struct{}, 1),
+		runner: newRunner(), events: events.New(c.Events, log), reload: make(chan struct{}, 1),
 	}
-	p, err := d.newPlan(c, nil)
+	p, err := d.newParts(c, &parts{config: &config.Config{}})
 	if err != nil {
 		return nil, err
 	}
-	if d.rotator, err = newRotator(p, d.journal, log); err != nil {
+	plan := d.plan(p, &parts{})
+	plan.Exchange = nil // the first process runs from the start, and waits
+	if d.publisher, err = publish.New(plan, d.events, log); err != nil {
+		p.discard(&parts{})
 		return nil, err
 	}
-	d.plan.Store(p)
-	if err := d.serveHealth(c.Health); err != nil {
-		_ = d.rotator.close()
-		return nil, err
+	d.follow(p, &parts{config: &config.Config{}})
+	if p.process != nil {
+		d.running.Store(p.process)
+		d.exchange(p)
 	}
-	d.put(p, nil)
 	return d, nil
 }
 
-// newPlan makes the parts of a configuration. Those that are as in old are
-// taken over.
-func (d *daemon) newPlan(c *config.Config, old *plan) (*plan, error) {
-	p := &plan{onRevoked: c.OnRevoked, grace: c.RevocationGrace, outputs: c.Outputs}
-	if old != nil && d.config.AgentAddress == c.AgentAddress {
-		p.source = old.source
-	} else {
-		src, err := source.New(sourceConfig(c), d.log)
-		if err != nil {
+// newParts makes the parts of a configuration. Those that are as in old are
+// taken over. Whatever can be refused about the new ones is refused here, before
+// anything changes.
+func (d *daemon) newParts(c *config.Config, old *parts) (*parts, error) {
+	p := &parts{config: c, source: old.source, process: old.process}
+	var err error
+	if old.source == nil || old.config.AgentAddress != c.AgentAddress {
+		if p.source, err = source.New(sourceConfig(c), d.log); err != nil {
 			return nil, err
 		}
-		if old != nil {
-			src.MustNotFail() // what runs depends on the next one already
+		if old.source != nil {
+			p.source.MustNotFail() // what runs depends on the new one already
 		}
-		p.source = src
 	}
-	var err error
 	switch {
 	case c.Process == nil:
-	case old != nil && old.process != nil && reflect.DeepEqual(old.process.spec, c.Process):
-		p.process = old.process
-	default:
-		if p.process, err = newProcess(c.Process, d.journal, d.log); err != nil {
+		p.process = nil
+	case old.process == nil || !reflect.DeepEqual(old.process.Spec(), c.Process):
+		if p.process, err = notify.NewProcess(c.Process, d.events, d.log); err != nil {
 			return nil, err
 		}
 	}
-	var kept []*hook
-	if old != nil {
-		kept = old.hooks
+	for i := range c.Hooks {
+		h := old.hook(&c.Hooks[i])
+		if h == nil {
+			if h, err = notify.NewHook(&c.Hooks[i], d.delivered, d.events, d.log); err != nil {
+				return nil, err
+			}
+		}
+		p.hooks = append(p.hooks, h)
 	}
-	p.hooks, err = newHooks(c.Hooks, kept, d.journal, d.log)
+	switch {
+	case c.Health == nil:
+	case old.health != nil && old.config.Health.Address == c.Health.Address:
+		p.health = old.health
+		err = health.Check(*c.Health)
+	default:
+		p.health, err = health.New(*c.Health, d.status, d.log)
+	}
 	return p, err
 }
 
-// put hands the parts that are not in old to whoever runs them.
-func (d *daemon) put(p, old *plan) {
-	if old == nil || p.source != old.source {
-		d.source.put(ended("the source", p.source.Run))
+// discard gives back what parts that do not come to run have taken.
+func (p *parts) discard(old *parts) {
+	if p.health != nil && p.health != old.health {
+		_ = p.health.Close()
 	}
-	switch {
-	case old != nil && p.process == old.process:
-	case p.process == nil:
-		d.process.put(nil)
-	default:
-		d.process.put(p.process.run)
-	}
-	d.hooks.put(p.hooks)
 }
 
-// apply has a new configuration take the place of the running one. What it does
-// not change is not disturbed. On an error everything is as before.
-func (d *daemon) apply(ctx context.Context, c *config.Config) error {
-	old := d.plan.Load()
-	p, err := d.newPlan(c, old)
-	if err != nil {
-		return err
-	}
-	if err := d.rotator.follow(ctx, p); err != nil {
-		return err
-	}
-	d.plan.Store(p)
-	d.journal.Follow(c.Events)
-	if p.source == old.source {
-		p.source.Reconfigure(needs(c))
-	}
-	d.put(p, old)
-	if !reflect.DeepEqual(d.config.Health, c.Health) {
-		if err := d.exchangeHealth(ctx, c.Health); err != nil {
-			d.log.Error("health is not served as the new configuration says", "error", err)
+// hook returns the hook that a specification is served by already, if any.
+func (p *parts) hook(spec *config.Hook) *notify.Hook {
+	for _, h := range p.hooks {
+		if reflect.DeepEqual(h.Spec(), spec) {
+			return h
 		}
 	}
-	if d.config.Log != c.Log {
-		d.log.Warn("the log block takes effect at the next start")
-	}
-	d.config = c
 	return nil
 }
 
-// serveHealth has health served at an address, or nowhere.
-func (d *daemon) serveHealth(c *health.Config) error {
-	if c == nil {
-		d.health.put(nil)
-		return nil
+// delivered is for hooks, which are made before the publisher.
+func (d *daemon) delivered(hook string, number uint64) { d.publisher.Delivered(hook, number) }
+
+// plan is what the publisher does with the parts.
+func (d *daemon) plan(p, old *parts) *publish.Plan {
+	c := p.config
+	plan := &publish.Plan{Source: p.source, Outputs: c.Outputs, OnRevoked: c.OnRevoked, Grace: cmp.Or(c.RevocationGrace, defaultGrace)}
+	if p.process != nil {
+		plan.Process, plan.StartWithout, plan.WaitForAPI = p.process, c.Process.StartWithout, c.Process.NoStartFromDisk
+		if p.process != old.process {
+			plan.Exchange = func() { d.exchange(p) }
+		}
 	}
-	s, err := health.New(*c, d.status, d.log)
-	if err != nil {
-		return err
+	for _, h := range p.hooks {
+		plan.Hooks = append(plan.Hooks, h)
 	}
-	d.health.put(s.Run)
-	return nil
+	return plan
 }
 
-// exchangeHealth frees the old address first: it may be the new one too.
-func (d *daemon) exchangeHealth(ctx context.Context, c *health.Config) error {
-	freed := make(chan struct{})
-	d.health.put(func(ctx context.Context) error {
-		close(freed)
-		<-ctx.Done()
-		return nil
+// exchange has a process run in the place of the one before, once that has ended.
+// The signals go to the one before until then.
+func (d *daemon) exchange(p *parts) {
+	d.wanted.Store(p.process)
+	if p.process == nil {
+		d.runner.put("process", func(ctx context.Context) error {
+			d.running.Store(nil)
+			<-ctx.Done()
+			return nil
+		})
+		return
+	}
+	d.runner.put("process", func(ctx context.Context) error {
+		d.running.Store(p.process)
+		return p.process.Run(ctx)
 	})
-	select {
-	case <-freed:
-	case <-ctx.Done():
-		return ctx.Err()
+	for _, h := range p.hooks {
+		h.After(p.first())
 	}
-	if err := d.serveHealth(c); err != nil {
-		return fmt.Errorf("%w; it is not served until that is mended", err)
+}
+
+// first is the process if it is told before the hooks: one that comes and goes
+// with the rotations, as cmd of a spiffe-helper file does.
+func (p *parts) first() *notify.Process {
+	if p.process != nil && p.config.Process.Restart == supervisor.RestartOnRotation {
+		return p.process
 	}
 	return nil
+}
+
+// follow has the runner run the parts that are not in old. Nothing in it fails.
+// The process is for the publisher to exchange (see plan).
+func (d *daemon) follow(p, old *parts) {
+	d.parts.Store(p)
+	d.events.Follow(p.config.Events)
+	if p.source == old.source {
+		p.source.Reconfigure(needs(p.config))
+	} else {
+		d.runner.put("source", ended("the source", p.source.Run))
+	}
+	if p.process == nil && old.process != nil {
+		d.exchange(p)
+	}
+	for _, h := range p.hooks {
+		if old.hook(h.Spec()) != h {
+			d.runner.put("hook "+h.Name(), h.Run)
+		}
+	}
+	for _, h := range old.hooks {
+		if d.hookNamed(p, h.Name()) == nil {
+			d.runner.put("hook "+h.Name(), nil)
+		}
+	}
+	switch {
+	case p.health == nil:
+		d.runner.put("health", nil)
+	case p.health != old.health:
+		d.runner.put("health", p.health.Run)
+	default:
+		p.health.Follow(*p.config.Health)
+	}
+}
+
+func (d *daemon) hookNamed(p *parts, name string) *notify.Hook {
+	for _, h := range p.hooks {
+		if h.Name() == name {
+			return h
+		}
+	}
+	return nil
+}
+
+// handleSignals hands signals to the process, whose supervisor knows which of
+// them mean the end. With no process, SIGTERM, SIGINT and SIGQUIT mean the end,
+// and SIGHUP that the configuration is to be read again.
+func (d *daemon) handleSignals(ctx context.Context, signals <-chan os.Signal) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case s := <-signals:
+			ends := s == os.Interrupt || s == syscall.SIGTERM || s == syscall.SIGQUIT
+			p := d.running.Load()
+			if p != nil {
+				p.Signal(s.(syscall.Signal))
+			}
+			switch {
+			case ends && (p == nil || p != d.wanted.Load()):
+				return nil // no process is to follow
+			case p == nil && s == syscall.SIGHUP:
+				d.requestReload()
+			}
+		}
+	}
+}
+
+// status gathers what the parts say of themselves. It may be called from any
+// goroutine, and blocks none.
+func (d *daemon) status() health.Status {
+	p := d.parts.Load()
+	s := health.Status{
+		Version: d.version, Started: d.started,
+		Source: p.source.Status(), Outputs: d.publisher.Status(), Reload: d.lastReload(),
+	}
+	proof := func(st *notify.ProofStatus) {
+		if st != nil {
+			s.Proofs = append(s.Proofs, *st)
+		}
+	}
+	if running := d.running.Load(); running != nil {
+		st := running.Status()
+		s.Process = &st
+		proof(running.Proof())
+	}
+	for _, h := range p.hooks {
+		s.Hooks = append(s.Hooks, h.Status())
+		proof(h.Proof())
+	}
+	return s
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/svidhelper/svidhelper/helper/config"
 	"github.com/svidhelper/svidhelper/helper/devapi"
 	"github.com/svidhelper/svidhelper/helper/events"
+	"github.com/svidhelper/svidhelper/helper/publish"
 	"github.com/svidhelper/svidhelper/helper/source"
 )
 
@@ -47,11 +48,11 @@ func (m *memory) dial(ctx context.Context) (net.Conn, error) {
 // A day is a Workload API that misbehaves at random, and what a reader finds on
 // disk meanwhile.
 type day struct {
-	t       *testing.T
-	api     *devapi.Server
-	faults  *devapi.Faults
-	random  *rand.Rand
-	rotator *rotator
+	t         *testing.T
+	api       *devapi.Server
+	faults    *devapi.Faults
+	random    *rand.Rand
+	publisher *publish.Publisher
 
 	whole func() // everything is on disk
 
@@ -92,13 +93,14 @@ output %q {
 	var log bytes.Buffer
 	logger := slog.New(slog.NewTextHandler(&log, nil))
 	// Outside: whoever watches a directory holds up the clock, too.
-	r, err := newRotator(&plan{outputs: c.Outputs}, events.New("", logger), logger)
+	plan := &publish.Plan{Outputs: c.Outputs, Grace: defaultGrace}
+	r, err := publish.New(plan, events.New("", logger), logger)
 	if err != nil {
 		t.Fatal(err)
 	}
 	synctest.Test(t, func(t *testing.T) {
 		d := &day{
-			t: t, random: rand.New(rand.NewPCG(seed, 1)), rotator: r, well: time.Now(), strikes: map[string]int{},
+			t: t, random: rand.New(rand.NewPCG(seed, 1)), publisher: r, well: time.Now(), strikes: map[string]int{},
 			disk: disk{dir: dir, tokens: []string{"a", "b"}},
 		}
 		var m memory
@@ -113,10 +115,10 @@ output %q {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.current.source = src
+		plan.Source = src
 		d.live(t, src)
 	})
-	if err := r.close(); err != nil {
+	if err := r.Close(); err != nil {
 		t.Error(err)
 	}
 	if t.Failed() {
@@ -162,7 +164,7 @@ func (d *day) live(t *testing.T, src *source.Source) {
 	d.count(status, minutes, expired)
 }
 
-// publish does what a rotator does, and looks at what comes of it.
+// publish does what a publisher does, and looks at what comes of it.
 func (d *day) publish(ctx context.Context, src *source.Source) {
 	for {
 		select {
@@ -170,10 +172,12 @@ func (d *day) publish(ctx context.Context, src *source.Source) {
 			return
 		case <-src.Updates():
 		}
-		if ok, err := d.rotator.rotate(); !ok || err != nil {
-			d.t.Errorf("rotating: %v %v %v", ok, err, d.rotator.outputs[0].err)
+		ok, err := d.publisher.Rotate(false)
+		status := d.publisher.Status()[0]
+		if !ok || err != nil {
+			d.t.Errorf("rotating: %v %v %v", ok, err, status.Problem)
 		}
-		if d.rotator.outputs[0].complete {
+		if status.Complete {
 			d.whole()
 			d.look("after a publish")
 		}
@@ -295,7 +299,7 @@ func (d *day) spoil() (end func()) {
 
 // count compares what has been fetched and published with the policy.
 func (d *day) count(status *source.Status, minutes, expired int) {
-	t, o := d.t, d.rotator.outputs[0]
+	t, o := d.t, d.publisher.Status()[0]
 	counts := d.faults.Counts()
 	var good, all uint64
 	for _, p := range status.Profiles {
@@ -310,7 +314,7 @@ func (d *day) count(status *source.Status, minutes, expired int) {
 	}
 	t.Logf("%d minutes, at %d of them something had expired; %d faults: %v", minutes, expired, faults, d.strikes)
 	t.Logf("%d fetches of tokens, %d of them good; %d X.509 streams over %d connections; %d publishes, %d looks at the disk",
-		all, good, counts.Attempts[devapi.FetchX509SVID], counts.Connections, o.rotations, d.disk.looks)
+		all, good, counts.Attempts[devapi.FetchX509SVID], counts.Connections, o.Rotations, d.disk.looks)
 	// Renewed at half of five minutes, within 10 %: 523 to 640 times in a day
 	// without faults.
 	if good < 2*430 || good > 2*645 {
@@ -320,8 +324,8 @@ func (d *day) count(status *source.Status, minutes, expired int) {
 	if n := counts.Attempts[devapi.FetchX509SVID]; n > 45*(faults+12) {
 		t.Errorf("%d X.509 streams for %d faults", n, faults)
 	}
-	if most := good + 120; o.rotations > most || o.rotations < good/3 {
-		t.Errorf("%d publishes of %d tokens", o.rotations, good)
+	if most := good + 120; o.Rotations > most || o.Rotations < good/3 {
+		t.Errorf("%d publishes of %d tokens", o.Rotations, good)
 	}
 	if expired == 0 || expired > minutes/4 {
 		t.Errorf("something had expired at %d of %d minutes; an outage of 75 minutes is behind us", expired, minutes)

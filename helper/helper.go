@@ -1,10 +1,22 @@
 // Package helper puts the parts together: Run is the daemon, Once the one-shot.
 //
-// There is one way through: the source watches the Workload API, the rotator
-// puts its snapshots on disk, the supervisor and the hooks tell whom it
-// concerns, witnesses look whether it was taken up, and health says how all of
-// that is. Each is an actor with one goroutine of its own that is waited for;
-// they share nothing but immutable values and channels that hold the latest.
+// There is one way through for a rotation:
+//
+//  1. source, (*Source).Run: an answer of the Workload API is checked and becomes
+//     a snapshot.
+//  2. publish, (*Publisher).Run: it hears of the snapshot and calls Rotate.
+//  3. encode, (*Encoder).Encode: the snapshot becomes the files of an output.
+//  4. writer, (*Dir).Publish: the files become the visible set, at once.
+//  5. publish, (*Publisher).tell: the change is passed on, to the process first.
+//  6. notify, (*Process).Tell and (*Hook).Tell: the target is told, through
+//     supervisor, (*Supervisor).Rotated, and hook, (*Hook).Rotated.
+//  7. notify, (*proofRunner).prove: the service is dialled until it serves the
+//     new certificate.
+//  8. health, (*Server).Run: a probe sees what each part says of itself.
+//
+// The parts share nothing but immutable values and channels that hold the latest.
+// Each is run by the daemon's runner, which exchanges those that a new
+// configuration changes.
 package helper
 
 import (
@@ -13,7 +25,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"syscall"
 
 	"github.com/oklog/run"
 
@@ -44,29 +55,20 @@ func Run(ctx context.Context, c *config.Config, log *slog.Logger, o Options) (er
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, d.rotator.close()) }()
+	defer func() { err = errors.Join(err, d.publisher.Close()) }()
 
 	var g run.Group
-	{ // signals, before there is anybody whom they could concern
+	{ // signals, before there is anything that they could be for
 		add(&g, ctx, func(ctx context.Context) error { return d.handleSignals(ctx, o.Signals) })
 	}
-	{ // the Workload API
-		add(&g, ctx, d.source.run)
-	}
-	{ // the process; its end is the helper's
-		add(&g, ctx, d.process.run)
-	}
-	{ // whoever else wants to know
-		add(&g, ctx, d.hooks.run)
+	{ // the source, the process, the hooks and health; the process's end is the helper's
+		add(&g, ctx, d.runner.run)
 	}
 	{ // the output directories
-		add(&g, ctx, d.rotator.run)
+		add(&g, ctx, d.publisher.Run)
 	}
 	{ // the event stream
-		add(&g, ctx, d.journal.Run)
-	}
-	{ // probes and scrapers
-		add(&g, ctx, d.health.run)
+		add(&g, ctx, d.events.Run)
 	}
 	{ // the configuration file
 		add(&g, ctx, d.watchFile)
@@ -85,29 +87,6 @@ func Run(ctx context.Context, c *config.Config, log *slog.Logger, o Options) (er
 func add(g *run.Group, ctx context.Context, execute part) {
 	ctx, cancel := context.WithCancel(ctx)
 	g.Add(func() error { return execute(ctx) }, func(error) { cancel() })
-}
-
-// handleSignals hands signals to the process, whose supervisor knows which of
-// them mean the end. With no process, SIGTERM, SIGINT and SIGQUIT mean the end and SIGHUP
-// that the configuration is to be read again.
-func (d *daemon) handleSignals(ctx context.Context, signals <-chan os.Signal) error {
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case s := <-signals:
-			if p := d.plan.Load().process; p != nil {
-				p.Signal(s.(syscall.Signal))
-				continue
-			}
-			switch s {
-			case os.Interrupt, syscall.SIGTERM, syscall.SIGQUIT:
-				return nil
-			case syscall.SIGHUP:
-				d.requestReload()
-			}
-		}
-	}
 }
 
 // ended is for parts whose silent end would leave the helper half alive.

@@ -33,6 +33,7 @@ func TestSeveralIdentities(t *testing.T) {
 	dir, address := t.TempDir(), freeAddress(t)
 	in := func(parts ...string) string { return filepath.Join(append([]string{dir}, parts...)...) }
 	startDaemon(t, api, fmt.Sprintf(`
+revocation_grace = "100ms"
 output %q {
   x509_svid { hint = "db-hint" }
 }
@@ -103,9 +104,12 @@ health { address = %q }
 			return nil
 		})
 	}
-	for _, name := range []string{"allow", "hint"} {
-		if n := metric(t, address, fmt.Sprintf("svidhelper_output_failures_total{output=%q,reason=\"encode\"}", in(name))); n == 0 {
-			t.Errorf("the refusal of %s is not counted:\n%s", name, metrics(t, address))
+	for _, name := range []string{
+		fmt.Sprintf("svidhelper_output_failures_total{output=%q,reason=\"encode\"}", in("allow")),
+		fmt.Sprintf("svidhelper_identity_refused_timestamp_seconds{output=%q,identity=\"X.509-SVID with hint \\\"db-hint\\\"\",spiffe_id=\"spiffe://example.org/db\"}", in("hint")),
+	} {
+		if n := metric(t, address, name); n == 0 {
+			t.Errorf("there is no %s:\n%s", name, metrics(t, address))
 		}
 	}
 

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/svidhelper/svidhelper/helper/config"
+	"github.com/svidhelper/svidhelper/helper/publish"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
 	"github.com/svidhelper/svidhelper/helper/source"
 )
@@ -28,7 +29,7 @@ func needs(c *config.Config) source.Needs {
 		return n
 	}
 	for _, p := range source.Profiles() {
-		if c.Process.StartWithout.Has(kindOf(p)) {
+		if c.Process.StartWithout.Has(publish.KindOf(p)) {
 			n.Dispensable = append(n.Dispensable, p)
 		}
 	}
@@ -39,19 +40,5 @@ func sourceConfig(c *config.Config) source.Config {
 	return source.Config{
 		Address: c.AgentAddress,
 		Needs:   needs(c),
-	}
-}
-
-// kindOf is the kind of material that a profile gives.
-func kindOf(p source.Profile) snapshot.Kind {
-	switch p {
-	case source.ProfileX509SVID:
-		return snapshot.KindX509
-	case source.ProfileX509Bundle:
-		return snapshot.KindBundle
-	case source.ProfileJWTSVID, source.ProfileJWTBundle:
-		return snapshot.KindJWT
-	default:
-		return snapshot.KindWIT
 	}
 }

@@ -10,7 +10,7 @@ import (
 
 	"github.com/svidhelper/svidhelper/helper/config"
 	"github.com/svidhelper/svidhelper/helper/encode"
-	"github.com/svidhelper/svidhelper/helper/events"
+	"github.com/svidhelper/svidhelper/helper/publish"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
 	"github.com/svidhelper/svidhelper/helper/source"
 )
@@ -32,16 +32,7 @@ func Once(ctx context.Context, c *config.Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	outputs, err := exchangeOutputs(nil, c.Outputs, events.New("", log), log)
-	if err != nil {
-		return err
-	}
-	var errs []error
-	for _, o := range outputs {
-		o.publish(s, nil)
-		errs = append(errs, o.err)
-	}
-	return errors.Join(append(errs, closeOutputs(outputs))...)
+	return publish.Once(c.Outputs, s, log)
 }
 
 // fetch runs a source until its snapshot has everything that the outputs need.
@@ -68,7 +59,7 @@ func fetch(ctx context.Context, c *config.Config, log *slog.Logger) (*snapshot.S
 	for said := ""; ; {
 		if unusable != nil && unusable.Error() != said {
 			said = unusable.Error()
-			log.Warn("what came cannot be used: waiting for more", "error", unusable)
+			log.Warn("the answer cannot be used yet: waiting for another", "error", unusable)
 		}
 		select {
 		case <-src.Updates():
@@ -94,13 +85,17 @@ func fetch(ctx context.Context, c *config.Config, log *slog.Logger) (*snapshot.S
 // suffices reports whether a snapshot has everything for the outputs, or why
 // what it has cannot be used.
 func suffices(s *snapshot.Snapshot, outputs []encode.Output) (whole bool, unusable error) {
-	whole = s != nil
+	if s == nil {
+		return false, nil
+	}
+	whole = true
 	for i := range outputs {
-		set, err := encode.Encode(s, &outputs[i])
-		if err != nil {
-			return false, fmt.Errorf("output %s: %w", outputs[i].Dir, err)
+		for _, g := range encode.Encode(s, &outputs[i]).Gaps {
+			whole = false
+			if g.Err != nil {
+				return false, fmt.Errorf("output %s: %w", outputs[i].Dir, g.Err)
+			}
 		}
-		whole = whole && len(set.Awaited) == 0
 	}
 	return whole, nil
 }

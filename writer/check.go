@@ -38,8 +38,18 @@ func check(s *Spec, files []File) error {
 			return err
 		}
 	}
-	return checkPlace(s, names)
+	if err := checkPlace(s, names); err != nil {
+		return &PlaceError{err}
+	}
+	return nil
 }
+
+// A PlaceError says that a directory cannot be published in as it is now. It may
+// be mended, as by a disk that is mounted or a mode that is changed.
+type PlaceError struct{ Err error }
+
+func (e *PlaceError) Error() string { return e.Err.Error() }
+func (e *PlaceError) Unwrap() error { return e.Err }
 
 // checkOwner checks that a file's owner exists and that files can be given to it.
 func checkOwner(s *Spec, f File) error {

@@ -52,12 +52,12 @@ func CheckName(name string) error {
 // CheckNames reports why names cannot be those of the files of one directory:
 // one of them is none, or two are in each other's way.
 func CheckNames(all []string) error {
-	taken := make(names, len(all))
+	taken := make(Names, len(all))
 	for _, name := range all {
 		if err := CheckName(name); err != nil {
 			return err
 		}
-		if err := taken.take(name); err != nil {
+		if err := taken.Take(name); err != nil {
 			return err
 		}
 	}
@@ -72,12 +72,12 @@ func fold(name string) string {
 	return name
 }
 
-// names are those that files of one directory have taken, and the directories
+// Names are those that files of one directory have taken, and the directories
 // on the way to them, folded.
-type names map[string]string
+type Names map[string]string
 
-// take claims a name: no other file may have it, nor be a directory on its way.
-func (n names) take(name string) error {
+// Take claims a name: no other file may have it, nor be a directory on its way.
+func (n Names) Take(name string) error {
 	folded := fold(name)
 	if other, taken := n[folded]; taken {
 		return fmt.Errorf("%q and %q cannot both be in one directory: give each file a name of its own", strings.TrimSuffix(other, "/"), name)

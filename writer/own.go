@@ -12,6 +12,7 @@ const (
 	dataName   = "..data"   // the link to the current generation
 	lockName   = "..lock"   // the file that is locked
 	recordName = "..names"  // the list of published names, where there is no generation
+	noteName   = "..note"   // what the caller remembers of the set
 	commitName = "..commit" // a publish that has been decided and may not be finished
 	genName    = "..gen"    // generations
 	tempName   = "..temp"   // links on their way to another name
@@ -39,7 +40,7 @@ func own(base, set string) string {
 // parseOwn takes a name of ours apart. Others that begin with two dots are not
 // ours: a Kubernetes volume has some.
 func parseOwn(name string) (base, set string, ok bool) {
-	for _, base := range []string{dataName, lockName, recordName, commitName, genName, tempName} {
+	for _, base := range []string{dataName, lockName, recordName, noteName, commitName, genName, tempName} {
 		rest, found := strings.CutPrefix(name, base)
 		if !found {
 			continue

@@ -2,8 +2,6 @@ package writer
 
 import (
 	"errors"
-	"io"
-	"os"
 	"slices"
 	"strings"
 )
@@ -38,24 +36,9 @@ const maxRecord = 64 << 20
 // readRecord returns what a record on disk says, or nothing if there is none
 // that this user wrote.
 func (d *Dir) readRecord(name string) (string, error) {
-	s, err := d.fs.Lstat(name)
-	if absent(err) {
+	data, err := d.readOurs(name, maxRecord)
+	if absent(err) || errors.Is(err, errNotOurs) {
 		return "", nil
 	}
-	if err != nil {
-		return "", failed("look at", name, err)
-	}
-	if !s.regular() || !d.ours(s) {
-		return "", nil
-	}
-	f, err := d.fs.OpenFile(name, os.O_RDONLY|openNonblock, 0)
-	if err != nil {
-		return "", failed("open", name, err)
-	}
-	defer f.Close()
-	if opened, err := f.Stat(); err != nil || !opened.same(s) {
-		return "", failed("open", name, errors.Join(errReplaced, err))
-	}
-	data, err := io.ReadAll(io.LimitReader(f, maxRecord))
-	return string(data), failed("read", name, err)
+	return string(data), err
 }

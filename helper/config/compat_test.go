@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/svidhelper/svidhelper/helper/encode"
-	"github.com/svidhelper/svidhelper/helper/health"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
 	"github.com/svidhelper/svidhelper/supervisor"
 	"github.com/svidhelper/svidhelper/supervisor/hook"
@@ -182,7 +181,7 @@ func jwts(want ...string) func(*testing.T, *Config) {
 
 func served(address, live, ready string) func(*testing.T, *Config) {
 	return func(t *testing.T, c *Config) {
-		if want := (health.Config{Address: address, LivePath: live, ReadyPath: ready, LiveNeedsWrites: true}); c.Health == nil || *c.Health != want {
+		if want := (Health{Address: address, LivePath: live, ReadyPath: ready, LiveNeedsWrites: true}); c.Health == nil || *c.Health != want {
 			t.Errorf("health is %+v, want %+v", c.Health, want)
 		}
 	}

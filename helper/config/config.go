@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/svidhelper/svidhelper/helper/encode"
-	"github.com/svidhelper/svidhelper/helper/health"
 	"github.com/svidhelper/svidhelper/helper/proof"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
 	"github.com/svidhelper/svidhelper/helper/source"
@@ -36,7 +35,7 @@ type Config struct {
 	Outputs []encode.Output
 	Process *Process // nil: none
 	Hooks   []Hook
-	Health  *health.Config // nil: not served
+	Health  *Health // nil: not served
 	Log     Log
 
 	// written is how values that came from the environment stand in the file,
@@ -70,6 +69,23 @@ type Target struct {
 	On    snapshot.Kind
 	Proof *proof.Config // nil: none
 }
+
+// Health says where health is served.
+type Health struct {
+	// Address to listen on, host:port; an empty host means all interfaces.
+	Address string
+	// LivePath and ReadyPath are the paths of the two checks; they differ.
+	LivePath, ReadyPath string
+	// LiveNeedsWrites has live, too, answer 503 while a write has failed: both
+	// checks of spiffe-helper do.
+	LiveNeedsWrites bool
+}
+
+// The paths of the checks unless the configuration names others.
+const (
+	DefaultLivePath  = "/live"
+	DefaultReadyPath = "/ready"
+)
 
 // Log says how much is logged and in which form.
 type Log struct {

@@ -14,7 +14,6 @@ import (
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"github.com/svidhelper/svidhelper/helper/encode"
-	"github.com/svidhelper/svidhelper/helper/health"
 	"github.com/svidhelper/svidhelper/helper/proof"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
 	"github.com/svidhelper/svidhelper/helper/source"
@@ -112,7 +111,7 @@ func (g *generator) config() *Config {
 		Log:             Log{Level: pick(g, slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError), JSON: g.maybe()},
 	}
 	if g.maybe() {
-		c.Health = &health.Config{Address: pick(g, ":8081", "127.0.0.1:0", "[::]:80"), LivePath: "/l/" + pick(g, "é", "x"), ReadyPath: pick(g, "/", "/r"), LiveNeedsWrites: g.maybe()}
+		c.Health = &Health{Address: pick(g, ":8081", "127.0.0.1:0", "[::]:80"), LivePath: "/l/" + pick(g, "é", "x"), ReadyPath: pick(g, "/", "/r"), LiveNeedsWrites: g.maybe()}
 	}
 	if c.OneShot {
 		return c // which has no use for the rest

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/svidhelper/svidhelper/helper/encode"
-	"github.com/svidhelper/svidhelper/helper/health"
 	"github.com/svidhelper/svidhelper/helper/proof"
 	"github.com/svidhelper/svidhelper/helper/source"
 )
@@ -31,7 +30,7 @@ func nativeFields(c *Config) []field {
 		{key: "output", doc: "a directory: what is in it changes together", value: many[encode.Output]{&c.Outputs, outputTable}},
 		{key: "process", doc: "the process to run on top of the files", value: one[Process]{&c.Process, processTable}},
 		{key: "hook", doc: "somebody else to tell of new material", value: many[Hook]{&c.Hooks, hookTable}},
-		{key: "health", doc: "where health and metrics are served", value: one[health.Config]{&c.Health, healthTable}},
+		{key: "health", doc: "where health and metrics are served", value: one[Health]{&c.Health, healthTable}},
 		{key: "log", doc: "on standard error", value: logBlock{&c.Log}},
 	}
 }
@@ -42,7 +41,7 @@ func everyBlock() []*block {
 		rootTable(new(Config), &dropIn{logLevel: new(slog.Level)}), outputTable(new(encode.Output)),
 		x509SVIDTable(new(encode.X509SVID)), jwtSVIDTable(new(encode.JWTSVID)), witSVIDTable(new(encode.WITSVID)), keystoreTable("pkcs12")(new(encode.Keystore)),
 		processTable(new(Process)), hookTable(new(Hook)), proofTable(new(proof.Config)),
-		healthTable(new(health.Config)), logTable(new(Log)),
+		healthTable(new(Health)), logTable(new(Log)),
 		jwtEntryTable(new(dropInJWT)), healthChecksTable(new(dropInHealth)),
 	}
 }
@@ -91,7 +90,7 @@ func logTable(l *Log) *block {
 
 const defaultHealthPort = 8081
 
-func healthTable(h *health.Config) *block {
+func healthTable(h *Health) *block {
 	return &block{name: "health", fields: []field{
 		{key: "address", doc: "host:port; without a host, on all interfaces", value: checked(&h.Address, checkListen)},
 		{key: "live_path", doc: "answers 200 while we work", value: checked(&h.LivePath, checkPath)},
@@ -105,10 +104,10 @@ func healthTable(h *health.Config) *block {
 	}}
 }
 
-func setHealthDefaults(h *health.Config) {
+func setHealthDefaults(h *Health) {
 	h.Address = cmp.Or(h.Address, fmt.Sprintf(":%d", defaultHealthPort))
-	h.LivePath = cmp.Or(h.LivePath, health.DefaultLivePath)
-	h.ReadyPath = cmp.Or(h.ReadyPath, health.DefaultReadyPath)
+	h.LivePath = cmp.Or(h.LivePath, DefaultLivePath)
+	h.ReadyPath = cmp.Or(h.ReadyPath, DefaultReadyPath)
 }
 
 // checkListen accepts host:port.

@@ -11,7 +11,6 @@ import (
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"github.com/svidhelper/svidhelper/helper/encode"
-	"github.com/svidhelper/svidhelper/helper/health"
 	"github.com/svidhelper/svidhelper/helper/proof"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
 	"github.com/svidhelper/svidhelper/helper/source"
@@ -236,7 +235,7 @@ func everythingWant() *Config {
 		}, {
 			hook.Spec{Name: "exim", ProcessName: "exim4", Signal: mustSignal("HUP")}, Target{On: defaultKinds},
 		}},
-		Health: &health.Config{Address: "127.0.0.1:8081", LivePath: "/alive", ReadyPath: "/usable", LiveNeedsWrites: true},
+		Health: &Health{Address: "127.0.0.1:8081", LivePath: "/alive", ReadyPath: "/usable", LiveNeedsWrites: true},
 		Log:    Log{Level: slog.LevelDebug, JSON: true},
 	}
 }

@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"github.com/svidhelper/svidhelper/helper/encode"
-	"github.com/svidhelper/svidhelper/helper/health"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
 	"github.com/svidhelper/svidhelper/supervisor"
 	"github.com/svidhelper/svidhelper/supervisor/hook"
@@ -234,14 +233,14 @@ func (f *dropIn) x509SVID(s *spread, at places) {
 	}
 }
 
-func (h *dropInHealth) translate(d *decoder) *health.Config {
+func (h *dropInHealth) translate(d *decoder) *Health {
 	switch {
 	case h.port == 0:
 		h.port = defaultHealthPort
 	case h.port < 0 || h.port > 65535:
 		d.errorf(h.at.of("bind_port"), "", "bind_port: want a number from 0 to 65535")
 	}
-	c := &health.Config{Address: fmt.Sprintf(":%d", h.port), LivePath: h.live, ReadyPath: h.ready, LiveNeedsWrites: true}
+	c := &Health{Address: fmt.Sprintf(":%d", h.port), LivePath: h.live, ReadyPath: h.ready, LiveNeedsWrites: true}
 	setHealthDefaults(c)
 	for _, p := range []struct{ key, path string }{{"liveness_path", c.LivePath}, {"readiness_path", c.ReadyPath}} {
 		if hint, err := checkPath(p.path); err != nil {

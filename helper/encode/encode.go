@@ -19,12 +19,11 @@ import (
 // included. It reads nothing but the clock, where expired authorities are left
 // out, and a keystore's password file.
 //
-// An error means that the snapshot cannot satisfy the output: no SVID has the
-// hint or the SPIFFE ID it asks for, one is not allowed, or two files would
-// have the same name. What has not been received yet is no error; the set says
-// what it awaits.
-func Encode(s *snapshot.Snapshot, o *Output) (Set, error) {
-	return NewEncoder(o).Encode(s)
+// Each block of the output stands alone (see Set.Gaps): what one of them asks
+// for and the snapshot does not give, or cannot be encoded, changes no other
+// block's files.
+func Encode(s *snapshot.Snapshot, o *Output) Set {
+	return NewEncoder(o).Encode(s, nil)
 }
 
 // An Encoder encodes one snapshot after the other for the same output. It
@@ -34,7 +33,7 @@ type Encoder struct {
 	output   *Output
 	memo     memo
 	foreign  map[*X509SVID]foreign
-	names    []string // of the files of the last set
+	size     int // of the last set, in files
 	now      func() time.Time
 	readFile func(name string) ([]byte, error)
 }
@@ -44,53 +43,59 @@ func NewEncoder(o *Output) *Encoder {
 	return &Encoder{output: o, now: time.Now, readFile: os.ReadFile}
 }
 
-// Encode is as the function Encode.
-func (e *Encoder) Encode(s *snapshot.Snapshot) (Set, error) {
+// Ages reports whether the same snapshot can give other files later.
+func (e *Encoder) Ages() bool {
+	return slices.ContainsFunc(e.output.X509SVIDs, func(x X509SVID) bool { return x.OmitExpired })
+}
+
+// Encode is as the function Encode. The files of the selections in dropped are
+// neither in the set nor kept.
+func (e *Encoder) Encode(s *snapshot.Snapshot, dropped map[Selection]bool) Set {
 	if s == nil {
 		s = &snapshot.Snapshot{}
 	}
-	r := &encoding{Encoder: e, now: e.now(), recent: make(memo, len(e.memo)), abroad: map[*X509SVID]foreign{}}
-	r.set.Files = make([]writer.File, 0, len(e.names))
-	r.set.Uses = make([]Use, 0, len(e.names))
-	for _, step := range []func(*snapshot.Snapshot) error{
-		r.x509SVIDs, r.x509Bundles, r.jwtSVIDs, r.jwtBundles, r.witSVIDs, r.witBundles, r.manifest,
-	} {
-		if err := step(s); err != nil {
-			return Set{}, err
-		}
-	}
-	if err := r.checkNames(); err != nil {
-		return Set{}, err
-	}
-	e.memo, e.foreign = r.recent, r.abroad
-	return r.set, nil
+	r := &encoding{Encoder: e, now: e.now(), dropped: dropped, recent: make(memo, len(e.memo)), abroad: map[*X509SVID]foreign{}}
+	r.set.Files = make([]writer.File, 0, e.size)
+	r.set.Uses = make([]Use, 0, e.size)
+	o := e.output
+	r.each(BlockX509SVID, len(o.X509SVIDs), s.X509 != nil, func(sel Selection) (bool, error) { return r.x509SVID(sel, s.X509) })
+	r.each(BlockX509Bundle, len(o.X509Bundles), s.X509Bundles != nil, func(sel Selection) (bool, error) { return r.x509Bundle(sel, s.X509Bundles) })
+	r.each(BlockJWTSVID, len(o.JWTSVIDs), true, func(sel Selection) (bool, error) { return r.jwtSVID(sel, s.JWTSVIDs) })
+	r.each(BlockJWTBundle, len(o.JWTBundles), s.JWTBundles != nil, func(sel Selection) (bool, error) { return r.jwtBundle(sel, s.JWTBundles) })
+	r.each(BlockWITSVID, len(o.WITSVIDs), s.WIT != nil, func(sel Selection) (bool, error) { return r.witSVIDs(sel, s.WIT) })
+	r.each(BlockWITBundle, len(o.WITBundles), s.WITBundles != nil, func(sel Selection) (bool, error) { return r.witBundle(sel, s.WITBundles) })
+	r.manifest()
+	e.memo, e.foreign, e.size = r.recent, r.abroad, len(r.set.Files)
+	return r.set
 }
 
 // An encoding is one call of Encode.
 type encoding struct {
 	*Encoder
-	now time.Time
-	set Set
+	now     time.Time
+	dropped map[Selection]bool
+	set     Set
+	taken   writer.Names // names of files; nil: not needed so far
 	// What this call used, for the next one.
 	recent memo
 	abroad map[*X509SVID]foreign
 }
 
-// checkNames checks the names of all files, unless they are those of the last
-// set.
-func (r *encoding) checkNames() error {
-	if slices.EqualFunc(r.set.Files, r.names, func(f writer.File, name string) bool { return f.Name == name }) {
-		return nil
+// claim takes a name that an answer has made, unless another file has it or no
+// file can have it.
+func (r *encoding) claim(name string) error {
+	if r.taken == nil {
+		r.taken = writer.Names{}
+		for f := range r.output.uses() {
+			if !HasPlaceholder(f.Name) {
+				_ = r.taken.Take(f.Name) // Check has seen to it that they differ
+			}
+		}
 	}
-	all := make([]string, len(r.set.Files))
-	for i, f := range r.set.Files {
-		all[i] = f.Name
-	}
-	if err := writer.CheckNames(all); err != nil {
+	if err := writer.CheckName(name); err != nil {
 		return err
 	}
-	r.names = all
-	return nil
+	return r.taken.Take(name)
 }
 
 // add puts a file in the set.
@@ -118,17 +123,6 @@ func (o *Output) mode(f FileSpec, private bool) fs.FileMode {
 		return o.FileMode.Perm()
 	}
 	return 0o644
-}
-
-// await notes that files wait for material that is not there yet.
-func (r *encoding) await(kind snapshot.Kind, what string, files ...FileSpec) {
-	r.set.Awaited = append(r.set.Awaited, what)
-	r.set.AwaitedKinds |= kind
-	for _, f := range files {
-		if f.Wanted() {
-			r.set.Keep = append(r.set.Keep, f.Name)
-		}
-	}
 }
 
 // candidate is an SVID as a Selector sees it.

@@ -56,8 +56,8 @@ func (o *Output) uses() iter.Seq2[FileSpec, Use] {
 	}
 }
 
-// kindOf returns the kind of the file that a name on disk is of.
-func (o *Output) kindOf(name string) snapshot.Kind {
+// KindOf returns the kind of the file that a name on disk is of.
+func (o *Output) KindOf(name string) snapshot.Kind {
 	for f, use := range o.uses() {
 		if matchName(f.Name, name) {
 			return use.Kind

@@ -25,55 +25,33 @@ const (
 	useWIT  = "wit-svid"
 )
 
-func (r *encoding) jwtSVIDs(s *snapshot.Snapshot) error {
-	for i := range r.output.JWTSVIDs {
-		want := &r.output.JWTSVIDs[i]
-		svid := s.JWTSVIDs[want.Request()]
-		if svid == nil {
-			r.await(snapshot.KindJWT, "JWT-SVID for "+strings.Join(want.Audience, ","), want.File)
-			continue
-		}
-		if err := r.add(want.File, snapshot.KindJWT, true, []byte(svid.Token)); err != nil {
-			return fmt.Errorf("JWT-SVID for %s: %w", strings.Join(want.Audience, ","), err)
-		}
-		r.set.Identities = append(r.set.Identities, Identity{
-			Kind: snapshot.KindJWT, ID: svid.ID, Hint: svid.Hint, Audience: want.Audience,
-			Serial: svid.TokenID, NotAfter: svid.Expiry.UTC(), Files: []string{want.File.Name},
-		})
+func (r *encoding) jwtSVID(sel Selection, tokens map[snapshot.JWTRequest]*snapshot.JWTSVID) (absent bool, err error) {
+	want := &r.output.JWTSVIDs[sel.Index]
+	svid := tokens[want.Request()]
+	if svid == nil {
+		r.gap(sel, false, nil)
+		return false, nil
 	}
-	return nil
+	if err := r.add(want.File, snapshot.KindJWT, true, []byte(svid.Token)); err != nil {
+		return false, err
+	}
+	r.set.Identities = append(r.set.Identities, Identity{
+		Kind: snapshot.KindJWT, Selection: sel, ID: svid.ID, Hint: svid.Hint, Audience: want.Audience,
+		Serial: svid.TokenID, NotAfter: svid.Expiry.UTC(), Files: []string{want.File.Name},
+	})
+	return false, nil
 }
 
-func (r *encoding) jwtBundles(s *snapshot.Snapshot) error {
-	for i := range r.output.JWTBundles {
-		want := &r.output.JWTBundles[i]
-		if s.JWTBundles == nil {
-			r.await(snapshot.KindJWT, "JWT bundles", want.File)
-			continue
-		}
-		bundles := choose(r, snapshot.KindJWT, "JWT bundle", s.JWTBundles.Bundles, want.TrustDomains)
-		err := bundleFile(r, "JWT", want.File, want.Format, want.TrustDomains, snapshot.KindJWT, bundles, jwtKeys)
-		if err != nil {
-			return fmt.Errorf("%q: %w", want.File.Name, err)
-		}
-	}
-	return nil
+func (r *encoding) jwtBundle(sel Selection, answer *snapshot.JWTBundles) (absent bool, err error) {
+	want := &r.output.JWTBundles[sel.Index]
+	bundles := choose(r, sel, "JWT bundle", answer.Bundles, want.TrustDomains)
+	return false, bundleFile(r, sel, "JWT", want.File, want.Format, want.TrustDomains, bundles, jwtKeys)
 }
 
-func (r *encoding) witBundles(s *snapshot.Snapshot) error {
-	for i := range r.output.WITBundles {
-		want := &r.output.WITBundles[i]
-		if s.WITBundles == nil {
-			r.await(snapshot.KindWIT, "WIT bundles", want.File)
-			continue
-		}
-		bundles := choose(r, snapshot.KindWIT, "WIT bundle", s.WITBundles.Bundles, want.TrustDomains)
-		err := bundleFile(r, "WIT", want.File, want.Format, want.TrustDomains, snapshot.KindWIT, bundles, witKeys)
-		if err != nil {
-			return fmt.Errorf("%q: %w", want.File.Name, err)
-		}
-	}
-	return nil
+func (r *encoding) witBundle(sel Selection, answer *snapshot.WITBundles) (absent bool, err error) {
+	want := &r.output.WITBundles[sel.Index]
+	bundles := choose(r, sel, "WIT bundle", answer.Bundles, want.TrustDomains)
+	return false, bundleFile(r, sel, "WIT", want.File, want.Format, want.TrustDomains, bundles, witKeys)
 }
 
 // A bundle is what the bundles of all profiles have in common.
@@ -85,7 +63,7 @@ type bundle interface {
 // choose returns the bundles of the wanted trust domains, or all. One that the
 // answer lacks is awaited, and not kept: an authority that is gone must not be
 // trusted any more.
-func choose[B bundle](r *encoding, kind snapshot.Kind, what string, all []B, wanted []spiffeid.TrustDomain) []B {
+func choose[B bundle](r *encoding, sel Selection, what string, all []B, wanted []spiffeid.TrustDomain) []B {
 	if len(wanted) == 0 {
 		return all
 	}
@@ -93,7 +71,7 @@ func choose[B bundle](r *encoding, kind snapshot.Kind, what string, all []B, wan
 	for _, td := range wanted {
 		i := slices.IndexFunc(all, func(b B) bool { return b.TrustDomain() == td })
 		if i < 0 {
-			r.await(kind, what+" of "+td.Name())
+			r.lack(sel, what+" of "+td.Name())
 			continue
 		}
 		chosen = append(chosen, all[i])
@@ -128,7 +106,7 @@ func errFormat(profile string, f BundleFormat) error {
 
 // bundleFile adds a file of JWT or WIT bundles. use tells the keys apart in a
 // SPIFFE bundle.
-func bundleFile[B bundle](r *encoding, profile string, file FileSpec, format BundleFormat, wanted []spiffeid.TrustDomain, kind snapshot.Kind, bundles []B, keys func(B, bool) []jose.JSONWebKey) error {
+func bundleFile[B bundle](r *encoding, sel Selection, profile string, file FileSpec, format BundleFormat, wanted []spiffeid.TrustDomain, bundles []B, keys func(B, bool) []jose.JSONWebKey) error {
 	if len(bundles) == 0 && len(wanted) > 0 {
 		return nil // awaited already
 	}
@@ -152,13 +130,13 @@ func bundleFile[B bundle](r *encoding, profile string, file FileSpec, format Bun
 		return nil, errFormat(profile, format)
 	})
 	if err == errNothing {
-		r.await(kind, profile+" bundles")
+		r.lack(sel, profile+" bundles")
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	return r.add(file, kind, false, data)
+	return r.add(file, sel.Block.kind(), false, data)
 }
 
 // marshalMap writes trust domain names to the base64 of their JWKS.
@@ -220,32 +198,32 @@ type witCandidate struct{ *snapshot.WITSVID }
 func (c witCandidate) id() spiffeid.ID { return c.ID }
 func (c witCandidate) hint() string    { return c.Hint }
 
-func (r *encoding) witSVIDs(s *snapshot.Snapshot) error {
-	for i := range r.output.WITSVIDs {
-		want := &r.output.WITSVIDs[i]
-		if s.WIT == nil || want.Select == (Selector{}) && s.WIT.DefaultRefused {
-			r.await(snapshot.KindWIT, describe("WIT-SVID", want.Select), want.Token, want.Key)
-			continue
+func (r *encoding) witSVIDs(sel Selection, answer *snapshot.WIT) (absent bool, err error) {
+	want := &r.output.WITSVIDs[sel.Index]
+	if want.Select == (Selector{}) && answer.DefaultRefused {
+		return false, refusedIn(answer.Refused, want.Select)
+	}
+	var all []witCandidate
+	for _, svid := range answer.SVIDs {
+		all = append(all, witCandidate{svid})
+	}
+	picked, err := pick("WIT-SVID", all, want.Select)
+	if err != nil {
+		if bad := refusedIn(answer.Refused, want.Select); bad != nil {
+			return false, bad
 		}
-		var all []witCandidate
-		for _, svid := range s.WIT.SVIDs {
-			all = append(all, witCandidate{svid})
-		}
-		picked, err := pick("WIT-SVID", all, want.Select)
-		if err != nil {
-			return err
-		}
-		for index, c := range picked {
-			if err := r.witSVID(want, c.WITSVID, index); err != nil {
-				return fmt.Errorf("WIT-SVID %s: %w", c.ID, err)
-			}
+		return true, err
+	}
+	for index, c := range picked {
+		if err := r.one(want.Select, c, func() error { return r.witSVID(sel, want, c.WITSVID, index) }); err != nil {
+			return false, err
 		}
 	}
-	return nil
+	return false, nil
 }
 
-func (r *encoding) witSVID(want *WITSVID, svid *snapshot.WITSVID, index int) error {
-	identity := Identity{Kind: snapshot.KindWIT, ID: svid.ID, Hint: svid.Hint, NotAfter: svid.Expiry.UTC()}
+func (r *encoding) witSVID(sel Selection, want *WITSVID, svid *snapshot.WITSVID, index int) error {
+	identity := Identity{Kind: snapshot.KindWIT, Selection: sel, Default: want.Select == Selector{}, ID: svid.ID, Hint: svid.Hint, NotAfter: svid.Expiry.UTC()}
 	for _, f := range []struct {
 		spec   FileSpec
 		encode func() ([]byte, error)
@@ -259,7 +237,7 @@ func (r *encoding) witSVID(want *WITSVID, svid *snapshot.WITSVID, index int) err
 		spec := f.spec
 		if want.Select.All {
 			var err error
-			if spec.Name, err = expand(spec.Name, svid.Hint, svid.ID, index); err != nil {
+			if spec.Name, err = r.expand(spec.Name, svid.Hint, svid.ID, index); err != nil {
 				return err
 			}
 		}

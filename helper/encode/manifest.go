@@ -34,9 +34,9 @@ type manifestFile struct {
 }
 
 // manifest adds the manifest, once everything else is in the set.
-func (r *encoding) manifest(*snapshot.Snapshot) error {
+func (r *encoding) manifest() {
 	if !r.output.Manifest.Wanted() {
-		return nil
+		return
 	}
 	m := manifest{Identities: []manifestIdentity{}, Files: []manifestFile{}}
 	for _, id := range r.set.Identities {
@@ -55,8 +55,10 @@ func (r *encoding) manifest(*snapshot.Snapshot) error {
 		})
 	}
 	data, err := json.MarshalIndent(m, "", "  ")
-	if err != nil {
-		return fmt.Errorf("encoding the manifest: %w", err)
+	if err == nil {
+		err = r.add(r.output.Manifest, snapshot.KindNone, false, append(data, '\n'))
 	}
-	return r.add(r.output.Manifest, snapshot.KindNone, false, append(data, '\n'))
+	if err != nil {
+		r.skip(fmt.Errorf("manifest: %w", err))
+	}
 }

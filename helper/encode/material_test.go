@@ -8,6 +8,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"errors"
 	"fmt"
 	"math/big"
 	"net/url"
@@ -213,7 +214,28 @@ func trio() *Output {
 
 func encode(t testing.TB, s *snapshot.Snapshot, o *Output) Set {
 	t.Helper()
-	set, err := Encode(s, o)
+	set, err := tryEncode(NewEncoder(o), s)
 	must(t, err)
 	return set
+}
+
+// tryEncode makes an error of what cannot be encoded.
+func tryEncode(e *Encoder, s *snapshot.Snapshot) (Set, error) {
+	set := e.Encode(s, nil)
+	var errs []error
+	for _, g := range set.Gaps {
+		errs = append(errs, g.Err)
+	}
+	for _, s := range set.Skipped {
+		errs = append(errs, errors.New(s))
+	}
+	return set, errors.Join(errs...)
+}
+
+// awaited says what a set lacks, and keeps are the names that stay for it.
+func awaited(set Set) (what, keeps []string) {
+	for _, g := range set.Gaps {
+		what, keeps = append(what, g.What), append(keeps, g.Files...)
+	}
+	return what, keeps
 }

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
-	"github.com/svidhelper/svidhelper/writer"
 )
 
 // The placeholders that stand in a file name for what only an answer tells.
@@ -56,9 +55,9 @@ func matchName(pattern, name string) bool {
 	return false
 }
 
-// expand fills in the placeholders of a name and checks the result, since what
-// fills them comes from outside.
-func expand(name string, hint string, id spiffeid.ID, index int) (string, error) {
+// expand fills in the placeholders of a name and claims the result: what fills
+// them comes from outside.
+func (r *encoding) expand(name string, hint string, id spiffeid.ID, index int) (string, error) {
 	if strings.Contains(name, placeHint) {
 		if err := checkHint(hint); err != nil {
 			return "", fmt.Errorf("%w: %s cannot stand for it in %q; use %s or %s", err, placeHint, name, placeID, placeIndex)
@@ -69,7 +68,7 @@ func expand(name string, hint string, id spiffeid.ID, index int) (string, error)
 		placeID, idName(id),
 		placeIndex, fmt.Sprint(index),
 	).Replace(name)
-	return out, writer.CheckName(out)
+	return out, r.claim(out)
 }
 
 // checkHint accepts a hint that can be part of a file name.

@@ -13,14 +13,12 @@ import (
 type Set struct {
 	Files []writer.File
 	Uses  []Use // of Files, index by index
-	// Keep are names, placeholders included, whose material has not been
-	// received yet: what is on disk under them stays.
-	Keep []string
-	// Awaited says in words what has not been received yet, for logs and
-	// status. An output is complete when it is empty.
-	Awaited []string
-	// AwaitedKinds are the kinds of what Awaited says.
-	AwaitedKinds snapshot.Kind
+	// Gaps are what the output asks for and the snapshot does not give. An output
+	// is complete when there are none, or what they name is on disk.
+	Gaps []Gap
+	// Skipped says which files of foreign trust domains, and of identities that
+	// all = true takes, are not in Files, and why. There can be many.
+	Skipped []string
 	// Identities are the SVIDs in Files, for logs, the manifest and health.
 	Identities []Identity
 }
@@ -35,7 +33,10 @@ type Use struct {
 
 // An Identity is an SVID that was encoded.
 type Identity struct {
-	Kind     snapshot.Kind
+	Kind      snapshot.Kind
+	Selection Selection
+	// Default says that the selection takes the first identity of the answer.
+	Default  bool
 	ID       spiffeid.ID
 	Hint     string
 	Audience []string // of a JWT-SVID
@@ -49,7 +50,9 @@ type Identity struct {
 
 // Keeps reports whether a file that is on disk and not in the set stays there.
 func (s *Set) Keeps(name string) bool {
-	return slices.ContainsFunc(s.Keep, func(pattern string) bool { return matchName(pattern, name) })
+	return slices.ContainsFunc(s.Gaps, func(g Gap) bool {
+		return slices.ContainsFunc(g.Files, func(pattern string) bool { return matchName(pattern, name) })
+	})
 }
 
 // Kinds returns what a publish of the set changed: the kinds of the files with
@@ -63,7 +66,7 @@ func (s *Set) Kinds(c writer.Change, o *Output) (changed, removed snapshot.Kind)
 		}
 	}
 	for _, name := range c.Removed {
-		removed |= o.kindOf(name)
+		removed |= o.KindOf(name)
 	}
 	return changed, removed
 }

@@ -22,39 +22,29 @@ type x509Candidate struct{ *snapshot.X509SVID }
 func (c x509Candidate) id() spiffeid.ID { return c.ID }
 func (c x509Candidate) hint() string    { return c.Hint }
 
-func (r *encoding) x509SVIDs(s *snapshot.Snapshot) error {
-	for i := range r.output.X509SVIDs {
-		want := &r.output.X509SVIDs[i]
-		if s.X509 == nil {
-			r.await(snapshot.KindX509, describe("X.509-SVID", want.Select), want.files()...)
-			continue
+func (r *encoding) x509SVID(sel Selection, answer *snapshot.X509) (absent bool, err error) {
+	want := &r.output.X509SVIDs[sel.Index]
+	if want.Select == (Selector{}) && answer.DefaultRefused { // another identity is not the default
+		return false, refusedIn(answer.Refused, want.Select)
+	}
+	var all []x509Candidate
+	for j := range answer.SVIDs {
+		all = append(all, x509Candidate{&answer.SVIDs[j]})
+	}
+	picked, err := pick("X.509-SVID", all, want.Select)
+	if err != nil {
+		if bad := refusedIn(answer.Refused, want.Select); bad != nil {
+			return false, bad
 		}
-		if want.Select == (Selector{}) && s.X509.DefaultRefused { // refused: another identity is not the default
-			r.await(snapshot.KindX509, describe("X.509-SVID", want.Select), want.files()...)
-			continue
-		}
-		var all []x509Candidate
-		for j := range s.X509.SVIDs {
-			all = append(all, x509Candidate{&s.X509.SVIDs[j]})
-		}
-		picked, err := pick("X.509-SVID", all, want.Select)
-		if err != nil {
-			return err
-		}
-		for index, c := range picked {
-			if err := allowed(want.Allow, c.ID); err != nil {
-				return err
-			}
-			one := x509Encoding{r, want, c.X509SVID, s.X509, index}
-			if err := one.encode(); err != nil {
-				return fmt.Errorf("X.509-SVID %s: %w", c.ID, err)
-			}
-		}
-		if err := r.separate(want, s.X509); err != nil {
-			return err
+		return true, err
+	}
+	for index, c := range picked {
+		one := x509Encoding{r, sel, want, c.X509SVID, answer, index}
+		if err := r.one(want.Select, c, func() error { return one.encode() }); err != nil {
+			return false, err
 		}
 	}
-	return nil
+	return false, r.separate(want, answer)
 }
 
 // files are all files that an X509SVID can name.
@@ -75,6 +65,7 @@ func (x *X509SVID) files() []FileSpec {
 // An x509Encoding is one X.509-SVID on its way into its files.
 type x509Encoding struct {
 	*encoding
+	sel    Selection
 	want   *X509SVID
 	svid   *snapshot.X509SVID
 	answer *snapshot.X509
@@ -82,8 +73,11 @@ type x509Encoding struct {
 }
 
 func (x x509Encoding) encode() error {
+	if err := allowed(x.want.Allow, x.svid.ID); err != nil {
+		return err
+	}
 	identity := Identity{
-		Kind: snapshot.KindX509, ID: x.svid.ID, Hint: x.svid.Hint,
+		Kind: snapshot.KindX509, Selection: x.sel, Default: x.want.Select == Selector{}, ID: x.svid.ID, Hint: x.svid.Hint,
 		Serial:    fmt.Sprintf("%x", x.svid.Certificates[0].SerialNumber),
 		NotBefore: x.svid.Certificates[0].NotBefore.UTC(),
 		NotAfter:  x.svid.Certificates[0].NotAfter.UTC(),
@@ -111,7 +105,7 @@ func (x x509Encoding) encode() error {
 		spec := f.spec
 		if w.Select.All {
 			var err error
-			if spec.Name, err = expand(spec.Name, x.svid.Hint, x.svid.ID, x.index); err != nil {
+			if spec.Name, err = x.expand(spec.Name, x.svid.Hint, x.svid.ID, x.index); err != nil {
 				return err
 			}
 		}
@@ -244,12 +238,16 @@ func (r *encoding) separate(want *X509SVID, answer *snapshot.X509) error {
 	made := make(map[*x509bundle.Bundle]writer.File, len(answer.Federated))
 	for _, b := range answer.Federated {
 		if f, ok := last.made[b]; ok && !want.OmitExpired {
+			if err := r.claim(f.Name); err != nil {
+				return err
+			}
 			made[b], r.set.Files, r.set.Uses = f, append(r.set.Files, f), append(r.set.Uses, federatedUse)
 			continue
 		}
 		added, err := r.separateFile(want, b)
 		if err != nil {
-			return fmt.Errorf("federated bundle of %s: %w", b.TrustDomain(), err)
+			r.skip(fmt.Errorf("federated bundle of %s: %w", b.TrustDomain(), err))
+			continue
 		}
 		if added {
 			made[b] = r.set.Files[len(r.set.Files)-1]
@@ -271,6 +269,9 @@ func (r *encoding) separateFile(want *X509SVID, b *x509bundle.Bundle) (bool, err
 	}
 	spec := want.FederatedFile
 	spec.Name = strings.ReplaceAll(spec.Name, placeTrustDomain, b.TrustDomain().Name())
+	if err := r.claim(spec.Name); err != nil {
+		return false, err
+	}
 	return true, r.add(spec, snapshot.KindBundle, false, data)
 }
 
@@ -353,22 +354,13 @@ func writePEM(out *bytes.Buffer, label string, der []byte) {
 	_ = pem.Encode(out, &pem.Block{Type: label, Bytes: der})
 }
 
-func (r *encoding) x509Bundles(s *snapshot.Snapshot) error {
-	for i := range r.output.X509Bundles {
-		want := &r.output.X509Bundles[i]
-		if s.X509Bundles == nil {
-			r.await(snapshot.KindBundle, "X.509 bundles", want.File)
-			continue
-		}
-		bundles := choose(r, snapshot.KindBundle, "X.509 bundle", s.X509Bundles.Bundles, want.TrustDomains)
-		if err := r.x509BundleFile(want, bundles); err != nil {
-			return fmt.Errorf("%q: %w", want.File.Name, err)
-		}
-	}
-	return nil
+func (r *encoding) x509Bundle(sel Selection, answer *snapshot.X509Bundles) (absent bool, err error) {
+	want := &r.output.X509Bundles[sel.Index]
+	bundles := choose(r, sel, "X.509 bundle", answer.Bundles, want.TrustDomains)
+	return false, r.x509BundleFile(sel, want, bundles)
 }
 
-func (r *encoding) x509BundleFile(want *X509Bundle, bundles []*x509bundle.Bundle) error {
+func (r *encoding) x509BundleFile(sel Selection, want *X509Bundle, bundles []*x509bundle.Bundle) error {
 	data, err := r.recall("file", want.File.Name, pointers(bundles), func() ([]byte, error) {
 		switch want.Format {
 		case FormatDefault, FormatPEM:
@@ -395,7 +387,7 @@ func (r *encoding) x509BundleFile(want *X509Bundle, bundles []*x509bundle.Bundle
 	}
 	if len(data) == 0 {
 		if len(want.TrustDomains) == 0 {
-			r.await(snapshot.KindBundle, "X.509 bundles")
+			r.lack(sel, r.output.Describe(sel))
 		}
 		return nil
 	}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/svidhelper/svidhelper/helper/config"
 )
 
 // Connections that are kept open by clients that never end a request, or ask
@@ -20,7 +22,7 @@ func TestACrowdDoesNotKeepProbesOut(t *testing.T) {
 		"idle":       "GET /ready HTTP/1.1\r\nHost: x\r\n\r\n",
 	} {
 		t.Run(name, func(t *testing.T) {
-			base := start(t, Config{}, healthy)
+			base := start(t, config.Health{}, healthy)
 			var crowd []net.Conn
 			for range maxConnections + 50 {
 				conn, err := net.Dial("tcp", strings.TrimPrefix(base, "http://"))
@@ -49,7 +51,7 @@ func TestACrowdDoesNotKeepProbesOut(t *testing.T) {
 // HAProxy asks with OPTIONS unless it is told otherwise, and spiffe-helper
 // answers its two checks whatever the method.
 func TestChecksAnswerAnyMethod(t *testing.T) {
-	base := start(t, Config{}, healthy)
+	base := start(t, config.Health{}, healthy)
 	for _, method := range []string{"GET", "HEAD", "OPTIONS", "POST"} {
 		for path, want := range map[string]int{"/live": 200, "/ready": 200, "/nothing": 404} {
 			conn, err := net.Dial("tcp", strings.TrimPrefix(base, "http://"))
@@ -72,7 +74,7 @@ func TestChecksAnswerAnyMethod(t *testing.T) {
 
 // A probe asks for /healthz, and the configuration says /healthz/.
 func TestAPathWithASlashAtItsEnd(t *testing.T) {
-	base := start(t, Config{LivePath: "/healthz/", ReadyPath: "/healthz/ready/"}, healthy)
+	base := start(t, config.Health{LivePath: "/healthz/", ReadyPath: "/healthz/ready/"}, healthy)
 	for path, want := range map[string]int{"/healthz/": 200, "/healthz": 200, "/healthz/ready": 200, "/healthz/other": 404} {
 		if code, body := get(t, base+path); code != want {
 			t.Errorf("%s = %d %s, want %d", path, code, body, want)

@@ -6,6 +6,8 @@ import (
 	"io"
 	"strconv"
 	"strings"
+
+	"github.com/svidhelper/svidhelper/helper/notify"
 )
 
 // A metric is what a family of samples has in common.
@@ -61,7 +63,7 @@ func (e *exposition) value(m *metric, kind string, v float64, values []string) {
 	}
 }
 
-func (e *exposition) latencies(m *metric, l Latencies, values ...string) {
+func (e *exposition) latencies(m *metric, l notify.Latencies, values ...string) {
 	f := e.family(m, "histogram", join(m.labels, values))
 	if f == nil {
 		return
@@ -70,12 +72,13 @@ func (e *exposition) latencies(m *metric, l Latencies, values ...string) {
 	bucket := func(bound string, n uint64) {
 		sample(f, m.name+"_bucket", join(names, append(values[:len(values):len(values)], bound)), float64(n))
 	}
-	for i, n := range l.cumulative() {
-		bucket(number(latencyBounds[i].Seconds()), n)
+	for i, n := range l.Cumulative() {
+		bucket(number(notify.LatencyBounds[i].Seconds()), n)
 	}
-	bucket("+Inf", l.count)
-	sample(f, m.name+"_sum", join(m.labels, values), l.sum.Seconds())
-	sample(f, m.name+"_count", join(m.labels, values), float64(l.count))
+	_, count := l.Last()
+	bucket("+Inf", count)
+	sample(f, m.name+"_sum", join(m.labels, values), l.Sum().Seconds())
+	sample(f, m.name+"_count", join(m.labels, values), float64(count))
 }
 
 func sample(f *bytes.Buffer, name, labels string, v float64) {

@@ -3,6 +3,7 @@ package health
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -18,6 +19,16 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+	"github.com/svidhelper/svidhelper/helper/config"
+	"github.com/svidhelper/svidhelper/helper/encode"
+	"github.com/svidhelper/svidhelper/helper/notify"
+	"github.com/svidhelper/svidhelper/helper/publish"
+	"github.com/svidhelper/svidhelper/helper/snapshot"
+	"github.com/svidhelper/svidhelper/helper/source"
+	"github.com/svidhelper/svidhelper/supervisor"
+	"github.com/svidhelper/svidhelper/supervisor/hook"
+	"github.com/svidhelper/svidhelper/writer"
 	"go.uber.org/goleak"
 )
 
@@ -26,33 +37,42 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // healthy is a status with something in every part, and nothing wrong.
 func healthy() Status {
 	return Status{
-		Version:    "v1.2.3",
-		Started:    time.Now().Add(-time.Hour),
-		Connection: Connection{Address: "unix:///run/api.sock", Connected: true, Attempts: 3},
-		Profiles: []Profile{{
-			Name: "x509_svid", State: "streaming", LastSuccess: time.Unix(1_700_000_000, 0),
-			Failures: map[string]uint64{"chain": 2, "unavailable": 1},
-		}},
-		Outputs: []Output{{
-			Dir: "/run/tls", Complete: true, Rotations: 7, LastSuccess: time.Now(),
-			Failures: map[string]uint64{"no_space": 1},
-			Identities: []Identity{{
-				Kind: "x509_svid", SPIFFEID: "spiffe://example.org/web", File: "svid.pem",
-				Serial: "abc", NotAfter: time.Now().Add(time.Hour),
+		Version: "v1.2.3",
+		Started: time.Now().Add(-time.Hour),
+		Source: &source.Status{
+			Connection: source.Connection{Address: "unix:///run/api.sock", Connected: true, Attempts: 3},
+			Profiles: []*source.ProfileStatus{{
+				Profile: source.ProfileX509SVID, State: source.StateStreaming, LastSuccess: time.Unix(1_700_000_000, 0),
+				Failures: 1, Rejected: map[source.Reason]uint64{"chain": 2},
 			}},
+		},
+		Outputs: []publish.Status{{
+			Spec: &encode.Output{
+				Spec:      writer.Spec{Dir: "/run/tls"},
+				X509SVIDs: []encode.X509SVID{{Cert: encode.FileSpec{Name: "svid.pem"}}},
+				JWTSVIDs:  []encode.JWTSVID{{Audience: []string{"a"}, File: encode.FileSpec{Name: "a.jwt"}}},
+			},
+			Complete: true, Rotations: 7, LastSuccess: time.Now(),
+			Failures: map[string]uint64{"no_space": 1},
+			Identities: []encode.Identity{{
+				Kind: snapshot.KindX509, Selection: encode.Selection{Block: encode.BlockX509SVID}, ID: web,
+				Files: []string{"svid.pem"}, Serial: "abc", NotAfter: time.Now().Add(time.Hour),
+			}},
+			Has: func(string) bool { return true },
 		}},
-		Process: &Process{State: "running", PID: 42, Started: time.Now(), Restarts: 1, Rotated: 7, Delivered: 7},
-		Hooks:   []Hook{{Name: "pgbouncer", Asked: 7, Delivered: 7, Runs: 8, Failures: 1, LastDelivered: time.Now()}},
-		Proofs: []Proof{{
+		Process: &supervisor.Status{State: supervisor.StateRunning, PID: 42, Started: time.Now(), Restarts: 1, Rotated: 7, Delivered: 7},
+		Hooks:   []hook.Status{{Name: "pgbouncer", Asked: 7, Delivered: 7, Runs: 8, Failures: 1, LastDelivered: time.Now()}},
+		Proofs: []notify.ProofStatus{{
 			Target: "process", Address: "127.0.0.1:8443", Served: "abc", Want: "abc", Proven: true, Attempts: 12,
-			Latency: Latencies{}.Observe(30 * time.Millisecond).Observe(2 * time.Hour),
+			Latency: notify.Latencies{}.Observe(30 * time.Millisecond).Observe(2 * time.Hour),
 		}},
-		Writes: Writes{X509: Written, JWT: map[string]WriteStatus{"/run/tls/a.jwt": Written}},
 	}
 }
 
+var web = spiffeid.RequireFromString("spiffe://example.org/web")
+
 // start serves what current returns and stops with the test.
-func start(t *testing.T, cfg Config, current func() Status) (base string) {
+func start(t *testing.T, cfg config.Health, current func() Status) (base string) {
 	t.Helper()
 	cfg.Address = "127.0.0.1:0"
 	s, err := New(cfg, current, slog.New(slog.DiscardHandler))
@@ -88,29 +108,47 @@ func get(t *testing.T, url string) (code int, body string) {
 
 func TestChecksAnswerAsSpiffeHelperDoes(t *testing.T) {
 	status := healthy()
-	base := start(t, Config{}, func() Status { return status })
+	base := start(t, config.Health{}, func() Status { return status })
 	want := `{"status":"OK","health":{"file_write_statuses":{"x509_write_status":"written","jwt_write_status":{"/run/tls/a.jwt":"written"}}}}` + "\n"
 	for _, path := range []string{"/live", "/ready"} {
 		if code, body := get(t, base+path); code != 200 || body != want {
 			t.Errorf("%s = %d %s, want 200 %s", path, code, body, want)
 		}
 	}
-	status.Writes = Writes{JWT: map[string]WriteStatus{"/a.jwt": Failed, "/b.jwt": Unwritten}}
+	status.Outputs[0].Spec = &encode.Output{Spec: writer.Spec{Dir: "/run/tls"}, JWTSVIDs: []encode.JWTSVID{{File: encode.FileSpec{Name: "b.jwt"}}}}
+	status.Outputs[0].Has = func(string) bool { return false }
+	want = `{"status":"OK","health":{"file_write_statuses":{"jwt_write_status":{"/run/tls/b.jwt":"unwritten"}}}}` + "\n"
+	if code, body := get(t, base+"/ready"); code != 200 || body != want {
+		t.Errorf("/ready = %d %s, want 200 %s", code, body, want)
+	}
 	status.Outputs[0].Problem = "disk full"
-	want = `{"status":"Service Unavailable","health":{"file_write_statuses":{"jwt_write_status":{"/a.jwt":"failed","/b.jwt":"unwritten"}}},"reasons":["output /run/tls: disk full"]}` + "\n"
+	want = `{"status":"Service Unavailable","health":{"file_write_statuses":{"jwt_write_status":{"/run/tls/b.jwt":"failed"}}},"reasons":["output /run/tls: disk full"]}` + "\n"
 	if code, body := get(t, base+"/ready"); code != 503 || body != want {
 		t.Errorf("/ready = %d %s, want 503 %s", code, body, want)
 	}
 	if code, _ := get(t, base+"/live"); code != 200 {
-		t.Errorf("/live = %d for a trouble that is not ours", code)
+		t.Errorf("/live = %d for a trouble that is not the helper's", code)
 	}
-	strict := start(t, Config{LiveNeedsWrites: true}, func() Status { return status })
+	strict := start(t, config.Health{LiveNeedsWrites: true}, func() Status { return status })
 	if code, body := get(t, strict+"/live"); code != 503 || !strings.Contains(body, "could not be written") {
 		t.Errorf("/live, which needs writes, = %d %s", code, body)
 	}
-	status.Dead = "no more descriptors"
-	if code, body := get(t, base+"/live"); code != 503 || !strings.Contains(body, "no more descriptors") {
-		t.Errorf("/live = %d %s", code, body)
+}
+
+// TestRefusedFileIsNoted: a configuration file that is refused is said in ready,
+// without turning it.
+func TestRefusedFileIsNoted(t *testing.T) {
+	status := healthy()
+	status.Reload = Reload{At: time.Now(), Refused: 1, Problem: "unknown key"}
+	base := start(t, config.Health{}, func() Status { return status })
+	if code, body := get(t, base+"/ready"); code != 200 || !strings.Contains(body, `"notes":["the configuration file is refused`) || !strings.Contains(body, "unknown key") {
+		t.Errorf("/ready = %d %s", code, body)
+	}
+	if _, body := get(t, base+"/metrics"); !strings.Contains(body, "svidhelper_config_last_reload_successful 0\n") {
+		t.Error(body)
+	}
+	if _, body := get(t, base+"/"); !strings.Contains(body, "unknown key") {
+		t.Error(body)
 	}
 }
 
@@ -120,19 +158,23 @@ func TestReady(t *testing.T) {
 		change func(*Status)
 		why    string // empty: ready
 	}{
-		"all is well":          {func(*Status) {}, ""},
-		"nothing configured":   {func(s *Status) { *s = Status{} }, ""},
-		"not connected":        {func(s *Status) { s.Connection.Connected = false; s.Profiles[0].LastError = "refused" }, ""},
+		"all is well":        {func(*Status) {}, ""},
+		"nothing configured": {func(s *Status) { *s = Status{} }, ""},
+		"not connected": {func(s *Status) {
+			s.Source.Connection.Connected = false
+			s.Source.Profiles[0].LastError = errors.New("refused")
+		}, ""},
 		"not published":        {func(s *Status) { s.Outputs[0].Complete = false }, "output /run/tls: not published yet"},
 		"something is missing": {func(s *Status) { s.Outputs[0].Complete, s.Outputs[0].Awaited = false, "jwt_svid" }, "output /run/tls: waiting for jwt_svid"},
 		"publish failed":       {func(s *Status) { s.Outputs[0].Problem = "read-only" }, "output /run/tls: read-only"},
 		"expires this moment":  {func(s *Status) { s.Outputs[0].Identities[0].NotAfter = now }, "output /run/tls: x509_svid of spiffe://example.org/web in svid.pem expired at " + now.UTC().Format(time.RFC3339)},
 		"never expires":        {func(s *Status) { s.Outputs[0].Identities[0].NotAfter = time.Time{} }, ""},
-		"refused":              {func(s *Status) { s.Profiles[0].Problem = "no identity" }, "x509_svid: no identity"},
-		"process":              {func(s *Status) { s.Process.Problem = "not told" }, "process: not told"},
-		"hook":                 {func(s *Status) { s.Hooks[0].Problem = "exit status 1" }, "hook pgbouncer: exit status 1"},
-		"proof":                {func(s *Status) { s.Proofs[0].Problem = "serves abd" }, "proof of process: serves abd"},
-		"something else":       {func(s *Status) { s.Problems = []string{"frozen"} }, "frozen"},
+		"refused": {func(s *Status) {
+			s.Outputs[0].Refused = []publish.Refusal{{What: "X.509-SVID", Since: time.Unix(0, 0), Why: "no identity"}}
+		}, "output /run/tls: X.509-SVID is refused since 1970-01-01T00:00:00Z: no identity"},
+		"process": {func(s *Status) { s.Process.Failure = "not told" }, "process: not told"},
+		"hook":    {func(s *Status) { s.Hooks[0].LastError = errors.New("exit status 1") }, "hook pgbouncer: exit status 1"},
+		"proof":   {func(s *Status) { s.Proofs[0].Problem = "serves abd" }, "proof of process: serves abd"},
 	} {
 		s := healthy()
 		c.change(&s)
@@ -151,7 +193,7 @@ func TestReadyComparesWithTheClock(t *testing.T) {
 	expiry := time.Now().Add(300 * time.Millisecond)
 	s.Outputs[0].Identities[0].NotAfter = expiry
 	current.Store(&s)
-	base := start(t, Config{}, func() Status { return *current.Load() })
+	base := start(t, config.Health{}, func() Status { return *current.Load() })
 	if code, body := get(t, base+"/ready"); code != 200 && time.Now().Before(expiry) {
 		t.Errorf("before its end: %d %s", code, body)
 	}
@@ -178,14 +220,14 @@ func TestNewRefuses(t *testing.T) {
 	}
 	defer taken.Close()
 	for name, c := range map[string]struct {
-		cfg  Config
+		cfg  config.Health
 		says string
 	}{
-		"equal paths":      {Config{Address: "127.0.0.1:0", LivePath: "/x", ReadyPath: "/x"}, `"/x"`},
-		"equal by default": {Config{Address: "127.0.0.1:0", LivePath: "/ready"}, `"/ready"`},
-		"no slash":         {Config{Address: "127.0.0.1:0", LivePath: "live"}, `"live"`},
-		"taken":            {Config{Address: taken.Addr().String()}, "set another address, or end the program that has it"},
-		"no port":          {Config{Address: "127.0.0.1"}, "127.0.0.1"},
+		"equal paths":      {config.Health{Address: "127.0.0.1:0", LivePath: "/x", ReadyPath: "/x"}, `"/x"`},
+		"equal by default": {config.Health{Address: "127.0.0.1:0", LivePath: "/ready"}, `"/ready"`},
+		"no slash":         {config.Health{Address: "127.0.0.1:0", LivePath: "live"}, `"live"`},
+		"taken":            {config.Health{Address: taken.Addr().String()}, "set another address, or end the program that has it"},
+		"no port":          {config.Health{Address: "127.0.0.1"}, "127.0.0.1"},
 	} {
 		s, err := New(c.cfg, nil, slog.New(slog.DiscardHandler))
 		if err == nil {
@@ -198,7 +240,7 @@ func TestNewRefuses(t *testing.T) {
 }
 
 func TestPathsAreTakenAsTheyAre(t *testing.T) {
-	base := start(t, Config{LivePath: "/", ReadyPath: "/{ready}"}, healthy)
+	base := start(t, config.Health{LivePath: "/", ReadyPath: "/{ready}"}, healthy)
 	for path, want := range map[string]int{
 		"/": 200, "/%7Bready%7D": 200, "/metrics": 200, "/ready": 404, "/x": 404,
 		"/debug/pprof/": 404, "/debug/vars": 404, "/metrics/": 404,
@@ -226,8 +268,10 @@ func TestMetrics(t *testing.T) {
 	ids := status.Outputs[0].Identities
 	ids[0].NotAfter = end
 	// twice the same, and a path that is not UTF-8, must not spoil the rest
-	status.Outputs[0].Identities = append(ids, ids[0], Identity{Kind: "jwt_svid", File: "\xff.jwt", NotAfter: end})
-	base := start(t, Config{}, func() Status { return status })
+	status.Outputs[0].Identities = append(ids, ids[0], encode.Identity{
+		Selection: encode.Selection{Block: encode.BlockJWTSVID}, Files: []string{"\xff.jwt"}, NotAfter: end,
+	})
+	base := start(t, config.Health{}, func() Status { return status })
 	code, body := get(t, base+"/metrics")
 	if code != 200 {
 		t.Fatalf("%d %s", code, body)
@@ -287,31 +331,18 @@ func TestMetrics(t *testing.T) {
 	t.Logf("%d metrics, %d bytes", len(got), len(body))
 }
 
-func TestLatencies(t *testing.T) {
-	var l Latencies
-	for _, d := range []time.Duration{0, 5 * time.Millisecond, 6 * time.Millisecond, time.Minute, time.Hour} {
-		l = l.Observe(d)
-	}
-	b := l.cumulative()
-	if n := len(b); b[0] != 2 || b[1] != 3 || b[n-2] != 3 || b[n-1] != 4 || l.count != 5 {
-		t.Errorf("%v of %d", b, l.count)
-	}
-	if last, n := l.Last(); last != time.Hour || n != 5 {
-		t.Errorf("last %v of %d", last, n)
-	}
-}
-
 func TestPageEscapes(t *testing.T) {
 	evil := `<script>alert("x")</script>&%s%!`
 	s := healthy()
-	s.Version, s.Problems = evil, []string{evil}
-	s.Connection.Address = evil
-	s.Profiles = []Profile{{Name: evil, State: evil, LastError: evil}}
-	s.Outputs[0].Dir, s.Outputs[0].Problem = evil, evil
+	s.Version = evil
+	s.Source.Connection.Address = evil
+	s.Source.Profiles = []*source.ProfileStatus{{Profile: source.Profile(evil), State: source.State(evil), LastError: errors.New(evil)}}
+	s.Outputs[0].Spec, s.Outputs[0].Problem = &encode.Output{Spec: writer.Spec{Dir: evil}}, evil
+	s.Reload = Reload{At: time.Now(), Problem: evil}
 	s.Outputs[0].Identities[0].Hint = evil
-	s.Process.State, s.Hooks[0].Name = evil, evil
+	s.Process.State, s.Hooks[0].Name = supervisor.State(evil), evil
 	s.Proofs[0].Served, s.Proofs[0].Target = evil, evil
-	base := start(t, Config{}, func() Status { return s })
+	base := start(t, config.Health{}, func() Status { return s })
 	resp, err := http.Get(base + "/")
 	if err != nil {
 		t.Fatal(err)
@@ -335,7 +366,7 @@ func TestPageEscapes(t *testing.T) {
 }
 
 func TestHugeHeaderIsRefused(t *testing.T) {
-	base := start(t, Config{}, healthy)
+	base := start(t, config.Health{}, healthy)
 	req, _ := http.NewRequest("GET", base+"/live", nil)
 	req.Header.Set("X", strings.Repeat("x", 100<<10))
 	resp, err := http.DefaultClient.Do(req)
@@ -350,7 +381,7 @@ func TestHugeHeaderIsRefused(t *testing.T) {
 
 // A client that never finishes its request does not hold the end of the helper.
 func TestRunEndsAtOnce(t *testing.T) {
-	s, err := New(Config{Address: "127.0.0.1:0"}, healthy, slog.New(slog.DiscardHandler))
+	s, err := New(config.Health{Address: "127.0.0.1:0"}, healthy, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -383,7 +414,7 @@ func TestThousandRequestsASecondWhileRotating(t *testing.T) {
 	var current atomic.Pointer[Status]
 	s := healthy()
 	current.Store(&s)
-	base := start(t, Config{}, func() Status { return *current.Load() })
+	base := start(t, config.Health{}, func() Status { return *current.Load() })
 	ctx, cancel := context.WithTimeout(t.Context(), span)
 	defer cancel()
 	var group sync.WaitGroup

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"slices"
 	"time"
+
+	"github.com/svidhelper/svidhelper/helper/publish"
 )
 
 // The metrics. Times are absolute, in seconds since 1970: what is left of an
@@ -12,12 +14,17 @@ import (
 var (
 	metricBuild = &metric{"svidhelper_build_info", "The version, as a label.", []string{"version"}}
 	metricStart = &metric{"svidhelper_start_time_seconds", "When the helper started.", nil}
-	metricReady = &metric{"svidhelper_ready", "1 if everything is on disk, unexpired, and was told to whom it concerns.", nil}
+	metricReady = &metric{"svidhelper_ready", "1 if everything is on disk, unexpired, and every target has been told of it.", nil}
+
+	metricReloadOK = &metric{"svidhelper_config_last_reload_successful", "1 if the configuration file as it is now is in effect.", nil}
+	metricReloadAt = &metric{"svidhelper_config_last_reload_timestamp_seconds", "When the configuration file last took effect after a change, or was refused.", nil}
+	metricReloads  = &metric{"svidhelper_config_reloads_total", "Changed configuration files, by what became of them.", []string{"outcome"}}
 
 	metricExpiry     = &metric{"svidhelper_identity_expiry_timestamp_seconds", "When an SVID on disk expires.", []string{"output", "kind", "spiffe_id", "hint", "file"}}
+	metricRefused    = &metric{"svidhelper_identity_refused_timestamp_seconds", "Since when the Workload API refuses an identity, after the grace period.", []string{"output", "identity", "spiffe_id"}}
 	metricComplete   = &metric{"svidhelper_output_complete", "1 if everything that is configured is on disk.", []string{"output"}}
 	metricPublished  = &metric{"svidhelper_output_last_success_timestamp_seconds", "When the Workload API's last word was last found, or put, on disk.", []string{"output"}}
-	metricRotations  = &metric{"svidhelper_output_rotations_total", "Publishes that changed somethine.", []string{"output"}}
+	metricRotations  = &metric{"svidhelper_output_rotations_total", "Publishes that changed something.", []string{"output"}}
 	metricOutFailed  = &metric{"svidhelper_output_failures_total", "Publishes that failed.", []string{"output", "reason"}}
 	metricConnected  = &metric{"svidhelper_workload_api_connected", "1 while there is a connection to the Workload API.", nil}
 	metricDials      = &metric{"svidhelper_workload_api_connection_attempts_total", "Attempts to connect to the Workload API.", nil}
@@ -49,15 +56,25 @@ func (s *Status) write(e *exposition) {
 	e.gauge(metricBuild, 1, s.Version)
 	e.time(metricStart, s.Started)
 	e.bool(metricReady, ready)
-	e.bool(metricConnected, s.Connection.Connected)
-	e.count(metricDials, s.Connection.Attempts)
-	for _, p := range s.Profiles {
-		e.gauge(metricState, 1, p.Name, p.State)
-		e.time(metricAnswered, p.LastSuccess, p.Name)
-		e.reasons(metricStreamFail, p.Failures, p.Name)
+	e.bool(metricReloadOK, s.Reload.Problem == "")
+	e.time(metricReloadAt, s.Reload.At)
+	e.count(metricReloads, s.Reload.Done, "done")
+	e.count(metricReloads, s.Reload.Refused, "refused")
+	e.bool(metricConnected, s.Source.Connection.Connected)
+	e.count(metricDials, s.Source.Connection.Attempts)
+	for _, p := range s.Source.Profiles {
+		name := p.Name()
+		e.gauge(metricState, 1, name, string(p.State))
+		e.time(metricAnswered, p.LastSuccess, name)
+		if p.Failures > 0 {
+			e.count(metricStreamFail, p.Failures, name, "error")
+		}
+		for _, reason := range slices.Sorted(maps.Keys(p.Rejected)) {
+			e.count(metricStreamFail, p.Rejected[reason], name, string(reason))
+		}
 	}
-	for _, o := range s.Outputs {
-		o.write(e)
+	for i := range s.Outputs {
+		e.output(&s.Outputs[i])
 	}
 	if p := s.Process; p != nil {
 		e.bool(metricUp, p.PID != 0)
@@ -81,13 +98,19 @@ func (s *Status) write(e *exposition) {
 	}
 }
 
-func (o *Output) write(e *exposition) {
-	e.bool(metricComplete, o.Complete, o.Dir)
-	e.time(metricPublished, o.LastSuccess, o.Dir)
-	e.count(metricRotations, o.Rotations, o.Dir)
-	e.reasons(metricOutFailed, o.Failures, o.Dir)
-	for _, i := range o.Identities {
-		e.time(metricExpiry, i.NotAfter, o.Dir, i.Kind, i.SPIFFEID, i.Hint, i.File)
+func (e *exposition) output(o *publish.Status) {
+	dir := o.Spec.Dir
+	e.bool(metricComplete, o.Complete, dir)
+	e.time(metricPublished, o.LastSuccess, dir)
+	e.count(metricRotations, o.Rotations, dir)
+	for _, reason := range slices.Sorted(maps.Keys(o.Failures)) {
+		e.count(metricOutFailed, o.Failures[reason], dir, reason)
+	}
+	for _, id := range o.Identities {
+		e.time(metricExpiry, id.NotAfter, dir, kindName(id), id.ID.String(), id.Hint, file(id))
+	}
+	for _, r := range o.Refused {
+		e.time(metricRefused, r.Since, dir, r.What, r.ID.String())
 	}
 }
 
@@ -111,12 +134,6 @@ func (e *exposition) bool(m *metric, b bool, labels ...string) {
 func (e *exposition) time(m *metric, t time.Time, labels ...string) {
 	if !t.IsZero() {
 		e.gauge(m, float64(t.UnixMilli())/1000, labels...)
-	}
-}
-
-func (e *exposition) reasons(m *metric, counts map[string]uint64, labels ...string) {
-	for _, reason := range slices.Sorted(maps.Keys(counts)) {
-		e.count(m, counts[reason], append(labels[:len(labels):len(labels)], reason)...)
 	}
 }
 

@@ -6,6 +6,12 @@ import (
 	"html"
 	"net/http"
 	"time"
+
+	"github.com/svidhelper/svidhelper/helper/notify"
+	"github.com/svidhelper/svidhelper/helper/publish"
+	"github.com/svidhelper/svidhelper/helper/source"
+	"github.com/svidhelper/svidhelper/supervisor"
+	"github.com/svidhelper/svidhelper/supervisor/hook"
 )
 
 // style is all that the page has of it; it loads nothing.
@@ -40,8 +46,13 @@ func (s *Server) page(w http.ResponseWriter, _ *http.Request) {
 		}
 		p.printf("</ul>")
 	}
+	if problem := status.Reload.Problem; problem != "" {
+		p.printf("<p class=bad>the configuration file is refused since %s, the one before is in effect: %s</p>", p.ago(status.Reload.At), problem)
+	} else if !status.Reload.At.IsZero() {
+		p.printf("<p>the configuration file took effect at %s</p>", p.ago(status.Reload.At))
+	}
 	p.outputs(status.Outputs)
-	p.source(status.Connection, status.Profiles)
+	p.source(status.Source)
 	p.targets(status.Process, status.Hooks)
 	p.proofs(status.Proofs)
 	h := w.Header()
@@ -93,34 +104,35 @@ func (p *page) ago(t time.Time) string {
 	}
 }
 
-func (p *page) outputs(outputs []Output) {
-	for _, o := range outputs {
-		p.table(o.Dir, "kind", "SPIFFE ID", "hint", "serial", "file", "expires")
-		for _, i := range o.Identities {
-			p.row(i.Kind, i.SPIFFEID, i.Hint, i.Serial, i.File, p.ago(i.NotAfter))
+func (p *page) outputs(outputs []publish.Status) {
+	for i := range outputs {
+		o := &outputs[i]
+		p.table(o.Spec.Dir, "kind", "SPIFFE ID", "hint", "serial", "file", "expires")
+		for _, id := range o.Identities {
+			p.row(kindName(id), id.ID.String(), id.Hint, id.Serial, file(id), p.ago(id.NotAfter))
 		}
 		p.end()
 		p.printf("<p>%d rotations, up to date at %s</p>", o.Rotations, p.ago(o.LastSuccess))
 	}
 }
 
-func (p *page) source(c Connection, profiles []Profile) {
+func (p *page) source(s *source.Status) {
 	state := "not connected"
-	if c.Connected {
+	if s.Connection.Connected {
 		state = "connected"
 	}
-	p.table("Workload API, "+c.Address+", "+state, "profile", "state", "last answer", "last error")
-	for _, f := range profiles {
-		p.row(f.Name, f.State, p.ago(f.LastSuccess), f.LastError)
+	p.table("Workload API, "+s.Connection.Address+", "+state, "profile", "state", "last answer", "last error")
+	for _, f := range s.Profiles {
+		p.row(f.Name(), string(f.State), p.ago(f.LastSuccess), lastError(f))
 	}
 	p.end()
 }
 
-func (p *page) targets(process *Process, hooks []Hook) {
+func (p *page) targets(process *supervisor.Status, hooks []hook.Status) {
 	if process == nil && len(hooks) == 0 {
 		return
 	}
-	p.table("Told of rotations", "whom", "state", "rotations", "told", "last told")
+	p.table("Told of rotations", "target", "state", "rotations", "told", "last told")
 	if process != nil {
 		p.row("process", fmt.Sprintf("%s, pid %d, %d restarts", process.State, process.PID, process.Restarts),
 			process.Rotated, process.Delivered, "")
@@ -131,7 +143,7 @@ func (p *page) targets(process *Process, hooks []Hook) {
 	p.end()
 }
 
-func (p *page) proofs(proofs []Proof) {
+func (p *page) proofs(proofs []notify.ProofStatus) {
 	if len(proofs) == 0 {
 		return
 	}

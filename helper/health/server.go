@@ -1,6 +1,7 @@
 package health
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,8 +12,12 @@ import (
 	"net"
 	"net/http"
 	"runtime"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
+
+	"github.com/svidhelper/svidhelper/helper/config"
 )
 
 const (
@@ -29,7 +34,7 @@ const (
 type Server struct {
 	listener net.Listener
 	http     *http.Server
-	checks   map[string]http.HandlerFunc
+	checks   atomic.Pointer[map[string]http.HandlerFunc] // by path
 	pages    map[string]http.HandlerFunc
 	current  func() Status
 	log      *slog.Logger
@@ -38,26 +43,13 @@ type Server struct {
 // New listens, so that an address that cannot be had is an error now and not a
 // line in a log later. current returns the status of the moment; it is called
 // at each request, by several goroutines at once, and must not block.
-func New(cfg Config, current func() Status, log *slog.Logger) (*Server, error) {
-	if cfg.LivePath == "" {
-		cfg.LivePath = DefaultLivePath
-	}
-	if cfg.ReadyPath == "" {
-		cfg.ReadyPath = DefaultReadyPath
-	}
-	switch {
-	case !strings.HasPrefix(cfg.LivePath, "/"), !strings.HasPrefix(cfg.ReadyPath, "/"):
-		return nil, fmt.Errorf("health: paths begin with a slash; these are %q and %q", cfg.LivePath, cfg.ReadyPath)
-	case cfg.LivePath == cfg.ReadyPath:
-		return nil, fmt.Errorf("health: live and ready have the same path, %q; give each its own", cfg.LivePath)
+func New(cfg config.Health, current func() Status, log *slog.Logger) (*Server, error) {
+	cfg, err := prepare(cfg)
+	if err != nil {
+		return nil, err
 	}
 	s := &Server{current: current, log: log}
-	s.checks = map[string]http.HandlerFunc{cfg.LivePath: s.live(cfg.LiveNeedsWrites), cfg.ReadyPath: s.ready}
-	for path, check := range maps.Clone(s.checks) { // as spiffe-helper, which sends /live on to /live/
-		if short := strings.TrimSuffix(path, "/"); short != "" && s.checks[short] == nil {
-			s.checks[short] = check
-		}
-	}
+	s.Follow(cfg)
 	s.pages = map[string]http.HandlerFunc{"/": s.page, "/metrics": s.scrape}
 
 	listener, err := net.Listen("tcp", cfg.Address)
@@ -76,6 +68,37 @@ func New(cfg Config, current func() Status, log *slog.Logger) (*Server, error) {
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug), // whatever a port scanner does
 	}
 	return s, nil
+}
+
+// Follow serves the checks at the paths of a configuration that has the same
+// address, and that Check has accepted.
+func (s *Server) Follow(cfg config.Health) {
+	cfg, _ = prepare(cfg)
+	checks := map[string]http.HandlerFunc{cfg.LivePath: s.live(cfg.LiveNeedsWrites), cfg.ReadyPath: s.ready}
+	for path, check := range maps.Clone(checks) { // as spiffe-helper, which sends /live on to /live/
+		if short := strings.TrimSuffix(path, "/"); short != "" && checks[short] == nil {
+			checks[short] = check
+		}
+	}
+	s.checks.Store(&checks)
+}
+
+// Check reports why nothing can be served as a configuration says.
+func Check(cfg config.Health) error {
+	_, err := prepare(cfg)
+	return err
+}
+
+// prepare checks the paths, and fills in those that are not given.
+func prepare(cfg config.Health) (config.Health, error) {
+	cfg.LivePath, cfg.ReadyPath = cmp.Or(cfg.LivePath, config.DefaultLivePath), cmp.Or(cfg.ReadyPath, config.DefaultReadyPath)
+	switch {
+	case !strings.HasPrefix(cfg.LivePath, "/"), !strings.HasPrefix(cfg.ReadyPath, "/"):
+		return cfg, fmt.Errorf("health: paths begin with a slash; these are %q and %q", cfg.LivePath, cfg.ReadyPath)
+	case cfg.LivePath == cfg.ReadyPath:
+		return cfg, fmt.Errorf("health: live and ready have the same path, %q; give each its own", cfg.LivePath)
+	}
+	return cfg, nil
 }
 
 // hint says what to do about an address that cannot be had.
@@ -125,7 +148,7 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
-	if check, ok := s.checks[r.URL.Path]; ok {
+	if check, ok := (*s.checks.Load())[r.URL.Path]; ok {
 		check(w, r) // whatever the method: a load balancer may ask with OPTIONS
 		return
 	}
@@ -141,31 +164,37 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// live is 200 while the helper answers: what the Workload API, a disk or the
+// process does is no reason to restart the helper. spiffe-helper's also needs
+// that no write has failed.
 func (s *Server) live(needsWrites bool) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		status := s.current()
 		var why []string
-		if status.Dead != "" {
-			why = append(why, status.Dead)
-		}
-		if needsWrites && status.Writes.failed() {
+		if needsWrites && status.writes().failed() {
 			why = append(why, "a file could not be written")
 		}
-		answer(w, &status, why)
+		answer(w, &status, why, nil)
 	}
 }
 
 func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
 	status := s.current()
 	_, why := status.ready(time.Now())
-	answer(w, &status, why)
+	var notes []string
+	if status.Reload.Problem != "" {
+		notes = append(notes, "the configuration file is refused, the one before is in effect: "+status.Reload.Problem)
+	}
+	answer(w, &status, why, notes)
 }
 
-// A checkAnswer is spiffe-helper's answer, plus the reasons.
+// A checkAnswer is spiffe-helper's answer, plus the reasons for not being ready,
+// and what is to be noted without being one.
 type checkAnswer struct {
 	Status  string      `json:"status"`
 	Health  checkHealth `json:"health"`
 	Reasons []string    `json:"reasons,omitempty"`
+	Notes   []string    `json:"notes,omitempty"`
 }
 
 type checkHealth struct {
@@ -177,17 +206,19 @@ type fileWriteStatuses struct {
 	JWT  map[string]WriteStatus `json:"jwt_write_status"`
 }
 
+// failed reports whether a write has failed.
+func (w fileWriteStatuses) failed() bool {
+	return w.X509 == Failed || slices.Contains(slices.Collect(maps.Values(w.JWT)), Failed)
+}
+
 // answer says OK unless there are reasons against it.
-func answer(w http.ResponseWriter, status *Status, why []string) {
+func answer(w http.ResponseWriter, status *Status, why, notes []string) {
 	code := http.StatusOK
 	if len(why) > 0 {
 		code = http.StatusServiceUnavailable
 	}
-	a := checkAnswer{Status: http.StatusText(code), Reasons: why}
-	a.Health.FileWriteStatuses = fileWriteStatuses{X509: status.Writes.X509, JWT: status.Writes.JWT}
-	if a.Health.FileWriteStatuses.JWT == nil {
-		a.Health.FileWriteStatuses.JWT = map[string]WriteStatus{}
-	}
+	a := checkAnswer{Status: http.StatusText(code), Reasons: why, Notes: notes}
+	a.Health.FileWriteStatuses = status.writes()
 	body, err := json.Marshal(a)
 	if err != nil { // strings and maps of strings: it cannot
 		http.Error(w, err.Error(), http.StatusInternalServerError)

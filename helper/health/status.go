@@ -2,135 +2,46 @@ package health
 
 import (
 	"fmt"
-	"maps"
+	"path/filepath"
 	"slices"
+	"strings"
 	"time"
+
+	"github.com/svidhelper/svidhelper/helper/encode"
+	"github.com/svidhelper/svidhelper/helper/notify"
+	"github.com/svidhelper/svidhelper/helper/publish"
+	"github.com/svidhelper/svidhelper/helper/snapshot"
+	"github.com/svidhelper/svidhelper/helper/source"
+	"github.com/svidhelper/svidhelper/supervisor"
+	"github.com/svidhelper/svidhelper/supervisor/hook"
 )
 
-// A Status is how the helper is doing at one moment. It is handed over as a
-// whole and nobody writes to it, or to what it points to, afterwards.
-//
-// Wherever there is a Problem, it is a sentence for a person, and its presence
-// means not ready.
+// A Status is how the helper is doing at one moment: what each part says of
+// itself. Nothing in it changes.
 type Status struct {
 	Version string
 	Started time.Time
-	// Dead says why nothing but a restart of the helper helps; empty means
-	// live. What the Workload API, a disk or the process does is no reason.
-	Dead string
-	// Problems are reasons for not being ready that no part below tells.
-	Problems []string
 
-	Connection Connection
-	Profiles   []Profile
-	Outputs    []Output
-	Process    *Process // nil: none
-	Hooks      []Hook
-	Proofs     []Proof
-
-	// Writes is what spiffe-helper's health checks know of the files.
-	Writes Writes
+	Source  *source.Status
+	Outputs []publish.Status
+	Process *supervisor.Status // nil: none
+	Hooks   []hook.Status
+	Proofs  []notify.ProofStatus
+	Reload  Reload
 }
 
-// A Connection is the one to the Workload API.
-type Connection struct {
-	Address   string
-	Connected bool
-	Attempts  uint64 // to connect
-}
-
-// A Profile is one stream of the Workload API, or one request for a token.
-type Profile struct {
-	Name  string // as the configuration has it, with the audience
-	State string // one word
-	// LastSuccess is when it last gave a good answer; zero if it never did.
-	LastSuccess time.Time
-	LastError   string
-	// Failures counts failures by reason, each one word.
-	Failures map[string]uint64
-	// Problem is for a refusal that has lasted. A short outage is none.
+// A Reload is what became of the configuration file since the start.
+type Reload struct {
+	// At is when it last took effect or was refused; zero: it has not changed.
+	At time.Time
+	// Done counts the configurations that took effect, Refused those that did
+	// not.
+	Done, Refused uint64
+	// Problem is why the file as it is now is not in effect; empty: it is.
 	Problem string
 }
 
-// An Output is one directory.
-type Output struct {
-	Dir string
-	// Complete says that everything configured is on disk; Awaited says what
-	// is missing otherwise.
-	Complete bool
-	Awaited  string
-	// LastSuccess is when the Workload API's last word was last found, or
-	// put, on disk.
-	LastSuccess time.Time
-	// Rotations counts publishes that changed something.
-	Rotations uint64
-	// Failures counts failed publishes by reason, each one word.
-	Failures map[string]uint64
-	// Problem is why the last publish failed.
-	Problem    string
-	Identities []Identity
-}
-
-// An Identity is something on disk that expires.
-type Identity struct {
-	Kind     string // x509_svid, jwt_svid, wit_svid
-	SPIFFEID string
-	Hint     string
-	File     string // one that it is in, unique in its output
-	Serial   string // of an X.509-SVID
-	NotAfter time.Time
-}
-
-// A Process is the one that the helper runs.
-type Process struct {
-	State    string // one word
-	PID      int    // 0: none
-	Started  time.Time
-	Restarts uint64
-	// Rotated counts rotations that concern it, Delivered those that it has
-	// been told of.
-	Rotated, Delivered uint64
-	Problem            string
-}
-
-// A Hook is somebody else who is told of rotations.
-type Hook struct {
-	Name             string
-	Asked, Delivered uint64
-	Runs, Failures   uint64
-	LastDelivered    time.Time
-	Problem          string
-}
-
-// A Proof is a service that is dialled after rotations.
-type Proof struct {
-	Target  string // "process", or the hook's name
-	Address string
-	// Served and Want are serial numbers: what was presented last, and what
-	// should have been.
-	Served, Want string
-	// Proven says that the last rotation was proven.
-	Proven   bool
-	Attempts uint64 // connections
-	Failures uint64 // proofs that failed
-	Latency  Latencies
-	Problem  string
-}
-
-// Writes are the file write statuses of spiffe-helper's health checks.
-type Writes struct {
-	// X509 is a WriteStatus; empty if no X.509-SVID is wanted.
-	X509 WriteStatus
-	// JWT is the status of each JWT file, by its path.
-	JWT map[string]WriteStatus
-}
-
-// failed reports whether a write has failed.
-func (w Writes) failed() bool {
-	return w.X509 == Failed || slices.Contains(slices.Collect(maps.Values(w.JWT)), Failed)
-}
-
-// A WriteStatus is what has become of a file.
+// A WriteStatus is what has become of a file, in the terms of spiffe-helper.
 type WriteStatus string
 
 // The statuses of a file.
@@ -142,41 +53,100 @@ const (
 
 // ready reports whether everything is as it should be at that moment, and if
 // not, why.
+//
+// An outage of the Workload API is no reason, nor is an answer that was refused:
+// the last good set is on disk, and it is good until it expires, which is one.
+// To be not ready at once would make an outage of every service out of a fault
+// of the agent. An identity that is refused for longer than the grace period is
+// a reason: that is meant for this workload.
 func (s *Status) ready(now time.Time) (ok bool, why []string) {
-	why = append(why, s.Problems...)
 	add := func(what, problem string) {
 		if problem != "" {
 			why = append(why, what+": "+problem)
 		}
 	}
-	for _, p := range s.Profiles {
-		add(p.Name, p.Problem)
-	}
-	for _, o := range s.Outputs {
-		what := "output " + o.Dir
+	for i := range s.Outputs {
+		o := &s.Outputs[i]
+		what := "output " + o.Spec.Dir
 		add(what, o.Problem)
 		switch {
-		case o.Complete:
+		case o.Complete, o.Problem != "" && o.Awaited == "":
 		case o.Awaited != "":
 			add(what, "waiting for "+o.Awaited)
 		default:
 			add(what, "not published yet")
 		}
-		for _, i := range o.Identities {
-			if !i.NotAfter.IsZero() && !now.Before(i.NotAfter) {
-				add(what, fmt.Sprintf("%s of %s in %s expired at %s",
-					i.Kind, i.SPIFFEID, i.File, i.NotAfter.UTC().Format(time.RFC3339)))
+		for _, r := range o.Refused {
+			add(what, r.Error())
+		}
+		for _, id := range o.Identities {
+			if !id.NotAfter.IsZero() && !now.Before(id.NotAfter) {
+				add(what, fmt.Sprintf("%s of %s in %s expired at %s", kindName(id), id.ID, file(id), id.NotAfter.UTC().Format(time.RFC3339)))
 			}
 		}
 	}
 	if s.Process != nil {
-		add("process", s.Process.Problem)
+		add("process", s.Process.Failure)
 	}
 	for _, h := range s.Hooks {
-		add("hook "+h.Name, h.Problem)
+		if h.LastError != nil {
+			add("hook "+h.Name, h.LastError.Error())
+		}
 	}
 	for _, p := range s.Proofs {
 		add("proof of "+p.Target, p.Problem)
 	}
 	return len(why) == 0, why
+}
+
+// file is one that an identity is in.
+func file(id encode.Identity) string {
+	if len(id.Files) == 0 {
+		return ""
+	}
+	return id.Files[0]
+}
+
+func kindName(id encode.Identity) string { return string(id.Selection.Block) }
+
+// writes says of each file of the drop-in dialect what has become of it. JWT
+// bundles are among the JWT files, as in spiffe-helper.
+func (s *Status) writes() fileWriteStatuses {
+	w := fileWriteStatuses{JWT: map[string]WriteStatus{}}
+	for i := range s.Outputs {
+		o := &s.Outputs[i]
+		status := func(onDisk bool) WriteStatus {
+			switch {
+			case o.Problem != "":
+				return Failed
+			case onDisk:
+				return Written
+			default:
+				return Unwritten
+			}
+		}
+		for _, x := range o.Spec.X509SVIDs {
+			on := slices.ContainsFunc(o.Identities, func(id encode.Identity) bool { return id.Kind.Has(snapshot.KindX509) }) ||
+				slices.ContainsFunc([]encode.FileSpec{x.Cert, x.Key, x.Bundle}, func(f encode.FileSpec) bool { return o.Has(f.Name) })
+			// Files in several places are as good as the worst.
+			if st := status(on); w.X509 == "" || st == Failed || w.X509 == Written {
+				w.X509 = st
+			}
+		}
+		for _, j := range o.Spec.JWTSVIDs {
+			w.JWT[filepath.Join(o.Spec.Dir, j.File.Name)] = status(o.Has(j.File.Name))
+		}
+		for _, b := range o.Spec.JWTBundles {
+			w.JWT[filepath.Join(o.Spec.Dir, b.File.Name)] = status(o.Has(b.File.Name))
+		}
+	}
+	return w
+}
+
+// lastError is why a profile is not received, in one line.
+func lastError(p *source.ProfileStatus) string {
+	if p.LastError == nil {
+		return ""
+	}
+	return strings.ReplaceAll(p.LastError.Error(), "\n", " ")
 }

@@ -1,4 +1,4 @@
-package helper
+package publish
 
 import (
 	"crypto/rand"
@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math/big"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -68,12 +69,13 @@ func TestFederationCost(t *testing.T) {
 	all := []*subject{{how: "none"}, {how: "merge", federated: foreign}, {how: "separate", federated: foreign}}
 	for _, s := range all {
 		c, diagnostics := config.Parse("helper.conf", fmt.Appendf(nil,
-			"output %q {\n x509_svid { federated_bundles = %q }\n}", filepath.Join(memoryDir(t), "certs"), s.how))
+			"output %q {\n x509_svid { federated_bundles = %q }\n}", filepath.Join(t.TempDir(), "certs"), s.how))
 		if err := diagnostics.Err(); err != nil {
 			t.Fatal(err)
 		}
 		log := slog.New(slog.DiscardHandler)
-		if s.output, err = openOutput(c.Outputs[0], events.New("", log), log); err != nil {
+		s.output = newOutput(c.Outputs[0], events.New("", log), log)
+		if err := s.output.open(); err != nil {
 			t.Fatal(err)
 		}
 		defer s.output.dir.Close()
@@ -83,23 +85,24 @@ func TestFederationCost(t *testing.T) {
 		svid := snapshot.X509SVID{SVID: api.Rotate()[0], Bundle: own}
 		for _, s := range all {
 			start := time.Now()
-			change := s.output.publish(&snapshot.Snapshot{X509: &snapshot.X509{SVIDs: []snapshot.X509SVID{svid}, Federated: s.federated}}, nil)
+			var change Change
+			s.output.publish(&snapshot.Snapshot{X509: &snapshot.X509{SVIDs: []snapshot.X509SVID{svid}, Federated: s.federated}}, false, &change)
 			took := time.Since(start)
 			switch {
 			case s.output.err != nil:
 				t.Fatal(s.output.err)
 			case round == 0:
 				s.first = took
-			case len(change.files) != 2:
-				t.Errorf("%s: %d files changed, not certificate and key", s.how, len(change.files))
+			case len(change.Outputs) != 1 || len(change.Outputs[0].Files) != 2:
+				t.Errorf("%s: %d files changed, not certificate and key", s.how, len(change.Outputs[0].Files))
 			default:
 				s.took = append(s.took, took)
 			}
 		}
-		pass(1200 * time.Millisecond) // a second later, what has been replaced is used again
+		<-time.After(1200 * time.Millisecond) // a second later, what has been replaced is used again
 	}
 	median := func(s *subject) time.Duration {
-		return percentile(s.took, 50, func(d time.Duration) time.Duration { return d })
+		return slices.Sorted(slices.Values(s.took))[len(s.took)/2]
 	}
 	for _, s := range all {
 		ratio := float64(median(s)) / float64(median(all[0]))

@@ -1,10 +1,10 @@
-package health
+package notify
 
 import "time"
 
-// latencyBounds are the upper ends of the histogram's buckets. A reload takes
+// LatencyBounds are the upper ends of the histogram's buckets. A reload takes
 // milliseconds in nginx and a minute in a large Java service.
-var latencyBounds = [...]time.Duration{
+var LatencyBounds = [...]time.Duration{
 	5 * time.Millisecond, 10 * time.Millisecond, 25 * time.Millisecond,
 	50 * time.Millisecond, 100 * time.Millisecond, 250 * time.Millisecond,
 	500 * time.Millisecond, time.Second, 2500 * time.Millisecond,
@@ -16,7 +16,7 @@ type Latencies struct {
 	count   uint64
 	sum     time.Duration
 	last    time.Duration
-	buckets [len(latencyBounds)]uint64 // not cumulative
+	buckets [len(LatencyBounds)]uint64 // not cumulative
 }
 
 // Observe returns the histogram with d in it.
@@ -24,7 +24,7 @@ func (l Latencies) Observe(d time.Duration) Latencies {
 	l.count++
 	l.sum += d
 	l.last = d
-	for i, bound := range latencyBounds {
+	for i, bound := range LatencyBounds {
 		if d <= bound {
 			l.buckets[i]++
 			break
@@ -36,8 +36,11 @@ func (l Latencies) Observe(d time.Duration) Latencies {
 // Last returns what was observed last, and how much was observed in all.
 func (l Latencies) Last() (last time.Duration, count uint64) { return l.last, l.count }
 
-// cumulative returns how many were at most as long as each bound.
-func (l Latencies) cumulative() (counts [len(latencyBounds)]uint64) {
+// Sum returns the sum of what was observed.
+func (l Latencies) Sum() time.Duration { return l.sum }
+
+// Cumulative returns how many were at most as long as each bound.
+func (l Latencies) Cumulative() (counts [len(LatencyBounds)]uint64) {
 	sum := uint64(0)
 	for i, n := range l.buckets {
 		sum += n

@@ -1,4 +1,4 @@
-package helper
+package notify
 
 import (
 	"context"
@@ -17,14 +17,15 @@ import (
 	"github.com/svidhelper/svidhelper/helper/devapi"
 	"github.com/svidhelper/svidhelper/helper/devapi/devapitest"
 	"github.com/svidhelper/svidhelper/helper/events"
-	"github.com/svidhelper/svidhelper/helper/health"
 	"github.com/svidhelper/svidhelper/helper/proof"
+	"github.com/svidhelper/svidhelper/helper/publish"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
+	"github.com/svidhelper/svidhelper/helper/testbed"
 )
 
-// A trial is a witness at work, and the service that it looks at.
+// A trial is a proof runner at work, and the service that it looks at.
 type trial struct {
-	*witness
+	*proofRunner
 	t       *testing.T
 	svids   []snapshot.X509SVID // of one rotation each
 	serving atomic.Pointer[x509svid.SVID]
@@ -47,47 +48,53 @@ func startTrial(t *testing.T, n int) *trial {
 	})
 	quiet := slog.New(slog.DiscardHandler)
 	var err error
-	try.witness, err = newWitness(&proof.Config{TLS: address, Timeout: 100 * time.Millisecond}, &target{
-		name:     "process",
-		progress: func() progress { return progress{} },
-		journal:  events.New("", quiet),
+	try.proofRunner, err = newProofRunner(&proof.Config{TLS: address, Timeout: 100 * time.Millisecond}, &target{
+		name:   "process",
+		line:   idle{},
+		events: events.New("", quiet),
 	}, nil, quiet)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error)
-	go func() { ended <- try.run(ctx) }()
+	ended := make(chan struct{})
+	go func() { defer close(ended); try.run(ctx) }()
 	t.Cleanup(func() { cancel(); <-ended })
 	return try
 }
 
+// idle is a target that has been told of everything.
+type idle struct{}
+
+func (idle) updates() <-chan struct{} { return nil }
+func (idle) progress() progress       { return progress{} }
+
 func (try *trial) serve(i int) { try.serving.Store(try.svids[i].SVID) }
 
 func (try *trial) rotate(i int) {
-	try.expect([]snapshot.X509SVID{try.svids[i]}, time.Now())
+	try.expect(publish.Change{OnDisk: []snapshot.X509SVID{try.svids[i]}, At: time.Now()})
 }
 
 func (try *trial) serial(i int) string { return proof.Serial(try.svids[i].Certificates[0]) }
 
 // until waits for a status, and does something each time that it looks.
-func (try *trial) until(what string, is func(health.Proof) bool, meanwhile func()) health.Proof {
+func (try *trial) until(what string, is func(ProofStatus) bool, meanwhile func()) ProofStatus {
 	try.t.Helper()
-	eventually(try.t, func() error {
-		if st := try.health(); !is(st) {
+	testbed.Eventually(try.t, func() error {
+		if st := *try.current(); !is(st) {
 			meanwhile()
-			return notYet("%s: %+v", what, st)
+			return testbed.NotYet("%s: %+v", what, st)
 		}
 		return nil
 	})
-	return try.health()
+	return *try.current()
 }
 
 // failedSeen holds for a proof that has failed, with what is served seen: on a
 // slow machine not even that comes within the first proof's time.
-func failedSeen(p health.Proof) bool { return p.Failures > 0 && p.Served != "" }
-func proven(p health.Proof) bool     { return p.Proven }
-func nothing()                       {}
+func failedSeen(p ProofStatus) bool { return p.Failures > 0 && p.Served != "" }
+func proven(p ProofStatus) bool     { return p.Proven }
+func nothing()                      {}
 
 // TestLateLooksAreOneConnectionEach: a service that failed to take up a rotation
 // is not dialled through whole proofs from then on, but once a look; the look
@@ -101,9 +108,9 @@ func TestLateLooksAreOneConnectionEach(t *testing.T) {
 	const looks = 2
 	for n := range uint64(looks) {
 		try.progressed() // has it look at once
-		try.until("no look", func(p health.Proof) bool { return p.Attempts > failed.Attempts+n }, nothing)
+		try.until("no look", func(p ProofStatus) bool { return p.Attempts > failed.Attempts+n }, nothing)
 	}
-	st := try.health()
+	st := *try.current()
 	byItself := uint64(time.Since(began)/time.Second) + 1 // it looks once a second at most
 	if made := st.Attempts - failed.Attempts; made > looks+byItself {
 		t.Errorf("%d connections for %d looks", made, looks)
@@ -136,7 +143,7 @@ func TestRotationsFasterThanAProof(t *testing.T) {
 	try := startTrial(t, 3)
 	next, seen, rotations := 1, try.seen.Load(), 1
 	try.rotate(next)
-	st := try.until("no failure", func(p health.Proof) bool {
+	st := try.until("no failure", func(p ProofStatus) bool {
 		return p.Failures > 0 && strings.Contains(p.Problem, "serial "+try.serial(0))
 	}, func() {
 		if try.seen.Load() < seen+2 {

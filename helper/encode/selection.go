@@ -1,0 +1,239 @@
+package encode
+
+import (
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+
+	"github.com/svidhelper/svidhelper/helper/snapshot"
+)
+
+// A Block is the kind of a block of an output that asks the Workload API for
+// something, as the configuration names it. It is also the name of the profile
+// that answers.
+type Block string
+
+// The blocks.
+const (
+	BlockX509SVID   Block = "x509_svid"
+	BlockX509Bundle Block = "x509_bundle"
+	BlockJWTSVID    Block = "jwt_svid"
+	BlockJWTBundle  Block = "jwt_bundle"
+	BlockWITSVID    Block = "wit_svid"
+	BlockWITBundle  Block = "wit_bundle"
+)
+
+// kind is what the block gives.
+func (b Block) kind() snapshot.Kind {
+	switch b {
+	case BlockX509SVID:
+		return snapshot.KindX509
+	case BlockX509Bundle:
+		return snapshot.KindBundle
+	case BlockJWTSVID, BlockJWTBundle:
+		return snapshot.KindJWT
+	}
+	return snapshot.KindWIT
+}
+
+// A Selection is one block of an output.
+type Selection struct {
+	Block Block
+	Index int // among the blocks of that kind
+}
+
+// A Source is what answers a selection: a profile of the Workload API and, for
+// BlockJWTSVID, a request.
+type Source struct {
+	Block   Block
+	Request snapshot.JWTRequest
+}
+
+// Selections yields every block of the output.
+func (o *Output) Selections() iter.Seq[Selection] {
+	return func(yield func(Selection) bool) {
+		for _, b := range []struct {
+			block Block
+			n     int
+		}{
+			{BlockX509SVID, len(o.X509SVIDs)}, {BlockX509Bundle, len(o.X509Bundles)}, {BlockJWTSVID, len(o.JWTSVIDs)},
+			{BlockJWTBundle, len(o.JWTBundles)}, {BlockWITSVID, len(o.WITSVIDs)}, {BlockWITBundle, len(o.WITBundles)},
+		} {
+			for i := range b.n {
+				if !yield(Selection{b.block, i}) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Source returns what answers a selection.
+func (o *Output) Source(sel Selection) Source {
+	s := Source{Block: sel.Block}
+	if sel.Block == BlockJWTSVID {
+		s.Request = o.JWTSVIDs[sel.Index].Request()
+	}
+	return s
+}
+
+// Describe says in words what a selection asks for.
+func (o *Output) Describe(sel Selection) string {
+	switch sel.Block {
+	case BlockX509SVID:
+		return describe("X.509-SVID", o.X509SVIDs[sel.Index].Select)
+	case BlockX509Bundle:
+		return "X.509 bundles"
+	case BlockJWTSVID:
+		j := &o.JWTSVIDs[sel.Index]
+		return describe("JWT-SVID for "+strings.Join(j.Audience, ","), Selector{Hint: j.Hint, ID: j.ID})
+	case BlockJWTBundle:
+		return "JWT bundles"
+	case BlockWITSVID:
+		return describe("WIT-SVID", o.WITSVIDs[sel.Index].Select)
+	}
+	return "WIT bundles"
+}
+
+// files are the files that a selection can name, placeholders included.
+func (o *Output) files(sel Selection) []FileSpec {
+	switch sel.Block {
+	case BlockX509SVID:
+		return o.X509SVIDs[sel.Index].files()
+	case BlockX509Bundle:
+		return []FileSpec{o.X509Bundles[sel.Index].File}
+	case BlockJWTSVID:
+		return []FileSpec{o.JWTSVIDs[sel.Index].File}
+	case BlockJWTBundle:
+		return []FileSpec{o.JWTBundles[sel.Index].File}
+	case BlockWITSVID:
+		return []FileSpec{o.WITSVIDs[sel.Index].Token, o.WITSVIDs[sel.Index].Key}
+	}
+	return []FileSpec{o.WITBundles[sel.Index].File}
+}
+
+// SelectionOf returns the selection that a file on disk belongs to, if any.
+func (o *Output) SelectionOf(name string) (sel Selection, ok bool) {
+	for sel := range o.Selections() {
+		if slices.ContainsFunc(o.files(sel), func(f FileSpec) bool { return f.Wanted() && matchName(f.Name, name) }) {
+			return sel, true
+		}
+	}
+	return sel, false
+}
+
+// Kinds are the kinds of material that the output asks for.
+func (o *Output) Kinds() snapshot.Kind {
+	kinds := snapshot.KindNone
+	for sel := range o.Selections() {
+		kinds |= sel.Block.kind()
+	}
+	return kinds
+}
+
+// A Gap is what an output asks for and a snapshot does not give.
+type Gap struct {
+	Selection Selection
+	Kind      snapshot.Kind
+	// What names it in words.
+	What string
+	// Files are the names, placeholders included, under which what is on disk
+	// stays.
+	Files []string
+	// Absent says that a good answer lacks it: it was withdrawn, or never given.
+	// Otherwise it has not been received yet, or Err says why what was received
+	// cannot be used.
+	Absent bool
+	Err    error
+}
+
+func (g Gap) String() string {
+	if g.Err != nil {
+		return fmt.Sprintf("%s (%v)", g.What, g.Err)
+	}
+	return g.What
+}
+
+// gap notes that a selection is not in the set; what is on disk stays, unless the
+// selection is dropped.
+func (r *encoding) gap(sel Selection, absent bool, err error) {
+	g := Gap{Selection: sel, Kind: sel.Block.kind(), What: r.output.Describe(sel), Absent: absent, Err: err}
+	if !r.dropped[sel] {
+		for _, f := range r.output.files(sel) {
+			if f.Wanted() {
+				g.Files = append(g.Files, f.Name)
+			}
+		}
+	}
+	r.set.Gaps = append(r.set.Gaps, g)
+}
+
+// each encodes the blocks of one kind, one by one: what is wrong with one is a
+// gap, and no other block's affair.
+func (r *encoding) each(block Block, n int, received bool, encode func(sel Selection) (absent bool, err error)) {
+	for i := range n {
+		sel := Selection{block, i}
+		if !received {
+			r.gap(sel, false, nil)
+			continue
+		}
+		files, identities := len(r.set.Files), len(r.set.Identities)
+		absent, err := encode(sel)
+		if err != nil || r.dropped[sel] {
+			r.set.Files, r.set.Uses = r.set.Files[:files], r.set.Uses[:files]
+			r.set.Identities = r.set.Identities[:identities]
+		}
+		if err != nil {
+			r.gap(sel, absent, err)
+		}
+	}
+}
+
+// lack notes something that a bundle's file lacks. Nothing is kept for it: an
+// authority that is gone must not be trusted any more.
+func (r *encoding) lack(sel Selection, what string) {
+	r.set.Gaps = append(r.set.Gaps, Gap{Selection: sel, Kind: sel.Block.kind(), What: what})
+}
+
+// one encodes one of the identities that a selector picked. Where it picks all,
+// an identity that cannot be encoded is left out by itself.
+func (r *encoding) one(s Selector, c candidate, encode func() error) error {
+	files, identities := len(r.set.Files), len(r.set.Identities)
+	err := encode()
+	if err == nil {
+		return nil
+	}
+	err = fmt.Errorf("%s: %w", c.id(), err)
+	if !s.All {
+		return err
+	}
+	r.set.Files, r.set.Uses = r.set.Files[:files], r.set.Uses[:files]
+	r.set.Identities = r.set.Identities[:identities]
+	r.skip(err)
+	return nil
+}
+
+// maxSkipped bounds what Set.Skipped says one by one.
+const maxSkipped = 10
+
+func (r *encoding) skip(err error) {
+	switch n := len(r.set.Skipped); {
+	case n < maxSkipped:
+		r.set.Skipped = append(r.set.Skipped, err.Error())
+	case n == maxSkipped:
+		r.set.Skipped = append(r.set.Skipped, "and more")
+	}
+}
+
+// refusedIn returns why an SVID that a selector might want is not among the good
+// ones of an answer: it is there, and failed a check. That is no withdrawal.
+func refusedIn(refused []snapshot.Refused, s Selector) error {
+	for i, r := range refused {
+		first := s == Selector{} && i == 0
+		if first || s != (Selector{}) && (s.ID.IsZero() || r.ID.IsZero() || r.ID == s.ID) && (s.Hint == "" || r.HintUnknown || r.Hint == s.Hint) {
+			return fmt.Errorf("the Workload API's SVID is refused: %w", r.Why)
+		}
+	}
+	return nil
+}

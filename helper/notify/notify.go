@@ -1,0 +1,112 @@
+// Package notify tells the process and the hooks of rotations, and has the proof
+// looked for that each rotation arrived.
+//
+// Both are targets: they are told of a change (Tell), which never blocks, and
+// their own goroutines see to the rest. What is noted of each is in its Status
+// and in the event stream.
+//
+// It promises that a target is told at least once after the last change that
+// concerns it, or that its Status says why not; that hooks hear of a change
+// after a process that a rotation starts (what it prepares, a pid file say, may
+// be for them); and that a service that never serves what was published shows in
+// its Proof, whatever came between.
+//
+// It does not promise one notification a change: changes that come while a
+// target is busy are one to it.
+package notify
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/svidhelper/svidhelper/helper/events"
+	"github.com/svidhelper/svidhelper/helper/publish"
+	"github.com/svidhelper/svidhelper/helper/snapshot"
+)
+
+// A target is what the process and a hook have in common: a channel through
+// which it is told, and perhaps a proof.
+type target struct {
+	name   string
+	on     snapshot.Kind
+	line   line
+	proof  *proofRunner // nil: none
+	events *events.Stream
+	// followed, unless nil, is called by follow after each change of progress.
+	followed func(progress)
+	wake     chan struct{} // capacity 1: followed has something to look at
+}
+
+// A line leads to a process or to a hook.
+type line interface {
+	// updates hears that progress has changed.
+	updates() <-chan struct{}
+	progress() progress
+}
+
+// progress is how far a target's notifications have come.
+type progress struct {
+	asked, delivered uint64
+	at               time.Time // when the last one was delivered
+	stuck            string    // why the next one cannot be; empty if it can
+}
+
+// follow notes each notification that has reached the target, and each reason
+// why one has not, until ctx ends.
+func (t *target) follow(ctx context.Context) {
+	var last progress
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.line.updates():
+		case <-t.wake:
+		}
+		now := t.line.progress()
+		if now.delivered > last.delivered {
+			t.events.Note(events.Event{Time: now.at, Event: events.Notified, Target: t.name, Rotations: now.delivered})
+		}
+		if now.stuck != "" && now.stuck != last.stuck {
+			t.events.Note(events.Event{Event: events.Failed, Failed: "notify", Target: t.name, Error: now.stuck})
+		}
+		last = now
+		if t.proof != nil {
+			t.proof.progressed()
+		}
+		if t.followed != nil {
+			t.followed(now)
+		}
+	}
+}
+
+// look makes follow look again. It never blocks.
+func (t *target) look() {
+	select {
+	case t.wake <- struct{}{}:
+	default:
+	}
+}
+
+// prove has the proof of what a change left on disk looked for, if there is one
+// to look for.
+func (t *target) prove(c publish.Change) {
+	if t.proof != nil {
+		t.proof.expect(c)
+	}
+}
+
+// run runs a target's own part with what goes on beside it, and returns as that
+// part does.
+func (t *target) run(ctx context.Context, own func(context.Context) error) error {
+	ctx, stop := context.WithCancel(ctx)
+	var beside sync.WaitGroup
+	beside.Go(func() { t.follow(ctx) })
+	if t.proof != nil {
+		beside.Go(func() { t.proof.run(ctx) })
+	}
+	err := own(ctx)
+	stop()
+	beside.Wait()
+	return err
+}

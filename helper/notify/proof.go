@@ -1,0 +1,295 @@
+package notify
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"github.com/svidhelper/svidhelper/helper/events"
+	"github.com/svidhelper/svidhelper/helper/proof"
+	"github.com/svidhelper/svidhelper/helper/publish"
+	"github.com/svidhelper/svidhelper/helper/snapshot"
+)
+
+// A proofRunner proves that what a target was told of has arrived: after each
+// notification it looks at what the service serves, and escalates when that is
+// not what was published. It proves one rotation at a time; a newer one takes the
+// place of the one that is being proven.
+type proofRunner struct {
+	log      *slog.Logger
+	prover   *proof.Prover
+	target   *target
+	escalate func(proof.Escalation) error
+
+	wanted     chan expectation // capacity 1, latest wins
+	progress   chan struct{}    // capacity 1: the target's progress has changed
+	status     atomic.Pointer[ProofStatus]
+	open       atomic.Bool // the last expectation has been neither proven nor given up
+	everProven atomic.Bool
+	// unproven is when the target had been told of the first rotation of those
+	// that were not proven; zero: there is none. It belongs to run, as cut does.
+	unproven time.Time
+	cut      proof.Result // of the last expectation, if a newer one cut its proof short
+}
+
+// A ProofStatus is how the proof of a target goes. It is a value: nothing in it
+// changes.
+type ProofStatus struct {
+	Target  string // "process", or the hook's name
+	Address string
+	// Served and Want are serial numbers: what was presented last, and what
+	// should have been.
+	Served, Want string
+	// Proven says that the last rotation was proven.
+	Proven   bool
+	Attempts uint64 // connections
+	Failures uint64 // proofs that failed
+	Latency  Latencies
+	Problem  string // why the service is not known to serve what was published
+}
+
+// An expectation is what should be served once a notification has arrived.
+type expectation struct {
+	leaves    []*x509.Certificate
+	client    *tls.Certificate
+	published time.Time
+	asked     uint64
+}
+
+func newProofRunner(cfg *proof.Config, t *target, escalate func(proof.Escalation) error, log *slog.Logger) (*proofRunner, error) {
+	p, err := proof.New(*cfg, log)
+	if err != nil {
+		return nil, err
+	}
+	r := &proofRunner{
+		log: log, prover: p, target: t, escalate: escalate,
+		wanted: make(chan expectation, 1), progress: make(chan struct{}, 1),
+	}
+	r.status.Store(&ProofStatus{Target: t.name, Address: cfg.TLS})
+	return r, nil
+}
+
+// current is how the last proof went; nil if there is nothing to prove.
+func (r *proofRunner) current() *ProofStatus {
+	if r == nil {
+		return nil
+	}
+	return r.status.Load()
+}
+
+// expect says what the target, which has just been told, should come to serve.
+// It never blocks.
+func (r *proofRunner) expect(c publish.Change) {
+	if len(c.OnDisk) == 0 {
+		return
+	}
+	e := expectation{published: c.At, client: clientCertificate(c.OnDisk[0])}
+	e.asked = r.target.line.progress().asked
+	for _, svid := range c.OnDisk {
+		e.leaves = append(e.leaves, svid.Certificates[0])
+	}
+	// The publisher alone sends, so that there is room after the old one is out.
+	select {
+	case <-r.wanted:
+	default:
+	}
+	r.wanted <- e
+}
+
+// progressed says that the target's progress has changed. It never blocks.
+func (r *proofRunner) progressed() {
+	select {
+	case r.progress <- struct{}{}:
+	default:
+	}
+}
+
+// clientCertificate is what is shown to a service that asks for one; nil without
+// a key.
+func clientCertificate(svid snapshot.X509SVID) *tls.Certificate {
+	if svid.PrivateKey == nil {
+		return nil
+	}
+	c := &tls.Certificate{PrivateKey: svid.PrivateKey, Leaf: svid.Certificates[0]}
+	for _, cert := range svid.Certificates {
+		c.Certificate = append(c.Certificate, cert.Raw)
+	}
+	return c
+}
+
+// run proves the newest expectation, until ctx ends. One that wants what is being
+// proven already does not begin the wait anew.
+func (r *proofRunner) run(ctx context.Context) {
+	var current expectation
+	stop := func() {}
+	defer func() { stop() }()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case e := <-r.wanted:
+			if r.open.Load() && e.same(current) {
+				continue
+			}
+			stop()
+			r.superseded()
+			current = e
+			r.open.Store(true)
+			stop = beside(ctx, func(ctx context.Context) { r.prove(ctx, e) })
+		}
+	}
+}
+
+// beside runs f in a goroutine of its own. stop ends it and waits for its end.
+func beside(ctx context.Context, f func(context.Context)) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	running.Go(func() { f(ctx) })
+	return func() { cancel(); running.Wait() }
+}
+
+// prove proves what is expected. One that fails is looked at again, with a
+// connection a look, ever more seldom: a restart may take longer than a proof
+// waits, and a person may mend what no escalation could. It ends early with ctx.
+func (r *proofRunner) prove(ctx context.Context, e expectation) {
+	r.begin(e)
+	r.cut = proof.Result{}
+	if !r.arrived(ctx, e) {
+		return
+	}
+	if r.unproven.IsZero() {
+		r.unproven = time.Now()
+	}
+	res, err := r.prover.Run(ctx, e.want(), r.escalate)
+	if ctx.Err() != nil {
+		r.tried(res)
+		r.cut = res
+		return
+	}
+	r.conclude(res, err)
+	for pauses := latePauses(); err != nil; {
+		select {
+		case <-ctx.Done():
+		case <-r.progress:
+		case <-time.After(pauses.NextBackOff()):
+		}
+		res, err = r.prover.Look(ctx, e.want())
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err == nil:
+			r.conclude(res, nil)
+		default:
+			r.tried(res)
+		}
+	}
+}
+
+// latePauses are the pauses between looks after a proof has failed.
+func latePauses() *backoff.ExponentialBackOff {
+	return &backoff.ExponentialBackOff{
+		InitialInterval: time.Second,
+		Multiplier:      2,
+		MaxInterval:     10 * time.Minute,
+	}
+}
+
+// arrived waits until the target has been told, and reports false if ctx ended.
+// It gives up on a target that cannot be told: a service that watches its files
+// may serve them all the same, and one that does not is to be escalated.
+func (r *proofRunner) arrived(ctx context.Context, e expectation) bool {
+	for {
+		if p := r.target.line.progress(); p.delivered >= e.asked || p.stuck != "" {
+			return true
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-r.progress:
+		}
+	}
+}
+
+// begin says what is wanted from now on. A service that failed to take up the
+// rotation before stays a problem until this one is proven.
+func (r *proofRunner) begin(e expectation) {
+	st := *r.status.Load()
+	st.Proven = false
+	st.Want = e.want().Serials()
+	r.status.Store(&st)
+}
+
+// superseded gives up a proof that a newer one takes the place of. That is a
+// failure if rotations have come faster than they were proven for longer than a
+// proof lasts: it would never be said otherwise. A proof that has had no time to
+// see anything is no failure yet.
+func (r *proofRunner) superseded() {
+	waited := time.Since(r.unproven)
+	if !r.open.Load() || r.unproven.IsZero() || waited < r.prover.Patience() || r.cut.Serial == "" && r.cut.Attempts < 2 {
+		return
+	}
+	serves := "shows no certificate"
+	if r.cut.Serial != "" {
+		serves = "serves serial " + r.cut.Serial
+	}
+	st := r.status.Load()
+	r.cut.Attempts = 0 // counted already
+	r.conclude(r.cut, fmt.Errorf("%s %s, not the published %s, nor any that was published in the last %v: it takes up new files too slowly, or not at all",
+		st.Address, serves, st.Want, waited.Round(time.Millisecond)))
+}
+
+// tried remembers connections that have not shown what is wanted.
+func (r *proofRunner) tried(res proof.Result) {
+	st := *r.status.Load()
+	st.Served = cmp.Or(res.Serial, st.Served)
+	st.Attempts += uint64(res.Attempts)
+	r.status.Store(&st)
+}
+
+// conclude remembers and logs how a proof went.
+func (r *proofRunner) conclude(res proof.Result, err error) {
+	st := *r.status.Load()
+	st.Proven = res.Proven
+	st.Served = cmp.Or(res.Serial, st.Served)
+	st.Attempts += uint64(res.Attempts)
+	st.Problem = ""
+	said := events.Event{Time: time.Now(), Event: events.Proven, Target: r.target.name, Serial: res.Serial, Connections: res.Attempts}
+	if err != nil {
+		st.Failures++
+		st.Problem = err.Error()
+		said.Event, said.Failed, said.Want, said.Error = events.Failed, "proof", st.Want, err.Error()
+		r.log.Error("rotation not proven", "error", err)
+	} else {
+		r.unproven = time.Time{}
+		r.everProven.Store(true)
+		st.Latency = st.Latency.Observe(res.Latency)
+		said.Latency = res.Latency.Seconds()
+		r.log.Info("rotation proven: the service serves what was published",
+			"serial", res.Serial, "latency", res.Latency.Round(time.Microsecond), "connections", res.Attempts)
+	}
+	r.status.Store(&st)
+	r.open.Store(false)
+	r.target.events.Note(said) // last: a reader of the event finds that health agrees
+}
+
+// same reports whether another expectation wants the same to be served.
+func (e expectation) same(other expectation) bool {
+	return slices.EqualFunc(e.leaves, other.leaves, (*x509.Certificate).Equal)
+}
+
+func (e expectation) want() proof.Want {
+	w := proof.Want{Leaves: e.leaves, Published: e.published}
+	if e.client != nil {
+		w.Certificate = func() (*tls.Certificate, error) { return e.client, nil }
+	}
+	return w
+}

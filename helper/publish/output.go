@@ -1,0 +1,429 @@
+package publish
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/svidhelper/svidhelper/helper/encode"
+	"github.com/svidhelper/svidhelper/helper/events"
+	"github.com/svidhelper/svidhelper/helper/snapshot"
+	"github.com/svidhelper/svidhelper/writer"
+)
+
+// An output is one directory and what the publisher knows about it. The publisher
+// alone touches it.
+type output struct {
+	spec    encode.Output
+	dir     *writer.Dir // nil: it could not be opened yet
+	encoder *encode.Encoder
+	log     *slog.Logger
+	events  *events.Stream
+
+	last      *snapshot.Snapshot // what set was made from
+	set       encode.Set         // what was last asked to be on disk
+	keptFiles map[string]bool    // on disk, whole, and not in set
+	kept      []encode.Identity  // those in keptFiles
+	standings map[encode.Selection]*standing
+	dropped   map[encode.Selection]bool // leave the disk
+	skipped   string                    // what the log last said was left out
+	several   bool                      // the log says that the default is one of several
+
+	fingerprint string                      // of spec
+	note        *note                       // beside the set; nil: not read yet
+	sums        map[*byte][sha256.Size]byte // of files, by their memory
+
+	err       error             // why the last snapshot is not on disk, or nil
+	problem   string            // what of it could not be encoded; empty: nothing
+	published time.Time         // when the last snapshot was last found on disk
+	rotations uint64            // publishes that changed something
+	failures  map[string]uint64 // by reason: "encode" or "publish"
+}
+
+// exchange opens what specs say and is not open, closes what they do not say any
+// more, and returns what is open then. On an error that is what was open before.
+// A directory that cannot be published in as it is now is an error for those
+// that take the place of others; at the start it is tried again.
+func exchange(old []*output, specs []encode.Output, e *events.Stream, log *slog.Logger) ([]*output, error) {
+	refused := func(err error) bool {
+		var place *writer.PlaceError
+		return err != nil && (old != nil || !errors.As(err, &place))
+	}
+	for i := range specs {
+		if err := encode.Check(&specs[i]); refused(err) && serving(old, &specs[i]) == nil {
+			return old, err
+		}
+	}
+	outputs := make([]*output, len(specs))
+	for i := range specs {
+		outputs[i] = cmp.Or(serving(old, &specs[i]), newOutput(specs[i], e, log))
+	}
+	for _, o := range old { // a directory that changes must be closed to be opened
+		if !slices.Contains(outputs, o) {
+			_ = o.close()
+		}
+	}
+	for _, o := range outputs {
+		if err := o.open(); refused(err) && !slices.Contains(old, o) {
+			for _, o := range outputs {
+				if !slices.Contains(old, o) {
+					_ = o.close()
+				}
+			}
+			return old, err // what was closed is opened again by the next publish
+		}
+	}
+	return outputs, nil
+}
+
+// serving returns the output that serves a specification already, if any.
+func serving(outputs []*output, spec *encode.Output) *output {
+	i := slices.IndexFunc(outputs, func(o *output) bool { return reflect.DeepEqual(&o.spec, spec) })
+	if i < 0 {
+		return nil
+	}
+	return outputs[i]
+}
+
+func newOutput(spec encode.Output, e *events.Stream, log *slog.Logger) *output {
+	return &output{
+		spec:        spec,
+		fingerprint: encode.Fingerprint(&spec),
+		encoder:     encode.NewEncoder(&spec),
+		log:         log.With("output", spec.Dir),
+		events:      e,
+		standings:   map[encode.Selection]*standing{},
+		dropped:     map[encode.Selection]bool{},
+		failures:    map[string]uint64{},
+		sums:        map[*byte][sha256.Size]byte{},
+	}
+}
+
+// open opens the directory, unless it is open.
+func (o *output) open() error {
+	if o.dir != nil {
+		return nil
+	}
+	dir, err := writer.Open(o.spec.Spec, o.log)
+	if err != nil {
+		o.failed("publish", err)
+		return err
+	}
+	o.dir = dir
+	if o.err != nil {
+		o.recovered()
+	}
+	for _, w := range encode.Warnings(&o.spec) {
+		o.log.Warn(w)
+	}
+	return nil
+}
+
+func (o *output) close() error {
+	if o.dir == nil {
+		return nil
+	}
+	dir := o.dir
+	o.dir = nil
+	return dir.Close()
+}
+
+func closeAll(outputs []*output) error {
+	var errs []error
+	for _, o := range outputs {
+		errs = append(errs, o.close())
+	}
+	return errors.Join(errs...)
+}
+
+// publish puts the snapshot on disk and adds what that changed to c. What the
+// snapshot lacks stays as it is on disk, unless it is dropped. A failure is
+// remembered and leaves the last good set. Without force, the snapshot that is on
+// disk already is not looked at again.
+func (o *output) publish(s *snapshot.Snapshot, force bool, c *Change) {
+	if o.open() != nil || s == nil && len(o.dropped) == 0 {
+		return
+	}
+	if !force && s == o.last && o.err == nil && !o.encoder.Ages() {
+		c.OnDisk = append(c.OnDisk, o.svids(s)...)
+		return
+	}
+	set := o.encoder.Encode(s, o.dropped)
+	o.publishing()
+	change, err := o.dir.Publish(set.Files, set.Keeps)
+	if err != nil {
+		o.failed("publish", err)
+		return
+	}
+	change = o.removed(change)
+	o.warnOfDefault(s, set)
+	o.accept(s, set)
+	if len(set.Gaps) == 0 {
+		o.completed()
+	}
+	o.say(set)
+	if o.err != nil {
+		o.recovered()
+	}
+	c.OnDisk = append(c.OnDisk, o.svids(s)...)
+	changed, gone := set.Kinds(change, &o.spec)
+	if kinds := changed | gone; kinds != snapshot.KindNone {
+		o.rotations++
+		files := slices.Sorted(slices.Values(slices.Concat(change.Changed, change.Removed)))
+		part := OutputChange{Dir: o.spec.Dir, Kinds: kinds, Files: files, Identities: of(kinds, set.Identities)}
+		c.Kinds |= kinds
+		c.Outputs = append(c.Outputs, part)
+		o.announce(part)
+	}
+}
+
+// accept takes a set for what is on disk.
+func (o *output) accept(s *snapshot.Snapshot, set encode.Set) {
+	before := o.identities()
+	kept := map[string]bool{}
+	if len(set.Gaps) > 0 {
+		for name := range o.keptFiles {
+			kept[name] = set.Keeps(name)
+		}
+		for _, f := range o.set.Files {
+			kept[f.Name] = set.Keeps(f.Name)
+		}
+	}
+	o.kept = nil
+	for _, id := range before {
+		if len(id.Files) > 0 && !slices.ContainsFunc(id.Files, func(name string) bool { return !kept[name] }) {
+			o.kept = append(o.kept, id)
+		}
+	}
+	o.last, o.set, o.keptFiles, o.published = s, set, kept, time.Now()
+}
+
+// identities are the SVIDs on disk.
+func (o *output) identities() []encode.Identity {
+	if len(o.kept) == 0 {
+		return o.set.Identities
+	}
+	return slices.Concat(o.set.Identities, o.kept)
+}
+
+// missing are the kinds of what is configured and not on disk.
+func (o *output) missing() snapshot.Kind {
+	kinds := snapshot.KindNone
+	if o.dir == nil || o.published.IsZero() {
+		return o.spec.Kinds()
+	}
+	for _, g := range o.set.Gaps {
+		if !o.has(g) {
+			kinds |= g.Kind
+		}
+	}
+	return kinds
+}
+
+// has reports whether what a snapshot does not give is on disk all the same.
+func (o *output) has(g encode.Gap) bool {
+	if len(g.Files) == 0 || o.dropped[g.Selection] {
+		return false
+	}
+	for _, name := range g.Files {
+		if !o.keptFiles[name] {
+			return false
+		}
+	}
+	return true
+}
+
+// say remembers and logs what of a snapshot could not be encoded: what is on disk
+// stays. What a good answer lacks is for judge.
+func (o *output) say(set encode.Set) {
+	var problems []string
+	for _, g := range set.Gaps {
+		if g.Err != nil && !g.Absent {
+			problems = append(problems, g.String())
+		}
+	}
+	problem := strings.Join(problems, ", ")
+	if problem != "" {
+		o.failures["encode"]++
+		if problem != o.problem {
+			o.log.Error("not published, what is on disk stays", "error", problem)
+			o.events.Note(events.Event{Event: events.Failed, Failed: "encode", Output: o.spec.Dir, Error: problem})
+		}
+	}
+	o.problem = problem
+	if skipped := strings.Join(set.Skipped, ", "); skipped != o.skipped {
+		o.skipped = skipped
+		if skipped != "" {
+			o.log.Warn("left out, for the file names that they would have", "skipped", skipped)
+		}
+	}
+}
+
+// failed remembers an error, and logs it unless it is the one before again.
+func (o *output) failed(reason string, err error) {
+	if o.err == nil || o.err.Error() != err.Error() {
+		o.log.Error("not published, what is on disk stays", "error", err)
+		o.events.Note(events.Event{Event: events.Failed, Failed: reason, Output: o.spec.Dir, Error: err.Error()})
+	}
+	o.err = err
+	o.failures[reason]++
+}
+
+func (o *output) recovered() {
+	o.log.Info("recovered: the output is on disk again")
+	o.err = nil
+}
+
+// announce logs a publish: a line for each identity with a file that changed.
+// There may be a thousand tokens, each of them renewed alone.
+func (o *output) announce(c OutputChange) {
+	changed := make(map[string]bool, len(c.Files))
+	for _, name := range c.Files {
+		changed[name] = true
+	}
+	said := false
+	for _, id := range c.Identities {
+		if !slices.ContainsFunc(id.Files, func(name string) bool { return changed[name] }) {
+			continue
+		}
+		said = true
+		attrs := []any{"changed", c.Kinds.String(), "spiffe_id", id.ID.String()}
+		if id.Serial != "" {
+			attrs = append(attrs, "serial", id.Serial)
+		}
+		if len(id.Audience) > 0 {
+			attrs = append(attrs, "audience", strings.Join(id.Audience, ","))
+		}
+		o.log.Info("published", append(attrs, "expires", id.NotAfter.UTC())...)
+	}
+	if !said {
+		o.log.Info("published", "changed", c.Kinds.String(), "files", c.Files)
+	}
+}
+
+// svids are the X.509-SVIDs of a snapshot that the output has published.
+func (o *output) svids(s *snapshot.Snapshot) []snapshot.X509SVID {
+	if s == nil || s.X509 == nil || o.err != nil {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(s.X509.SVIDs), func(svid snapshot.X509SVID) bool {
+		return !slices.ContainsFunc(o.set.Identities, func(id encode.Identity) bool {
+			return id.Kind.Has(snapshot.KindX509) && id.ID == svid.ID && id.Hint == svid.Hint
+		})
+	})
+}
+
+func (o *output) privateFiles() []string {
+	var paths []string
+	for i, f := range o.set.Files {
+		if o.set.Uses[i].Private {
+			paths = append(paths, filepath.Join(o.spec.Dir, f.Name))
+		}
+	}
+	return paths
+}
+
+// describeAwaited says in words what outputs wait for.
+func describeAwaited(outputs []*output) string {
+	var all []string
+	for _, o := range outputs {
+		for _, g := range o.set.Gaps {
+			if !o.has(g) {
+				all = append(all, fmt.Sprintf("%s for %s", g, o.spec.Dir))
+			}
+		}
+	}
+	return strings.Join(all, ", ")
+}
+
+// watch makes one channel of what the outputs' directories say when another
+// program has changed them. stop ends the watch and waits for its end.
+func watch(ctx context.Context, outputs []*output) (tampered <-chan struct{}, stop func()) {
+	c := make(chan struct{}, 1)
+	ctx, cancel := context.WithCancel(ctx)
+	var watching sync.WaitGroup
+	for _, o := range outputs {
+		if o.dir == nil {
+			continue
+		}
+		changed := o.dir.Tampered()
+		watching.Go(func() {
+			for {
+				select {
+				case <-ctx.Done():
+					return
+				case <-changed:
+				}
+				select {
+				case c <- struct{}{}:
+				default: // one is waiting already
+				}
+			}
+		})
+	}
+	return c, func() { cancel(); watching.Wait() }
+}
+
+// A Status is what there is to say of one output. It is a value: nothing in it
+// changes.
+type Status struct {
+	Spec *encode.Output
+	// Complete says that everything configured is on disk; Awaited says what is
+	// missing otherwise.
+	Complete bool
+	Awaited  string
+	// Identities are the SVIDs on disk.
+	Identities []encode.Identity
+	// Refused are the identities that the Workload API does not give any more.
+	Refused []Refusal
+	// LastSuccess is when the Workload API's last word was last found, or put, on
+	// disk.
+	LastSuccess time.Time
+	// Rotations counts publishes that changed something.
+	Rotations uint64
+	// Failures counts failed publishes by reason, each one word.
+	Failures map[string]uint64
+	// Problem is why the last publish failed.
+	Problem string
+	// Has reports whether a file is on disk.
+	Has func(name string) bool
+}
+
+// holds returns a function that tells which files are on disk now.
+func (o *output) holds() func(name string) bool {
+	files, kept := o.set.Files, o.keptFiles
+	return func(name string) bool {
+		return kept[name] || slices.ContainsFunc(files, func(f writer.File) bool { return f.Name == name })
+	}
+}
+
+func (o *output) status() Status {
+	st := Status{
+		Spec:        &o.spec,
+		Identities:  o.identities(),
+		Refused:     o.refusals(),
+		LastSuccess: o.published,
+		Rotations:   o.rotations,
+		Failures:    maps.Clone(o.failures),
+		Has:         o.holds(),
+	}
+	st.Problem = o.problem
+	if o.err != nil {
+		st.Problem = o.err.Error()
+	}
+	st.Complete = o.missing() == snapshot.KindNone && len(o.dropped) == 0 && o.dir != nil
+	if !st.Complete {
+		st.Awaited = describeAwaited([]*output{o})
+	}
+	return st
+}

@@ -1,0 +1,356 @@
+// Package publish puts each new snapshot on disk, and says what that changed.
+//
+// A Publisher is one goroutine that always works on the latest snapshot, so that
+// the source never waits for a disk. It alone touches the output directories.
+//
+// It promises that the process starts when every output is on disk and not
+// before, be it from an earlier run, whole, unexpired and what the configuration
+// asks for; that what the Workload API lacks, denies or spoils changes the files
+// of that identity and no others, after the grace period and as on_revoked says;
+// that a directory that cannot be written is tried again; and that a new plan is
+// taken over whole or not at all.
+package publish
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"github.com/svidhelper/svidhelper/helper/encode"
+	"github.com/svidhelper/svidhelper/helper/events"
+	"github.com/svidhelper/svidhelper/helper/snapshot"
+	"github.com/svidhelper/svidhelper/helper/source"
+)
+
+// A Target hears of changes. None of its methods blocks.
+type Target interface {
+	Name() string
+	// On are the kinds of change that it wants to hear of.
+	On() snapshot.Kind
+	// Tell passes a change on.
+	Tell(Change)
+}
+
+// A Process is started by the first Tell.
+type Process interface {
+	Target
+	// CheckReadable reports which of the files the process's user cannot read.
+	CheckReadable(paths []string) error
+}
+
+// A Hook can have been told by an earlier run.
+type Hook interface {
+	Target
+	// Prove has the proof looked for of what is on disk.
+	Prove(Change)
+}
+
+// A Plan is what a Publisher works with until there is another one.
+type Plan struct {
+	Source  *source.Source
+	Outputs []encode.Output
+	// OnRevoked says what becomes of the files of a refused identity, after Grace.
+	OnRevoked source.OnRevoked
+	Grace     time.Duration
+
+	Process Process // nil: none
+	// StartWithout are the kinds that the process's start does not wait for once
+	// the Workload API has refused them.
+	StartWithout snapshot.Kind
+	// WaitForAPI says that what an earlier run left on disk starts nothing.
+	WaitForAPI bool
+	// Exchange is called before the first Tell of Process: it has the process run
+	// in the place of the one of the plan before. Nil if it runs already.
+	Exchange func()
+	Hooks    []Hook
+}
+
+// A Publisher follows a plan.
+type Publisher struct {
+	log    *slog.Logger
+	events *events.Stream
+
+	plans     chan adoption
+	delivered chan delivery
+	plan      *Plan
+	outputs   []*output
+	process   Process // that has been told; nil: none yet
+	adopted   bool    // there was another plan before
+	hooks     map[string]*hookRecord
+	changes   uint64
+	waiting   string // what was last logged as awaited
+	unstarted string // why the process was last not started
+
+	status atomic.Pointer[[]Status]
+}
+
+type adoption struct {
+	plan *Plan
+	done chan error
+}
+
+// The span between two tries to publish what a full disk, say, has refused.
+const (
+	firstRepublish = time.Second
+	lastRepublish  = 30 * time.Second
+)
+
+// New returns a publisher. A directory that cannot be opened is tried again by
+// Run; what the configuration has wrong is an error.
+func New(p *Plan, e *events.Stream, log *slog.Logger) (*Publisher, error) {
+	r := &Publisher{
+		log: log, events: e, plan: p,
+		plans: make(chan adoption), delivered: make(chan delivery, 64), hooks: map[string]*hookRecord{},
+	}
+	var err error
+	if r.outputs, err = exchange(nil, p.Outputs, e, log); err != nil {
+		return nil, err
+	}
+	r.publishStatus()
+	return r, nil
+}
+
+// Follow has the publisher work with a new plan, and returns why it cannot.
+// Then it goes on with the one before.
+func (r *Publisher) Follow(ctx context.Context, p *Plan) error {
+	a := adoption{p, make(chan error, 1)}
+	select {
+	case r.plans <- a:
+		return <-a.done
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Status is how each output is. Nothing in it changes.
+func (r *Publisher) Status() []Status { return *r.status.Load() }
+
+// Run publishes until ctx ends. An error is one that ends the helper.
+func (r *Publisher) Run(ctx context.Context) error {
+	again := backoff.NewExponentialBackOff()
+	again.InitialInterval, again.MaxInterval = firstRepublish, lastRepublish
+	retry, grace := time.NewTimer(time.Hour), time.NewTimer(time.Hour)
+	defer retry.Stop()
+	defer grace.Stop()
+	tampered, unwatch := watch(ctx, r.outputs)
+	defer func() { unwatch() }()
+	if err := r.startFromDisk(); err != nil {
+		return err
+	}
+	for force := false; ; {
+		switch ok, err := r.Rotate(force); {
+		case err != nil:
+			return err
+		case ok:
+			retry.Stop()
+			again.Reset()
+		default:
+			retry.Reset(again.NextBackOff())
+		}
+		if next := r.nextGrace(); next.IsZero() {
+			grace.Stop()
+		} else {
+			grace.Reset(time.Until(next))
+		}
+		force = false
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-r.plan.Source.Updates():
+		case <-tampered:
+			force = true
+		case <-retry.C:
+			force = true
+		case <-grace.C:
+		case d := <-r.delivered:
+			r.record(d)
+		case a := <-r.plans:
+			unwatch()
+			a.done <- r.adopt(a.plan)
+			tampered, unwatch = watch(ctx, r.outputs)
+			force = true
+		}
+	}
+}
+
+// adopt makes p the plan, or leaves everything as it is.
+func (r *Publisher) adopt(p *Plan) error {
+	if err := r.checkReadable(p); err != nil {
+		return err
+	}
+	outputs, err := exchange(r.outputs, p.Outputs, r.events, r.log)
+	r.outputs = outputs
+	if err != nil {
+		return err
+	}
+	if p.Process == nil {
+		r.process = nil
+	}
+	r.plan, r.adopted = p, true
+	return nil
+}
+
+// checkReadable refuses a plan whose process cannot read what is on disk, and
+// would be there as it is under the new plan.
+func (r *Publisher) checkReadable(p *Plan) error {
+	if p.Process == nil || p.Process == r.plan.Process {
+		return nil
+	}
+	var paths []string
+	for i := range p.Outputs {
+		if o := serving(r.outputs, &p.Outputs[i]); o != nil {
+			paths = append(paths, o.privateFiles()...)
+		}
+	}
+	return p.Process.CheckReadable(paths)
+}
+
+// Rotate publishes the latest snapshot to every output and tells the targets what
+// changed; Run calls it. With force, what is on disk already is looked at again.
+// ok says that every output could be written. An error ends the helper.
+func (r *Publisher) Rotate(force bool) (ok bool, err error) {
+	defer r.publishStatus()
+	status := r.plan.Source.Status()
+	s := status.Snapshot
+	now := time.Now()
+	c := Change{Number: r.changes + 1, At: now}
+	r.publishAll(s, force, &c)
+	again, refused := r.judge(s, status, now)
+	if again {
+		r.publishAll(s, true, &c)
+	}
+	if c.Kinds != snapshot.KindNone {
+		r.changes++
+		for _, e := range c.Events() {
+			r.events.Note(e)
+		}
+	}
+	if refused != nil {
+		return false, fmt.Errorf("stopped, as on_revoked says: %w", refused)
+	}
+	ok = !slices.ContainsFunc(r.outputs, func(o *output) bool { return o.err != nil || o.problem != "" })
+	return ok, r.tell(c, r.mayStart(status))
+}
+
+// publishAll publishes a snapshot to every output, and adds what that changed to
+// c.
+func (r *Publisher) publishAll(s *snapshot.Snapshot, force bool, c *Change) {
+	c.OnDisk = nil
+	for _, o := range r.outputs {
+		o.publish(s, force, c)
+	}
+}
+
+// tell passes a change on, to the process first. The process is started when
+// everything is on disk; one of a new plan takes the place of the one before at
+// the same moment.
+func (r *Publisher) tell(c Change, whole bool) error {
+	p := r.plan.Process
+	switch {
+	case p != nil && p != r.process && whole:
+		if err := p.CheckReadable(r.privateFiles()); err != nil {
+			if !r.adopted {
+				return errors.New("the process is not started: " + err.Error())
+			}
+			r.notStarted(err)
+			break
+		}
+		r.unstarted = ""
+		if r.plan.Exchange != nil {
+			r.plan.Exchange()
+		}
+		r.process = p
+		c.First = true
+		p.Tell(c)
+	case r.process != nil && r.process.On().Has(c.Kinds):
+		r.process.Tell(c)
+	case p != r.process:
+		r.logWaiting()
+	}
+	for _, h := range r.plan.Hooks {
+		r.tellHook(h, c, whole)
+	}
+	return nil
+}
+
+// notStarted says why the process of a new plan does not take the place of the
+// one before, once a reason.
+func (r *Publisher) notStarted(err error) {
+	if r.unstarted != err.Error() {
+		r.unstarted = err.Error()
+		r.log.Error("the process of the new configuration is not started, the one before goes on", "error", err)
+	}
+}
+
+// mayStart reports whether everything is on disk, or all that is missing is what
+// the process can do without and has been refused.
+func (r *Publisher) mayStart(status *source.Status) bool {
+	missing := snapshot.KindNone
+	for _, o := range r.outputs {
+		if o.err != nil {
+			return false
+		}
+		missing |= o.missing()
+	}
+	if missing == snapshot.KindNone {
+		return true
+	}
+	if r.plan.Process == nil || missing&^r.plan.StartWithout != 0 {
+		return false
+	}
+	for _, p := range status.Profiles {
+		if missing.Has(KindOf(p.Profile)) && p.LastSuccess.IsZero() && p.LastError == nil {
+			return false // it may still come
+		}
+	}
+	return true
+}
+
+// KindOf is the kind of material that a profile gives.
+func KindOf(p source.Profile) snapshot.Kind {
+	switch p {
+	case source.ProfileX509SVID:
+		return snapshot.KindX509
+	case source.ProfileX509Bundle:
+		return snapshot.KindBundle
+	case source.ProfileJWTSVID, source.ProfileJWTBundle:
+		return snapshot.KindJWT
+	default:
+		return snapshot.KindWIT
+	}
+}
+
+// privateFiles are the paths of the keys and tokens on disk.
+func (r *Publisher) privateFiles() []string {
+	var paths []string
+	for _, o := range r.outputs {
+		paths = append(paths, o.privateFiles()...)
+	}
+	return paths
+}
+
+// logWaiting says, once for each state, what the process waits for.
+func (r *Publisher) logWaiting() {
+	waiting := describeAwaited(r.outputs)
+	if waiting != r.waiting && waiting != "" {
+		r.log.Info("waiting for the Workload API", "awaited", waiting)
+	}
+	r.waiting = waiting
+}
+
+// Close gives the directories back.
+func (r *Publisher) Close() error { return closeAll(r.outputs) }
+
+func (r *Publisher) publishStatus() {
+	all := make([]Status, 0, len(r.outputs))
+	for _, o := range r.outputs {
+		all = append(all, o.status())
+	}
+	r.status.Store(&all)
+}
