@@ -151,7 +151,7 @@ func requestedID(id string) (spiffeid.ID, error) {
 }
 
 // checkHeader enforces the security header (SPIFFE Workload Endpoint 6), which
-// keeps a request forged through somebody else's HTTP client out.
+// keeps a request forged through another program's HTTP client out.
 func checkHeader(ctx context.Context) error {
 	md, _ := metadata.FromIncomingContext(ctx)
 	if v := md.Get("workload.spiffe.io"); len(v) != 1 || v[0] != "true" {

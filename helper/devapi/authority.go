@@ -16,8 +16,8 @@ import (
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 )
 
-// organization is the subject of everything issued here, so that whoever finds
-// such a certificate in the wrong place knows what it is.
+// organization is the subject of everything issued here, so that such a certificate
+// in the wrong place says what it is.
 const organization = "svidhelper dev: for development only"
 
 // backdate allows for clocks that are a little behind.

@@ -28,7 +28,7 @@ type Bad[T proto.Message] struct {
 	Edit func(T)
 }
 
-// foreign is a trust domain that has nothing to do with anybody's.
+// foreign is a trust domain that has nothing to do with the server's.
 var foreign = spiffeid.RequireTrustDomainFromString("foreign.invalid")
 
 // A spoiler issues, for one identity, what should not be issued. The first

@@ -41,7 +41,7 @@ func (d *domain) reissueCRLs(c Config) error {
 }
 
 // bundles are what a set of trust domains looks like in the four answers that
-// carry bundles, and to go-spiffe. Nobody writes to one once it is made.
+// carry bundles, and to go-spiffe. One never changes once it is made.
 type bundles struct {
 	x509      *workload.X509BundlesResponse
 	jwt       *workload.JWTBundlesResponse

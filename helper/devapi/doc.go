@@ -8,7 +8,7 @@
 // stream and the newest state after every change, rotation at half of an SVID's
 // life.
 //
-// It does not attest anybody: whoever reaches the socket gets every identity.
+// It attests no caller: each that reaches the socket gets every identity.
 // That is why its certificates and its first log line say that they are for
 // development only.
 //

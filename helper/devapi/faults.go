@@ -139,7 +139,7 @@ func set[K comparable, V any](m *map[K]V, k K, v V) {
 	(*m)[k] = v
 }
 
-// update changes something and wakes whoever waits for it.
+// update changes something and wakes what waits for it.
 func (f *Faults) update(change func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

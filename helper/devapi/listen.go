@@ -45,8 +45,8 @@ func listenUnix(path string, mode fs.FileMode) (net.Listener, error) {
 	return l, nil
 }
 
-// removeStale removes a socket that nobody listens on. Whatever else stands in
-// the way belongs to somebody.
+// removeStale removes a socket that nothing listens on. Anything else in the way
+// has an owner.
 func removeStale(path string) error {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -52,7 +52,7 @@ func New(c Config) (*Server, error) {
 
 // Start serves on the address, unix:///path or tcp://IP:port, until Close or
 // Down, and rotates until Close. The directory of a socket is created, for the
-// owner alone, when it is missing; a socket that nobody serves any more is
+// owner alone, when it is missing; a socket that is not served any more is
 // replaced.
 func (s *Server) Start(address string) error {
 	_, err := s.start(address)

@@ -13,7 +13,7 @@ import (
 // milliseconds: bind comes before listen, and the socket's rights after that.
 const eager = 250 * time.Millisecond
 
-// A connection keeps one link to the Workload API and hands it to whoever asks.
+// A connection keeps one link to the Workload API and hands it to each stream that asks.
 type connection struct {
 	dialer  dialer
 	watch   *socketWatch // nil: none

@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// errRefused says that nobody listens.
+// errRefused says that nothing listens.
 const errRefused = syscall.ECONNREFUSED
 
 // dialNet connects to a Unix socket or a TCP port.

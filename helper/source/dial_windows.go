@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// errRefused says that nobody listens; syscall.ECONNREFUSED is not an error of
+// errRefused says that nothing listens; syscall.ECONNREFUSED is not an error of
 // Windows, but one that Go made up.
 const errRefused = windows.WSAECONNREFUSED
 
@@ -24,7 +24,7 @@ func dialNet(ctx context.Context, a address) (net.Conn, error) {
 }
 
 // openPipe opens a named pipe for overlapped I/O, which is what gives it
-// deadlines. Whoever serves the pipe learns nothing of our identity and cannot
+// deadlines. The server of the pipe learns nothing of our identity and cannot
 // act in our name.
 func openPipe(name string) (net.Conn, error) {
 	path := `\\.\` + filepath.Join("pipe", name)

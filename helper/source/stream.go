@@ -16,7 +16,7 @@ import (
 )
 
 // answerTimeout bounds the wait for the first answer. It is long because an
-// agent may first have to find out who is asking: on Kubernetes that takes up
+// agent may first have to find out what process asks: on Kubernetes that takes up
 // to half a minute, unless it is configured to try for longer. So each time that
 // nothing came it is twice as long, up to maxAnswerTimeout.
 const (

@@ -240,7 +240,7 @@ func (t *tokens) apply(ctx context.Context, r fetched) {
 	}
 }
 
-// never is further away than anybody waits for.
+// never is further away than any wait.
 const never = 100 * 365 * 24 * time.Hour
 
 // good stores a token and schedules its renewal.

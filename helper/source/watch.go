@@ -13,7 +13,7 @@ import (
 // need not exist, may be replaced as a whole, and any part of the path may be a
 // symbolic link: while there is no connection, every directory that the path
 // leads through is watched. While there is one, only those that hold the socket
-// or a link to it are, so that a busy /tmp or /run wakes nobody.
+// or a link to it are, so that a busy /tmp or /run causes no wake-ups.
 //
 // Where no watch is possible (a user is out of inotify instances, a directory
 // may be entered and not read) it looks by itself, but only while there is no
