@@ -6,17 +6,24 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 	"unicode"
 )
 
+// lazy compiles a regular expression when it is first needed: most files have no
+// mistake.
+func lazy(expression string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expression) })
+}
+
 // keyLine is a line that begins with a key.
-var keyLine = regexp.MustCompile(`^(\s*)"?([\pL_][\pL\pN_.-]*)"?[ \t]*(.*)$`)
+var keyLine = lazy(`^(\s*)"?([\pL_][\pL\pN_.-]*)"?[ \t]*(.*)$`)
 
 // danglingKey is what stands before the place of a value that is missing, and
 // quoted a string and what follows it.
 var (
-	danglingKey = regexp.MustCompile(`([\pL_][\pL\pN_.-]*)"?[ \t]*[=:][ \t]*$`)
-	quoted      = regexp.MustCompile(`^"(?:[^"\\]|\\.)*"[ \t]*`)
+	danglingKey = lazy(`([\pL_][\pL\pN_.-]*)"?[ \t]*[=:][ \t]*$`)
+	quoted      = lazy(`^"(?:[^"\\]|\\.)*"[ \t]*`)
 )
 
 // explain reports a syntax error in a chunk of the file, near the offset, in
@@ -35,11 +42,11 @@ func (o *outline) explain(c span, at int, summary, detail string) []*item {
 	text, _, _ := bytes.Cut(o.src[begin:], []byte("\n"))
 	after, _, _ := bytes.Cut(o.src[at:], []byte("\n"))
 	after = bytes.TrimLeft(after, " \t")
-	if m := danglingKey.FindSubmatchIndex(o.src[begin:at]); m != nil && (len(after) == 0 || after[0] == '}' || after[0] == ']') {
+	if m := danglingKey().FindSubmatchIndex(o.src[begin:at]); m != nil && (len(after) == 0 || after[0] == '}' || after[0] == ']') {
 		o.noValue(span{begin + m[2], begin + m[3]}, "")
 		return nil
 	}
-	m := keyLine.FindSubmatchIndex(text)
+	m := keyLine().FindSubmatchIndex(text)
 	if m == nil {
 		o.unexpected(at, "", summary, detail)
 		return nil
@@ -62,7 +69,7 @@ func (o *outline) explain(c span, at int, summary, detail string) []*item {
 		sp := span{restAt, restAt + len(strings.TrimRight(rest, " \t{"))}
 		o.errorf(sp, fmt.Sprintf("write %s %q", name, o.show(sp)), "%s needs double quotes", o.show(sp))
 	case late && c0 == '"':
-		if n := len(quoted.FindString(value)); 0 < n && n < len(value) {
+		if n := len(quoted().FindString(value)); 0 < n && n < len(value) {
 			summary, at = "Missing newline after argument", valueAt+n
 		}
 		o.unexpected(at, name, summary, detail)

@@ -1,9 +1,11 @@
 package config
 
 import (
+	"bytes"
 	"fmt"
-	"regexp"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/hashicorp/hcl/hcl/ast"
 	"github.com/hashicorp/hcl/hcl/parser"
@@ -11,15 +13,33 @@ import (
 	hcl1 "github.com/hashicorp/hcl/hcl/token"
 )
 
-// longMarker is a heredoc whose marker is so long that HCL 1, which makes a
-// regular expression of it, would need much memory.
-var longMarker = regexp.MustCompile(`<<-?[\pL\pN_]{200}`)
+// maxMarker bounds, in characters, the marker of a heredoc: HCL 1 makes a regular
+// expression of it.
+const maxMarker = 200
+
+// hasLongMarker reports whether a heredoc has a longer one.
+func hasLongMarker(src []byte) bool {
+	for {
+		_, after, more := bytes.Cut(src, []byte("<<"))
+		if !more {
+			return false
+		}
+		src = after
+		word := bytes.TrimPrefix(bytes.TrimLeft(after, "<"), []byte("-"))
+		if end := bytes.IndexFunc(word, func(r rune) bool { return r != '_' && !unicode.IsLetter(r) && !unicode.IsNumber(r) }); end >= 0 {
+			word = word[:end]
+		}
+		if utf8.RuneCount(word) >= maxMarker {
+			return true
+		}
+	}
+}
 
 // outlineOfHCL1 returns the outline of src by the lexer of HCL 1.
 func outlineOfHCL1(src []byte, r *reporter) *outline {
 	o := newOutline(src, r)
-	if strings.Count(string(src), "<<") > maxHeredocs || longMarker.Match(src) {
-		o.wrong(span{0, 0}, "", "the file has more than %d heredocs, or one with a marker of more than 200 characters", maxHeredocs)
+	if strings.Count(string(src), "<<") > maxHeredocs || hasLongMarker(src) {
+		o.wrong(span{0, 0}, "", "the file has more than %d heredocs, or one with a marker of %d characters or more", maxHeredocs, maxMarker)
 		o.full = true
 	}
 	said := ""
