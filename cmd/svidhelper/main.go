@@ -18,6 +18,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	_ "github.com/svidhelper/svidhelper/cmd/svidhelper/frugal"
 	"github.com/svidhelper/svidhelper/helper/config"
 	"github.com/svidhelper/svidhelper/supervisor"
 )

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"sync"
 
 	"github.com/svidhelper/svidhelper/helper/config"
 )
@@ -95,9 +96,12 @@ func (o *options) reload() (*config.Config, error) {
 }
 
 // read reads the file that was named, or the default one where one is needed,
-// and adds what the environment says.
-func (o *options) read() (*config.Config, config.Diagnostics) {
-	c, diagnostics := o.flags.Load(o.path())
+// and adds what the environment says. The parsers need a deep stack, which ends
+// with a goroutine of their own: the caller's would stay as deep.
+func (o *options) read() (c *config.Config, diagnostics config.Diagnostics) {
+	var parsing sync.WaitGroup
+	parsing.Go(func() { c, diagnostics = o.flags.Load(o.path()) })
+	parsing.Wait()
 	if c == nil || c.AgentAddress != "" {
 		return c, diagnostics
 	}

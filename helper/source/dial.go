@@ -23,6 +23,11 @@ const (
 	// flowWindow lets a large answer arrive without a round trip for every
 	// 64 KiB, and without the pings by which grpc would measure that.
 	flowWindow = 1 << 20
+	// What is sent is a request at a time, and most answers are a few kilobytes;
+	// grpc's own buffers are 32 KiB, and twice that for writing. A part of an
+	// answer that is larger than the buffer is read without it.
+	readBuffer  = 8 << 10
+	writeBuffer = 1 << 10
 	// handshakeTimeout bounds connecting, up to the server's first frame.
 	handshakeTimeout = 10 * time.Second
 	// A ping after pingAfter without traffic finds a server that is connected
@@ -114,6 +119,8 @@ func (d grpcDialer) options(conn *trackedConn) []grpc.DialOption {
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage), grpc.ForceCodecV2(newBoundedCodec())),
 		grpc.WithInitialWindowSize(flowWindow),
 		grpc.WithInitialConnWindowSize(flowWindow),
+		grpc.WithReadBufferSize(readBuffer),
+		grpc.WithWriteBufferSize(writeBuffer),
 		grpc.WithIdleTimeout(0),
 		grpc.WithDisableRetry(),
 		grpc.WithDisableServiceConfig(),
