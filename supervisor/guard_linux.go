@@ -79,10 +79,9 @@ func guard(pid int, sig syscall.Signal) (end func(), err error) {
 		w.Close()
 		return nil, err
 	}
-	return func() {
-		w.Close()
-		go func() { _ = child.Wait(cmd) }() // it has nobody left to guard
-	}, nil
+	// It may end early, and must not stand in the reaper's way then.
+	go func() { _ = child.Wait(cmd) }()
+	return func() { w.Close() }, nil
 }
 
 // init is where the binary finds itself to be the guard, before anything else of

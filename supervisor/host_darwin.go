@@ -3,8 +3,6 @@ package supervisor
 import (
 	"errors"
 	"syscall"
-
-	"github.com/svidhelper/svidhelper/supervisor/internal/child"
 )
 
 func setDeathSignal(*syscall.SysProcAttr, syscall.Signal) {}
@@ -24,5 +22,3 @@ func (spec *Spec) checkHost() error {
 	_, err := spec.files()
 	return err
 }
-
-func (*Spec) reap() (stop func()) { return child.ReapOrphans() }

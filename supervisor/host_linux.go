@@ -5,8 +5,6 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/svidhelper/svidhelper/supervisor/internal/child"
 )
 
 // setDeathSignal makes sys end the process when the thread that forks it ends:
@@ -31,14 +29,4 @@ func (spec *Spec) checkHost() error {
 	}
 	_, err := spec.files()
 	return err
-}
-
-// reap reaps orphans until stop is called, if there are any to inherit; a Spec
-// can ask for them.
-func (spec *Spec) reap() (stop func()) {
-	if spec.Subreaper {
-		// It cannot fail since Linux 3.4.
-		_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-	}
-	return child.ReapOrphans()
 }

@@ -3,6 +3,8 @@
 package supervisor
 
 import (
+	"cmp"
+	"context"
 	"os"
 	"os/signal"
 	"syscall"
@@ -14,52 +16,69 @@ import (
 
 // A unixHost runs processes with fork, exec and wait.
 type unixHost struct {
-	spec *Spec
-	term *terminal
+	term     *terminal
+	changes  chan os.Signal
+	reaping  func()
+	subreaps bool
 }
 
-func newHost(spec *Spec) host { return &unixHost{spec: spec, term: &terminal{}} }
+func newHost() host {
+	return &unixHost{term: &terminal{}, changes: make(chan os.Signal, 1)}
+}
 
 func (h *unixHost) open() (changes, jobs <-chan os.Signal, shut func()) {
-	children := make(chan os.Signal, 1)
-	signal.Notify(children, syscall.SIGCHLD)
-	// A broken pipe behind stderr is no reason to die; nobody reads this.
+	signal.Notify(h.changes, syscall.SIGCHLD)
+	// A broken pipe behind stderr is no reason to die; nothing reads this.
 	pipes := make(chan os.Signal, 1)
 	signal.Notify(pipes, syscall.SIGPIPE)
+	child.IgnoreDeadly()
 	stops := make(chan os.Signal, 8)
 	h.term.open(stops)
-	stopReaping := h.spec.reap()
-	return children, stops, func() {
-		stopReaping()
+	h.reaping = child.ReapOrphans()
+	return h.changes, stops, func() {
+		h.reaping()
 		h.term.close(stops)
 		signal.Stop(pipes)
-		signal.Stop(children)
+		signal.Stop(h.changes)
 	}
 }
 
-func (h *unixHost) start() (process, error) {
-	path, err := h.spec.lookPath()
+func (h *unixHost) inherit(spec *Spec) {
+	if spec.Subreaper && !h.subreaps {
+		h.subreaps = true
+		child.Subreap()
+		h.reaping()
+		h.reaping = child.ReapOrphans()
+	}
+}
+
+func (h *unixHost) start(ctx context.Context, spec *Spec) (process, error) {
+	var path string // as the process sees it from its directory
+	found, err := child.Reach(ctx, func() (_ string, err error) {
+		path, err = spec.lookPath()
+		return spec.inDir(path), err
+	})
 	if err != nil {
 		return nil, err
 	}
-	attr, err := h.spec.procAttr()
+	attr, err := spec.procAttr()
 	if err != nil {
 		return nil, err
 	}
 	foreground := h.term.offer(attr.Sys)
 	begin := func(path string, argv []string) (int, error) {
 		return child.Spawn(func() (int, error) {
-			if err := h.spec.limitThread(); err != nil {
+			if err := spec.limitThread(); err != nil {
 				return 0, err
 			}
 			return syscall.ForkExec(path, argv, attr)
 		})
 	}
-	p := &unixProcess{group: h.spec.SignalGroup, term: h.term, unguard: func() {}}
-	if gains(h.spec.inDir(path), attr.Sys.Credential) {
-		p.pid, p.unguard, err = startGuarded(h.spec, path, attr, begin)
+	p := &unixProcess{spec: spec, host: h, unguard: func() {}, empty: make(chan struct{})}
+	if gains(found, attr.Sys.Credential) {
+		p.pid, p.unguard, err = startGuarded(spec, path, attr, begin)
 	} else {
-		p.pid, err = begin(adopting(path, h.spec.Command, noGate))
+		p.pid, err = begin(adopting(path, spec.Command, noGate))
 	}
 	if foreground {
 		h.term.taken(p.pid, err)
@@ -103,14 +122,16 @@ func (h *unixHost) resume(p process) bool {
 }
 
 // A unixProcess is a child. Only poll reaps it, so that between two polls its
-// pid, and its group's number, are nobody else's.
+// pid, and its group's number, are not given to another process.
 type unixProcess struct {
-	pid   int
-	group bool
-	term  *terminal
-	shown *signals.Process
-
+	spec    *Spec
+	host    *unixHost
+	pid     int
+	shown   *signals.Process
 	unguard func() // called once, when it is gone
+
+	exit  *Exit         // it is gone, others of its group are not
+	empty chan struct{} // closed when they are, or will not go
 }
 
 func (p *unixProcess) id() int { return p.pid }
@@ -118,37 +139,80 @@ func (p *unixProcess) id() int { return p.pid }
 func (p *unixProcess) handling(sig syscall.Signal) signals.Handling { return p.shown.Handling(sig) }
 
 func (p *unixProcess) poll(now time.Time) change {
+	if p.exit != nil {
+		select {
+		case <-p.empty:
+			return change{exit: p.exit}
+		default:
+			return change{}
+		}
+	}
 	var ws syscall.WaitStatus
 	pid, err := syscall.Wait4(p.pid, &ws, syscall.WNOHANG|syscall.WUNTRACED, nil)
 	for err == syscall.EINTR {
 		pid, err = syscall.Wait4(p.pid, &ws, syscall.WNOHANG|syscall.WUNTRACED, nil)
 	}
 	switch {
-	case err != nil: // ECHILD: somebody else has its status, which nobody should
-		p.gone()
-		return change{exit: &Exit{At: now, Code: 1}}
+	case err != nil: // ECHILD: its status was taken, which cannot be
+		return p.gone(Exit{At: now, Code: 1})
 	case pid != p.pid:
 		return change{}
 	case ws.Stopped():
 		return change{stopped: ws.StopSignal()}
 	case ws.Signaled():
-		p.gone()
-		return change{exit: &Exit{At: now, Signal: ws.Signal()}}
+		return p.gone(Exit{At: now, Signal: ws.Signal()})
 	default:
-		p.gone()
-		return change{exit: &Exit{At: now, Code: ws.ExitStatus()}}
+		return p.gone(Exit{At: now, Code: ws.ExitStatus()})
 	}
 }
 
-func (p *unixProcess) gone() {
-	p.term.back()
+// gone follows the end of the process. What is left of its group would outlive
+// the helper, or keep the port that the next process needs: it is to end, too.
+func (p *unixProcess) gone(exit Exit) change {
+	p.host.term.back()
 	p.shown.Close()
 	p.unguard()
 	child.Release(p.pid)
+	if syscall.Kill(-p.pid, p.spec.stopSignal()) != nil {
+		return change{exit: &exit} // nothing is left, or nothing that we may end
+	}
+	p.exit = &exit
+	go p.clear()
+	return change{}
+}
+
+// leftTime is how long what is left of a group has to end before it is killed,
+// unless the Spec has a time for the process to stop.
+const leftTime = 5 * time.Second
+
+// clear waits until the group is empty, whose members keep its number from being
+// used again. It gives up on what does not even die of SIGKILL.
+func (p *unixProcess) clear() {
+	limit := cmp.Or(p.spec.StopTimeout, leftTime)
+	if !p.emptyWithin(limit) {
+		_ = syscall.Kill(-p.pid, syscall.SIGKILL)
+		p.emptyWithin(time.Second)
+	}
+	close(p.empty)
+	select {
+	case p.host.changes <- syscall.SIGCHLD: // poll once more
+	default:
+	}
+}
+
+func (p *unixProcess) emptyWithin(limit time.Duration) bool {
+	wait := time.Millisecond // nothing tells us
+	for end := time.Now().Add(limit); time.Now().Before(end); wait = min(2*wait, 50*time.Millisecond) {
+		if syscall.Kill(-p.pid, 0) != nil {
+			return true
+		}
+		time.Sleep(wait)
+	}
+	return false
 }
 
 func (p *unixProcess) send(sig syscall.Signal) error {
-	if p.group || p.term.shared(sig) {
+	if p.exit != nil || p.spec.SignalGroup || p.host.term.shared(sig) {
 		return syscall.Kill(-p.pid, sig)
 	}
 	return syscall.Kill(p.pid, sig)
@@ -156,8 +220,11 @@ func (p *unixProcess) send(sig syscall.Signal) error {
 
 // kill ends the process, too, if it has moved to another group.
 func (p *unixProcess) kill() error {
-	_ = syscall.Kill(-p.pid, syscall.SIGKILL)
-	return syscall.Kill(p.pid, syscall.SIGKILL)
+	err := syscall.Kill(-p.pid, syscall.SIGKILL)
+	if p.exit == nil {
+		err = syscall.Kill(p.pid, syscall.SIGKILL)
+	}
+	return err
 }
 
 func (p *unixProcess) proceed() { _ = syscall.Kill(-p.pid, syscall.SIGCONT) }

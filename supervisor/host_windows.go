@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"context"
 	"errors"
 	"os"
 	"os/exec"
@@ -14,13 +15,12 @@ import (
 
 // A windowsHost runs processes in console groups of their own.
 type windowsHost struct {
-	spec    *Spec
 	changes chan os.Signal // any value: look at the process
 }
 
-func newHost(spec *Spec) host {
-	return &windowsHost{spec: spec, changes: make(chan os.Signal, 1)}
-}
+func newHost() host { return &windowsHost{make(chan os.Signal, 1)} }
+
+func (h *windowsHost) inherit(*Spec) {}
 
 func (h *windowsHost) open() (changes, jobs <-chan os.Signal, shut func()) {
 	return h.changes, nil, func() {}
@@ -29,13 +29,13 @@ func (h *windowsHost) open() (changes, jobs <-chan os.Signal, shut func()) {
 func (h *windowsHost) suspend(process, syscall.Signal) {}
 func (h *windowsHost) resume(process) bool             { return false }
 
-func (h *windowsHost) start() (process, error) {
-	path, err := h.spec.lookPath()
+func (h *windowsHost) start(_ context.Context, spec *Spec) (process, error) {
+	path, err := spec.lookPath()
 	if err != nil {
 		return nil, err
 	}
 	cmd := &exec.Cmd{
-		Path: path, Args: h.spec.Command, Dir: h.spec.Dir, Env: h.spec.environ(),
+		Path: path, Args: spec.Command, Dir: spec.Dir, Env: spec.environ(),
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 		SysProcAttr: &syscall.SysProcAttr{CreationFlags: syscall.CREATE_NEW_PROCESS_GROUP},
 	}

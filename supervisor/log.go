@@ -7,12 +7,15 @@ import (
 	"github.com/svidhelper/svidhelper/supervisor/internal/signals"
 )
 
+// atOnce is within what time the process ends that was only to start another one.
+const atOnce = time.Second
+
 // report logs what has become of the process.
 func (l *loop) report(before state, e event) {
 	log, now := l.s.log, l.state
 	switch {
 	case e.kind == evStarted && now.pid != 0 && before.pid == 0:
-		log.Info("process started", "pid", now.pid, "command", l.s.spec.Command[0])
+		log.Info("process started", "pid", now.pid, "command", l.state.spec.Command[0])
 	case e.kind == evExited && before.pid != 0:
 		args := []any{"pid", before.pid, "ran", e.at.Sub(before.startedAt).Round(time.Millisecond)}
 		if e.exit.Signal != 0 {
@@ -25,8 +28,15 @@ func (l *loop) report(before state, e event) {
 		} else {
 			log.Warn("process ended", args...)
 		}
+		if before.spec.Restart == RestartNever && before.phase == running && e.exit.Status() == 0 && e.at.Sub(before.startedAt) < atOnce {
+			log.Warn("process ended at once, with status 0: a server that goes into the background is not supervised; keep it in the foreground",
+				"command", before.spec.Command[0], "example", "nginx -g 'daemon off;'")
+		}
 	case e.kind == evFailed:
 		log.Error("process not started", "error", e.err)
+	}
+	if e.kind == evReplaced && now.next != nil {
+		log.Info("process is replaced by that of the new configuration", "pid", now.pid, "command", e.spec.Command[0])
 	}
 	if now.phase == backoff && before.phase != backoff {
 		log.Info("process is started again after a while", "in", now.startAt.Sub(e.at).Round(time.Millisecond))
@@ -51,7 +61,7 @@ func (l *loop) reportSent(a action, err error) {
 }
 
 func (l *loop) reportKilled(a action, err error) {
-	args := []any{"pid", a.pid, "after", l.s.spec.StopTimeout, "signal", signals.Name(syscall.SIGKILL)}
+	args := []any{"pid", a.pid, "after", l.state.spec.StopTimeout, "signal", signals.Name(syscall.SIGKILL)}
 	if err != nil {
 		args = append(args, "error", err)
 	}

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/svidhelper/svidhelper/helper/testbed"
+	"github.com/svidhelper/svidhelper/supervisor/internal/child"
 	"github.com/svidhelper/svidhelper/supervisor/internal/signals"
 	"go.uber.org/goleak"
 )
@@ -218,10 +219,14 @@ func startHelper(t *testing.T, cmd *exec.Cmd) *helperProcess {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Start(); err != nil {
+	// As this process was started itself, whatever it ignores by now.
+	if err := child.Start(cmd); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		child.Release(cmd.Process.Pid)
+	})
 	h.lines = readLines(t, out)
 	return h
 }

@@ -22,6 +22,7 @@ func (spec Spec) CheckReadable(paths []string) error {
 	}
 	done := make(chan error)
 	go child.OnOwnThread(func() { done <- readableAs(cred, spec, paths) })
+	defer child.Reprotect() // the thread has changed its user
 	return <-done
 }
 

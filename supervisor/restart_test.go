@@ -32,6 +32,7 @@ type fakeHost struct {
 	starts  int
 	fail    error
 	process *fakeProcess
+	spec    *Spec    // of the last start
 	jobs    []string // what was done for job control
 }
 
@@ -66,10 +67,13 @@ func (h *fakeHost) heard() (signals []syscall.Signal) {
 	return signals
 }
 
-func (h *fakeHost) start() (process, error) {
+func (h *fakeHost) inherit(*Spec) {}
+
+func (h *fakeHost) start(_ context.Context, spec *Spec) (process, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.starts++
+	h.spec = spec
 	if h.fail != nil {
 		return nil, h.fail
 	}
@@ -174,7 +178,7 @@ func fake(t *testing.T, spec Spec, f func(t *testing.T, s *Supervisor, h *fakeHo
 			t.Fatal(err)
 		}
 		h := newFakeHost()
-		s := newSupervisor(spec, h, discard)
+		s := newSupervisor(&spec, h, discard)
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		h.cancel = cancel

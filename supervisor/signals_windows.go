@@ -10,6 +10,9 @@ import (
 // SIGTERM for a console that closes.
 func Signals() []os.Signal { return []os.Signal{os.Interrupt, syscall.SIGTERM} }
 
+// Receives reports whether the helper can receive sig.
+func Receives(sig syscall.Signal) bool { return sig == syscall.SIGINT || sig == syscall.SIGTERM }
+
 func (spec *Spec) checkSignals() error {
 	if spec.OnRotation.Action == RotationSignal {
 		return errors.New(`on_rotation: there are no signals on Windows, choose "restart" or "none"`)

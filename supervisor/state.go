@@ -24,6 +24,8 @@ const (
 type state struct {
 	spec  *Spec
 	splay time.Duration // this one's share of Spec.Splay
+	next  *Spec         // of Replace: it takes spec's place at the next start
+	old   *Spec         // what next has replaced, until it has been started
 
 	phase   phase
 	pid     int
@@ -44,6 +46,7 @@ type state struct {
 
 	last    *Exit
 	failure string // why the process is not up to date
+	refused string // why the process is not that of the last Replace
 	result  error
 }
 
@@ -59,6 +62,7 @@ type event struct {
 	signal   syscall.Signal   // signalled
 	handling signals.Handling // looked
 	err      error            // failed, told
+	spec     *Spec            // replaced
 }
 
 type eventKind uint8
@@ -70,18 +74,20 @@ const (
 	evExited                     // it ended, and is reaped
 	evSignalled                  // the helper received a signal
 	evStop                       // the helper is to end
-	evRestart                    // somebody wants a fresh process
+	evRestart                    // a younger process is wanted
+	evReplaced                   // a process of another Spec is wanted
 	evLooked                     // what the process does with the rotation signal
 	evTold                       // the rotation signal was sent, or could not be
 	evTick                       // a deadline has passed
 )
 
 // An action is something to do. The process that pid names runs, or waits to
-// be reaped: until its evExited nobody else can have the number.
+// be reaped: until its evExited no other process can have the number.
 type action struct {
 	kind   actionKind
 	pid    int
 	signal syscall.Signal
+	spec   *Spec  // start
 	n      uint64 // tell: the rotations that this covers
 	why    string
 }

@@ -16,11 +16,12 @@ import (
 // Run, holds the state and is the only one to touch the process; the methods
 // only leave word for it.
 type Supervisor struct {
-	spec Spec
+	spec *Spec // the first one
 	log  *slog.Logger
 	host host
 
 	asked    atomic.Uint64 // calls of Rotated
+	replaced chan *Spec    // the latest of Replace
 	rotated  chan struct{}
 	restarts chan struct{}
 	signals  chan syscall.Signal
@@ -36,8 +37,11 @@ type Supervisor struct {
 type host interface {
 	// open returns when to poll, and the signals of job control.
 	open() (changes, jobs <-chan os.Signal, shut func())
-	// start executes the process. It may take as long as the file system does.
-	start() (process, error)
+	// inherit makes the helper inherit orphans, if the Spec asks for that.
+	inherit(*Spec)
+	// start executes the process. It may take as long as the file system does,
+	// or until ctx ends.
+	start(context.Context, *Spec) (process, error)
 	// suspend stops the helper itself, for a process that job control has
 	// stopped; resume follows SIGCONT and reports whether it has continued p.
 	suspend(p process, sig syscall.Signal)
@@ -74,15 +78,16 @@ func New(spec Spec, log *slog.Logger) (*Supervisor, error) {
 	if err := spec.prepare(); err != nil {
 		return nil, err
 	}
-	return newSupervisor(spec, newHost(&spec), log), nil
+	return newSupervisor(&spec, newHost(), log), nil
 }
 
-func newSupervisor(spec Spec, h host, log *slog.Logger) *Supervisor {
+func newSupervisor(spec *Spec, h host, log *slog.Logger) *Supervisor {
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Supervisor{
 		spec:     spec,
 		log:      log,
 		host:     h,
+		replaced: make(chan *Spec, 1),
 		rotated:  make(chan struct{}, 1),
 		restarts: make(chan struct{}, 1),
 		signals:  make(chan syscall.Signal, 64),
@@ -106,6 +111,25 @@ func (s *Supervisor) Rotated() {
 // Restart asks for a process that is younger than the call: the one that runs
 // is stopped, and followed by another one.
 func (s *Supervisor) Restart() { ring(s.restarts) }
+
+// Replace gives the process's place to one of another Spec, now: the process that
+// runs is stopped as its own Spec says, and the new one is started when it is
+// gone. Until then signals go to the old one, and its end is not the helper's. If
+// the new command cannot be executed, the old one is started again, and that is a
+// Failure in Status. Replace does not block; what New refuses, it refuses, and
+// nothing changes.
+func (s *Supervisor) Replace(spec Spec) error {
+	if err := spec.prepare(); err != nil {
+		return err
+	}
+	for {
+		select {
+		case s.replaced <- &spec:
+			return nil
+		case <-s.replaced: // an earlier one that Run has not seen
+		}
+	}
+}
 
 // Stop is the same as the end of Run's context: the process is stopped, and Run
 // returns when it is gone. It does not wait.
@@ -141,7 +165,8 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	defer shut()
 	defer close(s.ended)
 
-	l := loop{s: s, state: state{spec: &s.spec, splay: s.spec.splayDelay()}}
+	l := loop{s: s, state: state{spec: s.spec, splay: s.spec.splayDelay()}}
+	s.host.inherit(s.spec)
 	l.timer = time.NewTimer(0)
 	defer l.timer.Stop()
 	cancelled, stopping := ctx.Done(), s.stopping
@@ -156,6 +181,8 @@ func (s *Supervisor) Run(ctx context.Context) error {
 			l.step(event{kind: evStop})
 		case <-s.rotated:
 			l.step(event{kind: evRotated, n: s.asked.Load()})
+		case spec := <-s.replaced:
+			l.step(event{kind: evReplaced, spec: spec})
 		case <-s.restarts:
 			l.step(event{kind: evRestart})
 		case sig := <-s.signals:
@@ -179,6 +206,7 @@ type loop struct {
 	state   state
 	process process
 	starts  chan startResult // nil unless a start is under way
+	giveUp  func()           // ends that start, if the process is not there yet
 	timer   *time.Timer
 	urged   bool // it was continued so that it hears the last signal
 }
@@ -205,6 +233,9 @@ func (l *loop) step(e event) {
 		before := l.state
 		var acts []action
 		l.state, acts = next(l.state, e)
+		if l.starts != nil && l.state.stop {
+			l.giveUp()
+		}
 		l.publish(before)
 		l.report(before, e)
 		for _, a := range acts {
@@ -219,7 +250,7 @@ func (l *loop) step(e event) {
 func (l *loop) do(a action) (e event, is bool) {
 	switch a.kind {
 	case actStart:
-		l.start()
+		l.start(a.spec)
 	case actSend:
 		l.urged = false
 		err := l.process.send(a.signal)
@@ -238,11 +269,14 @@ func (l *loop) do(a action) (e event, is bool) {
 }
 
 // start executes the process without holding up the loop.
-func (l *loop) start() {
+func (l *loop) start(spec *Spec) {
 	starts := make(chan startResult, 1)
-	l.starts = starts
+	ctx, cancel := context.WithCancel(context.Background())
+	l.starts, l.giveUp = starts, cancel
+	l.s.host.inherit(spec)
 	go func() {
-		p, err := l.s.host.start()
+		defer cancel()
+		p, err := l.s.host.start(ctx, spec)
 		starts <- startResult{p, err}
 	}()
 }
@@ -250,7 +284,7 @@ func (l *loop) start() {
 func (l *loop) started(r startResult) {
 	l.starts = nil
 	if r.err != nil {
-		failure := startError(l.s.spec.Command[0], r.err)
+		failure := startError(l.state.spec.Command[0], r.err)
 		l.step(event{kind: evFailed, err: failure, exit: Exit{At: time.Now(), Code: failure.Code}})
 		return
 	}

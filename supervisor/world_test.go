@@ -103,6 +103,11 @@ func (w *world) live(b byte) {
 			w.happen(event{kind: evTick})
 		}
 	case 13:
+		if how > 7 {
+			spec := chosen(Spec{Dir: "/new", Restart: w.state.spec.Restart})
+			w.happen(event{kind: evReplaced, spec: &spec})
+			break
+		}
 		w.happen(event{kind: evTick})
 	case 14:
 		w.now = w.now.Add(time.Duration(how) * time.Second)
@@ -194,7 +199,7 @@ func (w *world) step(e event) (follow []event) {
 		}
 		switch a.kind {
 		case actLook:
-			follow = append(follow, event{kind: evLooked, handling: signals.Handling(a.pid+int(w.n)) % (signals.Default + 1)})
+			follow = append(follow, event{kind: evLooked, handling: signals.Handling(a.pid+int(w.n)) % (signals.Blocked + 1)})
 		case actTell:
 			follow = append(follow, event{kind: evTold, n: a.n})
 		}

@@ -223,14 +223,14 @@ func (g *generator) process() *Process {
 
 func (g *generator) hook() Hook {
 	g.count++
-	h := Hook{Spec: hook.Spec{Name: fmt.Sprint(g.text(), g.count), Splay: g.duration()}}
+	h := Hook{Spec: hook.Spec{Name: fmt.Sprint(g.text(), g.count), Splay: g.duration(), MinInterval: g.duration()}}
 	switch g.IntN(3) {
 	case 0:
 		h.Command, h.Timeout, h.Retries = []string{g.text(), ""}, g.duration(), g.IntN(5)
 	case 1:
 		h.PIDFile, h.Signal = g.text(), optional(g, g.signal())
 	case 2:
-		h.ProcessName, h.Signal = g.text(), optional(g, g.signal())
+		h.ProcessName, h.Owner, h.Signal = g.text(), optional(g, g.text()), optional(g, g.signal())
 	}
 	return h
 }

@@ -2,9 +2,12 @@ package config
 
 import (
 	"maps"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
+
+	"github.com/svidhelper/svidhelper/supervisor"
 )
 
 // entries calls each for the keys of an object that is a map, in order.
@@ -69,8 +72,8 @@ func signalMap(dst *map[syscall.Signal]syscall.Signal) value {
 					d.errorf(it.at, signalHint(it.key), "%s: %v", d.key, err)
 					return
 				}
-				if name := signalName(from); name == "SIGKILL" || name == "SIGSTOP" {
-					d.errorf(it.at, "", "%s: nobody can catch %s", d.key, name)
+				if !supervisor.Receives(from) && d.goos == runtime.GOOS {
+					d.errorf(it.at, "no Go program can pass it on", "%s: svidhelper does not receive %s", d.key, printSignal(from))
 					return
 				}
 				if _, twice := rewrites[from]; twice {

@@ -159,6 +159,8 @@ hook "pgbouncer" {
 
 hook "exim" {
   process_name = "exim4"
+  owner        = "root"
+  min_interval = "1m"
   signal       = 1
 }
 
@@ -233,7 +235,7 @@ func everythingWant() *Config {
 		}, {
 			hook.Spec{Name: "pgbouncer", PIDFile: "/run/pgbouncer.pid", Signal: mustSignal("HUP")}, Target{On: defaultKinds},
 		}, {
-			hook.Spec{Name: "exim", ProcessName: "exim4", Signal: mustSignal("HUP")}, Target{On: defaultKinds},
+			hook.Spec{Name: "exim", ProcessName: "exim4", Owner: "root", MinInterval: time.Minute, Signal: mustSignal("HUP")}, Target{On: defaultKinds},
 		}},
 		Health: &Health{Address: "127.0.0.1:8081", LivePath: "/alive", ReadyPath: "/usable", LiveNeedsWrites: true},
 		Log:    Log{Level: slog.LevelDebug, JSON: true},
@@ -490,7 +492,8 @@ process { command = ["x"] }`, `helper.conf:4:1: error: the process needs on_rota
 		{"process", `max_restarts = "many"`, "want a whole number"},
 		{"process", `stop_signal = ""`, "names no signal"},
 		{"process", `signal_rewrite = "none"`, "want a map, not a string"},
-		{"process", `signal_rewrite = { SIGKILL = "SIGTERM" }`, "nobody can catch SIGKILL"},
+		{"process", `signal_rewrite = { SIGKILL = "SIGTERM" }`, "svidhelper does not receive SIGKILL"},
+		{"process", `signal_rewrite = { "34" = "SIGTERM" }`, "svidhelper does not receive 34"},
 		{"process", `signal_rewrite = { TERM = "QUIT", SIGTERM = "none" }`, "SIGTERM is given twice"},
 		{"process", `signal_rewrite = { SIGTREM = "QUIT" }`, "signal_rewrite.SIGTREM|did you mean SIGTERM?"},
 		{"process", `env = ["A=b"]`, "want a map, not a list"},
@@ -516,6 +519,7 @@ process { command = ["x"] }`, `helper.conf:4:1: error: the process needs on_rota
 		{"hook", "command = [\"x\"]\npid_file = \"/p\"", "exactly one of"},
 		{"hook", "command = [\"\"]", "names no program"},
 		{"hook", "pid_file = \"/p\"\ntimeout = \"1s\"", "timeout is for a hook with a command"},
+		{"hook", "command = [\"x\"]\nowner = \"root\"", "owner is for a hook with process_name"},
 		{"hook", "command = [\"x\"]\nsignal = \"HUP\"", "signal is for a hook with pid_file"},
 		{"hook", `command = ["x"]
 proof {

@@ -62,9 +62,11 @@ func hookTable(h *Hook) *block {
 		{key: "retries", doc: "how often a failed run is tried again", value: integer(&h.Retries, 0, 1000)},
 		{key: "pid_file", doc: "the file with the pid to signal, read anew each time", value: text(&h.PIDFile)},
 		{key: "process_name", doc: "the name of the process to signal, in a shared PID namespace", value: text(&h.ProcessName)},
+		{key: "owner", doc: "the user whose processes of that name are meant; any user can give a process any name", value: text(&h.Owner)},
 		{key: "signal", doc: "what that process gets", value: signal(&h.Signal)},
 		{key: "on", doc: "the kinds of material it wants to hear of", value: kinds(&h.On, defaultKinds)},
 		{key: "splay", doc: "notifications are spread over this span", value: duration(&h.Splay)},
+		{key: "min_interval", doc: "the least time from one notification to the next", value: duration(&h.MinInterval)},
 		{key: "proof", doc: "after each rotation, dial until the new certificate is served", value: one[proof.Config]{&h.Proof, proofTable}},
 	}, check: h.check}
 }
@@ -88,6 +90,9 @@ func (h *Hook) check(d *decoder, at places) {
 		if at.has(key) && !at.has("command") {
 			d.errorf(at.of(key), "", "%s is for a hook with a command", key)
 		}
+	}
+	if at.has("owner") && !at.has("process_name") {
+		d.errorf(at.of("owner"), "", "owner is for a hook with process_name")
 	}
 	if at.has("signal") && at.has("command") {
 		d.errorf(at.of("signal"), "", "signal is for a hook with pid_file or process_name")

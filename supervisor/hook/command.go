@@ -18,8 +18,8 @@ import (
 
 const (
 	defaultTimeout = 30 * time.Second
-	// waitDelay is how long we go on reading the output of a command that
-	// has ended but left somebody behind who holds its pipes.
+	// waitDelay is how long we go on reading the output of a command that has
+	// ended but left a process behind that holds its pipes.
 	waitDelay = 50 * time.Millisecond
 	// reapTime bounds the wait for a command that was killed: one that
 	// hangs inside the kernel does not even die of SIGKILL.
@@ -60,38 +60,47 @@ func (c *command) changes() <-chan fsnotify.Event { return nil }
 func (c *command) concerns(fsnotify.Event) bool   { return false }
 
 // notify runs the command. Its process group ends with the timeout and with
-// ctx; whom a command that succeeded left in the background lives on.
-func (c *command) notify(ctx context.Context, n Notice) error {
+// ctx; what a command that succeeded left in the background lives on.
+func (c *command) notify(ctx context.Context, n Notice, _ bool) error {
 	out := &output{log: c.log}
-	cmd := exec.Command(c.argv[0], c.argv[1:]...)
+	began := time.Now()
+	bounded, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	var cmd *exec.Cmd
+	_, err := child.Reach(bounded, func() (string, error) {
+		cmd = exec.Command(c.argv[0], c.argv[1:]...)
+		return cmd.Path, cmd.Err
+	})
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("command %q cannot be read from its file system within %v", c.argv[0], c.timeout)
+	}
+	if err != nil {
+		return fmt.Errorf("start command: %w", err)
+	}
 	cmd.Env = append(os.Environ(), n.environ()...)
 	cmd.Stdin = bytes.NewReader(line(n.Event))
 	cmd.WaitDelay = waitDelay
 	ownGroup(cmd)
-
-	began := time.Now()
 	wait, err := startGathering(cmd, out)
 	if err != nil {
 		return fmt.Errorf("start command: %w", err)
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- wait() }()
-
-	timeout := time.NewTimer(c.timeout)
-	defer timeout.Stop()
 	select {
 	case err = <-ended:
 		if errors.Is(err, exec.ErrWaitDelay) {
-			err = nil // it succeeded, and left somebody behind
+			err = nil // it succeeded, and a process that it has started holds its pipes
 		}
-	case <-timeout.C:
+	case <-bounded.Done():
+		gone := killed(cmd, ended)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		err = fmt.Errorf("killed after its timeout of %v", c.timeout)
-		if !killed(cmd, ended) {
+		if !gone {
 			return fmt.Errorf("command %q: %w; it does not die", c.argv[0], err)
 		}
-	case <-ctx.Done():
-		killed(cmd, ended)
-		return ctx.Err()
 	}
 	out.flush()
 	if err != nil {
@@ -102,8 +111,8 @@ func (c *command) notify(ctx context.Context, n Notice) error {
 }
 
 // startGathering starts the command. wait waits for its end and for its output,
-// all of which is in out then, however late we are with reading. Whoever it has
-// left behind with its pipe is not waited for.
+// all of which is in out then, however late we are with reading. A process that it
+// has left behind with its pipe is not waited for.
 func startGathering(cmd *exec.Cmd, out *output) (wait func() error, err error) {
 	r, w, err := os.Pipe()
 	if err != nil {

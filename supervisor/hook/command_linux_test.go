@@ -18,10 +18,9 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/svidhelper/svidhelper/helper/testbed"
 	"github.com/svidhelper/svidhelper/supervisor/internal/child"
+	"golang.org/x/sys/unix"
 )
 
 func sh(script string, args ...string) []string {
@@ -367,4 +366,41 @@ func TestHookCommandKeepsItsStatusFromTheReaper(t *testing.T) {
 		}
 		end()
 	}
+}
+
+// A command on a network mount that hangs held a lock that every other start, the
+// reaper and the loop of the process waited for, and the hook could not be
+// stopped.
+func TestHookCommandWhoseFileHangs(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "reload")
+	if err := os.WriteFile(path, []byte("#!/bin/sh\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	fd, err := unix.FanotifyInit(unix.FAN_CLASS_CONTENT|unix.FAN_CLOEXEC, unix.O_RDONLY)
+	if err == nil {
+		err = unix.FanotifyMark(fd, unix.FAN_MARK_ADD, unix.FAN_OPEN_PERM|unix.FAN_OPEN_EXEC_PERM, unix.AT_FDCWD, path)
+	}
+	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EINVAL) {
+		t.Skipf("no way to make an open hang: %v", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	var hung *Hook
+	t.Cleanup(func() { unix.Close(fd) })
+	hung, err = New(Spec{Name: "hangs", Command: []string{path}, Timeout: 100 * time.Millisecond}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := runHook(t, hung)
+	hung.Rotated(Notice{})
+	s := await(t, hung, "failed", failed)
+	if !strings.Contains(lastError(s), "cannot be read") {
+		t.Errorf("error %q", lastError(s))
+	}
+	other := testHook(t, Spec{Command: sh("exit 0")}, nil)
+	runHook(t, other)
+	other.Rotated(Notice{})
+	await(t, other, "told", told)
+	stopsAtOnce(t, stop)
 }

@@ -54,20 +54,21 @@ type Status struct {
 	LastDelivered time.Time
 }
 
-// A target is somebody who can be told. All of its methods are called from
-// Run's goroutine.
+// A target can be told. All of its methods are called from Run's goroutine.
 type target interface {
-	// notify tells the target, once. It ends soon after ctx.
-	notify(ctx context.Context, n Notice) error
+	// notify tells the target, once. again says that this is one more attempt
+	// at the same notice. It ends soon after ctx.
+	notify(ctx context.Context, n Notice, again bool) error
 	// retries is how often a failed notify is tried again; negative is
 	// without end.
 	retries() int
-	// watch arms changes, and settle disarms it. After watch has reported
-	// true, it is worth a look at what came before it was armed.
+	// watch listens for the change of a file that may make a failed notify
+	// succeed, and settle ends that. After watch has reported true, it is worth
+	// a look at what came before.
 	watch() bool
 	settle()
-	// changes hears of events that may make a failed notify succeed, nil if
-	// there are none; concerns reports whether one of them may.
+	// changes hears of such changes, nil if there are none; concerns reports
+	// whether one of them is about the file.
 	changes() <-chan fsnotify.Event
 	concerns(fsnotify.Event) bool
 }
@@ -114,8 +115,10 @@ func newTarget(spec Spec, log *slog.Logger) (target, error) {
 	switch {
 	case set != 1:
 		return nil, errors.New("give exactly one of a command, a pid file and a process name")
-	case spec.Timeout < 0 || spec.Retries < 0 || spec.Splay < 0:
-		return nil, errors.New("timeout, retries and splay must not be negative")
+	case spec.Timeout < 0 || spec.Retries < 0 || spec.Splay < 0 || spec.MinInterval < 0:
+		return nil, errors.New("timeout, retries, splay and min_interval must not be negative")
+	case spec.Owner != "" && spec.ProcessName == "":
+		return nil, errors.New("owner is for a process name")
 	case len(spec.Command) > 0:
 		return newCommand(spec, log)
 	default:
@@ -159,7 +162,7 @@ func (h *Hook) Run(ctx context.Context) error {
 	defer h.target.settle()
 	var (
 		d     due
-		tries int
+		tries int // failed ones of this notice
 		retry <-chan time.Time
 		wait  = newBackoff()
 	)
@@ -175,7 +178,7 @@ func (h *Hook) Run(ctx context.Context) error {
 			if retry != nil {
 				continue // a target that fails keeps its backoff
 			}
-			if !h.splay(ctx, &d) {
+			if !h.pause(ctx, &d) {
 				return nil
 			}
 		case <-retry:
@@ -185,8 +188,10 @@ func (h *Hook) Run(ctx context.Context) error {
 			}
 		}
 		retry = nil
-		h.take(&d)
-		err := h.target.notify(ctx, d.Notice)
+		if h.take(&d) {
+			tries = 0
+		}
+		err := h.target.notify(ctx, d.Notice, tries > 0)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -200,13 +205,15 @@ func (h *Hook) Run(ctx context.Context) error {
 		tries++
 		again := h.target.retries() < 0 || tries <= h.target.retries()
 		h.failed(err, again)
-		if again {
-			pause := wait.NextBackOff()
-			if h.target.watch() {
-				pause = 0
-			}
-			retry = time.After(pause)
+		if !again {
+			wait.Reset() // the next rotation starts anew
+			continue
 		}
+		pause := wait.NextBackOff()
+		if h.target.watch() {
+			pause = 0
+		}
+		retry = time.After(pause)
 	}
 }
 
@@ -227,12 +234,20 @@ func (h *Hook) take(d *due) bool {
 	return true
 }
 
-// splay waits for this target's moment, gathering what arrives meanwhile. It
+// pause waits for this target's moment, gathering what arrives meanwhile: its
+// share of the splay, and the least interval since the last notification. It
 // reports false when ctx ended.
-func (h *Hook) splay(ctx context.Context, d *due) bool {
-	moment := time.NewTimer(splay.Delay(splay.Identity(h.spec.Name), h.spec.Splay))
+func (h *Hook) pause(ctx context.Context, d *due) bool {
+	wait := splay.Delay(splay.Identity(h.spec.Name), h.spec.Splay)
+	if d.First {
+		wait = 0
+	}
+	if last := h.Status().LastDelivered; !last.IsZero() {
+		wait = max(wait, h.spec.MinInterval-time.Since(last))
+	}
+	moment := time.NewTimer(wait)
 	defer moment.Stop()
-	for !d.First && h.spec.Splay > 0 {
+	for wait > 0 {
 		select {
 		case <-ctx.Done():
 			return false
@@ -240,6 +255,9 @@ func (h *Hook) splay(ctx context.Context, d *due) bool {
 			return true
 		case <-h.bell:
 			h.take(d)
+			if d.First && h.spec.MinInterval == 0 {
+				return true
+			}
 		}
 	}
 	return true

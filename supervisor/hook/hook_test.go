@@ -21,14 +21,19 @@ import (
 type fakeTarget struct {
 	tell  func(ctx context.Context, n Notice) error
 	again int
+
+	attempts []bool // whether each was one more of the same
 }
 
-func (f *fakeTarget) notify(ctx context.Context, n Notice) error { return f.tell(ctx, n) }
-func (f *fakeTarget) retries() int                               { return f.again }
-func (f *fakeTarget) watch() bool                                { return false }
-func (f *fakeTarget) settle()                                    {}
-func (f *fakeTarget) changes() <-chan fsnotify.Event             { return nil }
-func (f *fakeTarget) concerns(fsnotify.Event) bool               { return false }
+func (f *fakeTarget) notify(ctx context.Context, n Notice, again bool) error {
+	f.attempts = append(f.attempts, again)
+	return f.tell(ctx, n)
+}
+func (f *fakeTarget) retries() int                   { return f.again }
+func (f *fakeTarget) watch() bool                    { return false }
+func (f *fakeTarget) settle()                        {}
+func (f *fakeTarget) changes() <-chan fsnotify.Event { return nil }
+func (f *fakeTarget) concerns(fsnotify.Event) bool   { return false }
 
 // hookLog keeps what is logged, for the tests where the log is the contract.
 type hookLog struct {
@@ -208,12 +213,62 @@ func TestHookRetriesWithBackoffThenGivesUp(t *testing.T) {
 	})
 }
 
+// Retries that were given up left the next rotation with their long backoff.
+func TestHookThatWasGivenUpStartsAnewWithTheNextRotation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var at []time.Time
+		target := &fakeTarget{again: 4, tell: func(context.Context, Notice) error {
+			at = append(at, time.Now())
+			return errors.New("no")
+		}}
+		h := newHook(Spec{}, target, slog.New(slog.DiscardHandler))
+		runHook(t, h)
+		for range 2 {
+			at, target.attempts = nil, nil
+			h.Rotated(Notice{})
+			time.Sleep(time.Hour)
+			synctest.Wait()
+			if len(at) != 5 || at[1].Sub(at[0]) > 600*time.Millisecond {
+				t.Errorf("attempts at %v, want five, the second after half a second", at)
+			}
+			if want := []bool{false, true, true, true, true}; !slices.Equal(target.attempts, want) {
+				t.Errorf("one more of the same: %v, want %v", target.attempts, want)
+			}
+		}
+	})
+}
+
+func TestHookMinInterval(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var at []time.Duration
+		began := time.Now()
+		target := &fakeTarget{tell: func(context.Context, Notice) error {
+			at = append(at, time.Since(began))
+			return nil
+		}}
+		h := newHook(Spec{MinInterval: time.Minute}, target, slog.New(slog.DiscardHandler))
+		runHook(t, h)
+		for range 150 {
+			h.Rotated(Notice{})
+			time.Sleep(time.Second)
+		}
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if want := []time.Duration{0, time.Minute, 2 * time.Minute, 3 * time.Minute}; !slices.Equal(at, want) {
+			t.Errorf("told at %v, want %v", at, want)
+		}
+		if s := h.Status(); s.Delivered != 150 {
+			t.Errorf("status %+v", s)
+		}
+	})
+}
+
 // A rotation that arrives while a target fails must not turn the backoff into a
 // busy loop.
 func TestHookRotationsDoNotCutTheBackoff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tries := 0
-		target := &fakeTarget{again: 1, tell: func(context.Context, Notice) error {
+		target := &fakeTarget{again: 100, tell: func(context.Context, Notice) error {
 			tries++
 			return errors.New("no")
 		}}
@@ -302,6 +357,9 @@ func TestNewHookRefuses(t *testing.T) {
 		"negative timeout":  {Command: []string{"x"}, Timeout: -1},
 		"negative retries":  {Command: []string{"x"}, Retries: -1},
 		"negative splay":    {Command: []string{"x"}, Splay: -1},
+		"negative interval": {Command: []string{"x"}, MinInterval: -1},
+		"no such owner":     {ProcessName: "x", Owner: "nobody at all"},
+		"owner of a file":   {PIDFile: "x", Owner: "root"},
 		"signal to command": {Command: []string{"x"}, Signal: 1},
 		"no such signal":    {PIDFile: "x", Signal: 65},
 	} {

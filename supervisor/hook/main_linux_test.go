@@ -8,9 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/svidhelper/svidhelper/supervisor/internal/signals"
+	"go.uber.org/goleak"
 )
 
 // childVar makes the test binary a process that a test starts: a name out of

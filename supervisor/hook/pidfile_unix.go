@@ -4,10 +4,10 @@ package hook
 
 import (
 	"bytes"
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"slices"
 	"strconv"
@@ -18,6 +18,7 @@ import (
 // A pidFile names a process by a file that holds its pid.
 type pidFile struct {
 	path string
+	log  *slog.Logger
 
 	// What the last find read.
 	pid     int
@@ -79,12 +80,17 @@ func parsePID(content []byte) (int, error) {
 
 // vet refuses a process that cannot be the one that the file was written for.
 //
-// Whoever began after the file was written has been given a pid that the file's
-// process has left. And a file's owner speaks for their own processes only, or
-// anybody who can write the file could make a helper that runs as root signal
-// whom they like.
+// A process that began after the file was written has been given a pid that the
+// file's process has left; unless the machine's clock was set meanwhile, as one
+// without a battery is: then every file from before is older than the machine's
+// own start. And a file's owner speaks for their own processes only, or a user who can
+// write the file could make a helper that runs as root signal any process.
 func (f *pidFile) vet(p process) error {
-	if p.started.After(f.written.Add(clockSlack(f.written))) {
+	late := p.started.After(f.written.Add(clockSlack(f.written)))
+	if late && f.written.Before(p.boot) {
+		f.log.Warn("pid file is older than the machine's start, by the clock of today: the clock was set, and it is trusted",
+			"file", f.path, "written", f.written, "boot", p.boot)
+	} else if late {
 		return fmt.Errorf("pid file %s is stale: it was written at %s, and the process that has this pid now began at %s",
 			f.path, f.written.Format(time.RFC3339Nano), p.started.Format(time.RFC3339Nano))
 	}
@@ -104,45 +110,4 @@ func clockSlack(t time.Time) time.Duration {
 		return 2 * time.Second
 	}
 	return 50 * time.Millisecond
-}
-
-// A processName names processes by the name that the kernel knows them by.
-type processName string
-
-// find returns the processes of that name, without those that descend from
-// another one of that name: a master tells its workers itself.
-func (n processName) find() ([]process, error) {
-	all, err := listProcesses()
-	if err != nil {
-		return nil, err
-	}
-	named := make(map[int]bool)
-	for _, p := range all {
-		if n.is(p) {
-			named[p.pid] = true
-		}
-	}
-	var found []process
-	for _, p := range all {
-		if named[p.pid] && !named[p.parent] {
-			found = append(found, p)
-		}
-	}
-	if len(found) == 0 {
-		return nil, fmt.Errorf("no process is named %q here; does the pod share its process namespace?", string(n))
-	}
-	slices.SortFunc(found, func(a, b process) int { return cmp.Compare(a.pid, b.pid) })
-	return found, nil
-}
-
-func (n processName) is(p process) bool {
-	return !p.dead && p.pid != os.Getpid() && p.name == truncateName(string(n))
-}
-
-// vet sees whether the process has kept its name since it was found.
-func (n processName) vet(p process) error {
-	if !n.is(p) {
-		return errGone
-	}
-	return nil
 }

@@ -21,7 +21,11 @@ func lookUpProcess(pid int) (process, error) {
 	if err != nil {
 		return process{}, errGone // it answers with nothing, which is EIO
 	}
-	return describe(info), nil
+	p := describe(info)
+	if boot, err := unix.SysctlTimeval("kern.boottime"); err == nil {
+		p.boot = time.Unix(boot.Unix())
+	}
+	return p, nil
 }
 
 func describe(info *unix.KinfoProc) process {

@@ -67,7 +67,7 @@ func (p *process) readStat(stat []byte) error {
 	}
 	p.born = ticks
 	boot, err := bootTime()
-	p.started = boot.Add(time.Duration(ticks) * (time.Second / userHZ))
+	p.boot, p.started = boot, boot.Add(time.Duration(ticks)*(time.Second/userHZ))
 	return err
 }
 

@@ -17,7 +17,6 @@ import (
 	"time"
 
 	exponential "github.com/cenkalti/backoff/v5"
-
 	"github.com/svidhelper/svidhelper/supervisor/internal/signals"
 )
 
@@ -513,7 +512,7 @@ func TestPIDFileOfAProcessThatIsRestarted(t *testing.T) {
 	writePID(t, path, strconv.Itoa(first.pid()))
 	f := &replaced{pidFile: pidFile{path: path}, next: func() { writePID(t, path, strconv.Itoa(second.pid())) }}
 	s := &signaller{sig: syscall.SIGKILL, finder: f, log: slog.New(slog.DiscardHandler)}
-	if err := s.notify(t.Context(), Notice{}); err != nil {
+	if err := s.notify(t.Context(), Notice{}, false); err != nil {
 		t.Fatal(err)
 	}
 	<-first.ended
@@ -527,7 +526,7 @@ func TestPIDFileReplacedAfterTheSignal(t *testing.T) {
 	writePID(t, path, strconv.Itoa(first.pid()))
 	f := &replaced{pidFile: pidFile{path: path}, next: func() { writePID(t, path, strconv.Itoa(second.pid())) }}
 	s := &signaller{sig: syscall.SIGHUP, finder: f, log: slog.New(slog.DiscardHandler)}
-	if err := s.notify(t.Context(), Notice{}); err != nil {
+	if err := s.notify(t.Context(), Notice{}, false); err != nil {
 		t.Fatal(err)
 	}
 	first.hears("hup")
@@ -535,7 +534,7 @@ func TestPIDFileReplacedAfterTheSignal(t *testing.T) {
 
 	// a file that is gone by then is no failure
 	f.next = func() { os.Remove(path) }
-	if err := s.notify(t.Context(), Notice{}); err != nil {
+	if err := s.notify(t.Context(), Notice{}, false); err != nil {
 		t.Error(err)
 	}
 	second.hears("hup")

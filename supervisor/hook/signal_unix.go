@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
+	"sync"
 	"syscall"
 	"time"
 
@@ -16,10 +18,11 @@ import (
 	"github.com/svidhelper/svidhelper/supervisor/internal/signals"
 )
 
-// maxTold bounds how many processes one notification follows.
+// maxTold bounds how many processes are signalled at once, and how many one
+// notification follows.
 const maxTold = 64
 
-// A signaller signals the process that a pid file or a name stands for.
+// A signaller signals the processes that a pid file or a name stands for.
 //
 // A pid can be given to another process at any moment. So each signal takes
 // these steps:
@@ -27,7 +30,7 @@ const maxTold = 64
 //  1. read the pid;
 //  2. take a handle on that process: a pidfd on Linux, which never turns into
 //     another process (elsewhere it is the bare pid);
-//  3. look who it is, and refuse whoever cannot be the one that is meant;
+//  3. look at that process, and refuse one that cannot be the one that is meant;
 //  4. wait until the signal would not end it for want of a handler;
 //  5. signal through the handle.
 //
@@ -36,6 +39,7 @@ const maxTold = 64
 type signaller struct {
 	sig    syscall.Signal
 	finder finder
+	told   map[identity]bool // of this notice
 	fsWatch
 	log *slog.Logger
 }
@@ -54,9 +58,18 @@ type process struct {
 	name        string
 	born        int64     // its start as the kernel counts, for comparing
 	started     time.Time // the same on the wall clock, to some milliseconds
+	boot        time.Time // the machine's start on that clock
 	uids        []uint32  // real and effective
 	dead        bool      // not yet reaped
 }
+
+// An identity tells a process from a later one with the same pid.
+type identity struct {
+	pid  int
+	born int64
+}
+
+func (p process) identity() identity { return identity{p.pid, p.born} }
 
 var errGone = errors.New("the process is gone")
 
@@ -67,41 +80,73 @@ func newSignaller(spec Spec, log *slog.Logger) (target, error) {
 	}
 	if spec.PIDFile != "" {
 		s.fsWatch.path = spec.PIDFile
-		s.finder = &pidFile{path: spec.PIDFile}
-	} else {
-		s.finder = processName(spec.ProcessName)
+		s.finder = &pidFile{path: spec.PIDFile, log: log}
+		return s, nil
 	}
-	return s, nil
+	named, err := newProcessName(spec)
+	s.finder = named
+	return s, err
 }
 
-func (s *signaller) retries() int { return -1 } // until there is somebody
+func (s *signaller) retries() int { return -1 } // until the process is there
 
-// notify signals whom the finder finds, and then whoever has taken the place of
-// one of them meanwhile: perhaps with the old files. But nobody is ended for
-// having taken the place of one whom we have ended.
-func (s *signaller) notify(ctx context.Context, _ Notice) error {
-	told := make(map[int]bool)
-	for {
+// notify signals the processes that the finder finds, all at once, and then those
+// that have taken the place of one of them meanwhile, perhaps with the old files.
+// But what has taken the place of a process that the signal has ended is left
+// alone. One more attempt leaves out those that an earlier one has reached.
+func (s *signaller) notify(ctx context.Context, _ Notice, again bool) error {
+	if !again {
+		s.told = make(map[identity]bool)
+	}
+	for round := 0; ; round++ {
 		procs, err := s.finder.find()
-		if err != nil && len(told) == 0 {
+		if err != nil && round == 0 {
 			return err
 		}
-		again := false
-		for _, p := range procs {
-			if told[p.pid] {
-				continue
-			}
-			if err := s.signal(ctx, p.pid); err != nil {
-				return fmt.Errorf("%s to pid %d: %w", signals.Name(s.sig), p.pid, err)
-			}
-			told[p.pid] = true
-			again = !signals.MeansEnd(s.sig) && len(told) < maxTold
-			s.log.Info("hook process signalled", "pid", p.pid, "signal", signals.Name(s.sig))
+		procs = slices.DeleteFunc(procs, func(p process) bool { return s.told[p.identity()] })
+		if err != nil || len(procs) == 0 {
+			return nil
 		}
-		if !again {
+		if err := s.signalAll(ctx, procs); err != nil {
+			return err
+		}
+		if signals.MeansEnd(s.sig) || len(s.told) >= maxTold {
 			return nil
 		}
 	}
+}
+
+// signalAll signals all of them, so that one that has no handler, or is another's
+// process of the same name, holds up none of the others.
+func (s *signaller) signalAll(ctx context.Context, procs []process) error {
+	var (
+		wg     sync.WaitGroup
+		mu     sync.Mutex
+		failed []error
+		slots  = make(chan struct{}, maxTold)
+	)
+	for _, p := range procs {
+		wg.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			err := s.signal(ctx, p.pid)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				failed = append(failed, fmt.Errorf("%s to pid %d: %w", signals.Name(s.sig), p.pid, err))
+				return
+			}
+			s.told[p.identity()] = true
+			s.log.Info("hook process signalled", "pid", p.pid, "signal", signals.Name(s.sig))
+		})
+	}
+	wg.Wait()
+	if more := len(failed) - 1; more > 0 {
+		return fmt.Errorf("%w, and %d more like it", failed[0], more)
+	} else if more == 0 {
+		return failed[0]
+	}
+	return nil
 }
 
 // signal takes steps (2) to (5).

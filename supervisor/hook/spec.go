@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// A Spec says whom else to tell of a rotation, beside the process: exactly
+// A Spec says what else is told of a rotation, beside the process: exactly
 // one of Command, PIDFile and ProcessName is set.
 type Spec struct {
 	// Name names the hook in logs and status.
@@ -20,12 +20,17 @@ type Spec struct {
 
 	// PIDFile holds the pid to signal; it is read anew each time.
 	PIDFile string
-	// ProcessName is the name (comm) of the process to signal, in a shared PID
-	// namespace.
+	// ProcessName is the name (comm) of the processes to signal, in a shared PID
+	// namespace. Every match is tried.
 	ProcessName string
+	// Owner is the user, a name or a number, whose processes of that name are
+	// meant; empty means anybody's. Any user can give a process any name.
+	Owner string
 	// Signal is what PIDFile's or ProcessName's process gets; 0 means SIGHUP.
 	Signal syscall.Signal
 
 	// Splay spreads notifications over this span; never at start.
 	Splay time.Duration
+	// MinInterval is the least time from one notification to the next.
+	MinInterval time.Duration
 }

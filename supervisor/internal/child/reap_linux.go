@@ -9,9 +9,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// Subreap makes the helper a subreaper, which inherits orphans as PID 1 does.
+func Subreap() {
+	// It cannot fail since Linux 3.4.
+	_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+}
+
 // ReapOrphans reaps the orphans that this process inherits until stop is called,
-// if it is the first process (PID 1) or a subreaper. A Supervisor does it by
-// itself while it runs; this is for a helper that has no process.
+// if it is the first process (PID 1) or a subreaper.
 func ReapOrphans() (stop func()) {
 	if !inheritsOrphans() {
 		return func() {}
@@ -45,7 +50,8 @@ func inheritsOrphans() bool {
 }
 
 // reapAll reaps the orphans that have ended. It looks at each before it takes
-// it, and stops at one that somebody else waits for: Release calls it again.
+// it, and stops at one that is waited for, or that may be a fork's: the end of
+// either calls it again.
 func reapAll() {
 	children.Lock()
 	defer children.Unlock()
@@ -54,7 +60,7 @@ func reapAll() {
 		if pid == 0 {
 			return
 		}
-		if _, is := children.waited[pid]; is {
+		if _, is := children.waited[pid]; is || children.forks > 0 {
 			return
 		}
 		_, _ = syscall.Wait4(pid, nil, syscall.WNOHANG, nil)

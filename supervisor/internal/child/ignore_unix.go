@@ -9,8 +9,8 @@ import (
 )
 
 // ttouIgnored says that SIGTTOU is ignored in the helper, but not in what it
-// starts. It is guarded by children's lock.
-var ttouIgnored bool
+// starts. It is guarded by children's lock, as is deadlyIgnored.
+var ttouIgnored, deadlyIgnored bool
 
 // IgnoreTTOU makes the helper ignore SIGTTOU, or not. In the background of its
 // own terminal it still writes its log there, and takes the terminal back.
@@ -26,13 +26,25 @@ func IgnoreTTOU(yes bool) {
 	}
 }
 
-// inheriting calls fork in such a way that the child ignores nothing that only
-// the helper wants ignored: what is caught becomes the default by exec, what is
-// ignored stays so.
-func inheriting(fork func() (int, error)) (int, error) {
-	if ttouIgnored {
+// IgnoreDeadly makes the helper live through the signals that the Go runtime
+// never handles, and that end a process by default.
+func IgnoreDeadly() {
+	children.Lock()
+	defer children.Unlock()
+	deadlyIgnored = true
+	ignoreDeadly(true)
+}
+
+// ignoreOwn ignores the signals that only the helper is to ignore, or ignores
+// them no longer.
+func ignoreOwn(yes bool) {
+	switch {
+	case ttouIgnored && yes:
+		signal.Ignore(syscall.SIGTTOU)
+	case ttouIgnored:
 		signal.Notify(make(chan os.Signal, 1), syscall.SIGTTOU)
-		defer signal.Ignore(syscall.SIGTTOU)
 	}
-	return fork()
+	if deadlyIgnored {
+		ignoreDeadly(yes)
+	}
 }

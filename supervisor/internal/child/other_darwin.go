@@ -1,0 +1,3 @@
+package child
+
+func ignoreDeadly(bool) {} // the Go runtime handles them all

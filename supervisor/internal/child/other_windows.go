@@ -1,0 +1,3 @@
+package child
+
+func ignoreOwn(bool) {} // there are no signals

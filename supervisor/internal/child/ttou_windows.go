@@ -1,3 +1,0 @@
-package child
-
-func inheriting(fork func() (int, error)) (int, error) { return fork() }
