@@ -65,17 +65,6 @@ func (s *Spec) ownerOf(f File) (owner, group string) {
 	return cmp.Or(f.Owner, s.Owner), cmp.Or(f.Group, s.Group)
 }
 
-// mode is the way to publish in a directory.
-func (s *Spec) mode(dir string) Mode {
-	switch {
-	case s.Publish != "":
-		return s.Publish
-	case withoutSymlinks(dir) != "":
-		return ModeRename
-	}
-	return DefaultMode()
-}
-
 // checkPlace checks the directory and the file system that it is on.
 func checkPlace(s *Spec, names []string) error {
 	p, err := findDir(s.Dir)
@@ -85,7 +74,7 @@ func checkPlace(s *Spec, names []string) error {
 	if inside := ownElement(s.Dir, p.path); inside != "" {
 		return fmt.Errorf("it leads through %s, which belongs to another output: give this one a directory of its own", inside)
 	}
-	mode := s.mode(p.path)
+	mode := cmp.Or(s.Publish, DefaultMode())
 	if err := canWrite(p.path); err != nil {
 		switch {
 		case mode == ModeInPlace && !p.missing:
@@ -94,9 +83,6 @@ func checkPlace(s *Spec, names []string) error {
 			return fmt.Errorf("the directory does not exist, and cannot be created in %s: %w", p.path, err)
 		}
 		return fmt.Errorf("no right to write in it: %w", err)
-	}
-	if kind := withoutSymlinks(p.path); kind != "" && mode == ModeSymlink {
-		return fmt.Errorf("its file system (%s) has no symbolic links: set publish = %q", kind, ModeRename)
 	}
 	if mode != ModeInPlace && !p.missing {
 		return checkMounts(p.path, names)
@@ -151,7 +137,7 @@ func Warnings(spec Spec, files []File) []string {
 		return nil // Check says it
 	}
 	all := p.unsafe
-	if p.missing || spec.mode(p.path) == ModeInPlace {
+	if p.missing || spec.Publish == ModeInPlace {
 		return all
 	}
 	for _, f := range files {

@@ -1,6 +1,7 @@
 package writer
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -78,7 +79,7 @@ func (d *Dir) attach() (err error) {
 	if d.id, err = d.fs.Lstat("."); err != nil {
 		return failed("look at", d.path, err)
 	}
-	d.mode = d.spec.mode(d.path)
+	d.mode = cmp.Or(d.spec.Publish, DefaultMode())
 	d.fsync = !d.spec.NoFsync && !inMemory(d.path)
 	if d.lock, err = lockDir(r, d.path, d.spec.Set); err != nil {
 		return err
@@ -157,7 +158,10 @@ func (d *Dir) Publish(files []File, keep func(name string) bool) (Change, error)
 		d.fs.Forget(d.current())
 	}
 	if err != nil {
-		d.have = nil // whatever it was, look again
+		d.have = nil                       // whatever it was, look again
+		if errors.Is(err, syscall.EROFS) { // and through the mount that is there then
+			d.detach()
+		}
 		return Change{}, fmt.Errorf("publish to %s: %w%s", d.spec.Dir, err, d.advice(err))
 	}
 	change := d.unsaid
@@ -264,16 +268,15 @@ func (d *Dir) look(files []File) (err error) {
 	return nil
 }
 
-// reattach opens the directory anew when its path leads elsewhere by now, or,
-// after a failure or damage, through another mount, or when the lock file has
-// been exchanged.
+// reattach opens the directory anew when its path leads elsewhere by now or, after
+// a failure or damage, when the lock file has been exchanged.
 func (d *Dir) reattach() error {
 	if d.fs != nil {
 		same, err := d.attached()
 		if err != nil {
 			return err
 		}
-		if same && (d.have != nil || d.lock.held(d.fs) && d.lock.sameMount(d.path)) {
+		if same && (d.have != nil || d.lock.held(d.fs)) {
 			return nil
 		}
 		d.log.Warn("the directory was replaced by another program; opening it again")

@@ -22,7 +22,7 @@ type root struct {
 
 // openRoot opens a directory.
 func openRoot(path string) (*root, error) {
-	fd, err := retry(func() (int, error) {
+	fd, err := number(func() (int, error) {
 		return unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	})
 	if err != nil {
@@ -31,18 +31,19 @@ func openRoot(path string) (*root, error) {
 	return &root{fd: fd, dirs: map[string]int{}}, nil
 }
 
-// retry calls a system call until no signal interrupts it.
-func retry[T any](call func() (T, error)) (T, error) {
+// retry makes a system call until no signal interrupts it.
+func retry(call func() error) error {
 	for {
-		if v, err := call(); err != unix.EINTR {
-			return v, err
+		if err := call(); err != unix.EINTR {
+			return err
 		}
 	}
 }
 
-func retryOnly(call func() error) error {
-	_, err := retry(func() (struct{}, error) { return struct{}{}, call() })
-	return err
+// number is retry for a call that returns a number, which is not negative.
+func number(call func() (int, error)) (n int, err error) {
+	err = retry(func() error { n, err = call(); return err })
+	return max(n, 0), err
 }
 
 // at returns the descriptor of the directory that a name lies in, and the last
@@ -68,7 +69,7 @@ func (r *root) dir(name string) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	fd, err := retry(func() (int, error) {
+	fd, err := number(func() (int, error) {
 		return unix.Openat(parent, base, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	})
 	if err == nil {
@@ -107,7 +108,7 @@ func (r *root) one(name string, call func(fd int, base string) error) error {
 	if err != nil {
 		return err
 	}
-	return retryOnly(func() error { return call(fd, base) })
+	return retry(func() error { return call(fd, base) })
 }
 
 func (r *root) Mkdir(name string, perm fs.FileMode) error {
@@ -154,7 +155,7 @@ func (r *root) ReadDir(name string) (names []string, err error) {
 	}
 	buf := make([]byte, 8192)
 	for {
-		n, err := retry(func() (int, error) { return unix.ReadDirent(fd, buf) })
+		n, err := number(func() (int, error) { return unix.ReadDirent(fd, buf) })
 		if err != nil || n == 0 {
 			slices.Sort(names)
 			return names, err
@@ -258,16 +259,16 @@ func (r *root) RemoveAll(name string) error {
 type openFile struct{ fd int }
 
 func (f openFile) Read(b []byte) (int, error) {
-	n, err := retry(func() (int, error) { return unix.Read(f.fd, b) })
+	n, err := number(func() (int, error) { return unix.Read(f.fd, b) })
 	if n == 0 && err == nil && len(b) > 0 {
 		return 0, io.EOF
 	}
-	return max(n, 0), err
+	return n, err
 }
 
 func (f openFile) Write(b []byte) (n int, err error) {
 	for n < len(b) {
-		m, err := retry(func() (int, error) { return unix.Write(f.fd, b[n:]) })
+		m, err := number(func() (int, error) { return unix.Write(f.fd, b[n:]) })
 		if err != nil || m == 0 {
 			return n, err
 		}
@@ -278,7 +279,7 @@ func (f openFile) Write(b []byte) (n int, err error) {
 
 func (f openFile) WriteAt(b []byte, off int64) (n int, err error) {
 	for n < len(b) {
-		m, err := retry(func() (int, error) { return unix.Pwrite(f.fd, b[n:], off+int64(n)) })
+		m, err := number(func() (int, error) { return unix.Pwrite(f.fd, b[n:], off+int64(n)) })
 		if err != nil || m == 0 {
 			return n, err
 		}
@@ -289,23 +290,23 @@ func (f openFile) WriteAt(b []byte, off int64) (n int, err error) {
 
 func (f openFile) Stat() (stat, error) {
 	var st unix.Stat_t
-	err := retryOnly(func() error { return unix.Fstat(f.fd, &st) })
+	err := retry(func() error { return unix.Fstat(f.fd, &st) })
 	return statOf(&st), err
 }
 
 func (f openFile) Truncate(size int64) error {
-	return retryOnly(func() error { return unix.Ftruncate(f.fd, size) })
+	return retry(func() error { return unix.Ftruncate(f.fd, size) })
 }
 
 func (f openFile) Chmod(mode fs.FileMode) error {
-	return retryOnly(func() error { return unix.Fchmod(f.fd, modeBits(mode)) })
+	return retry(func() error { return unix.Fchmod(f.fd, modeBits(mode)) })
 }
 
 func (f openFile) Chown(uid, gid int) error {
-	return retryOnly(func() error { return unix.Fchown(f.fd, uid, gid) })
+	return retry(func() error { return unix.Fchown(f.fd, uid, gid) })
 }
 
-func (f openFile) Sync() error  { return retryOnly(func() error { return unix.Fsync(f.fd) }) }
+func (f openFile) Sync() error  { return retry(func() error { return unix.Fsync(f.fd) }) }
 func (f openFile) Close() error { return unix.Close(f.fd) }
 
 // A fileID tells files apart.
@@ -337,7 +338,7 @@ func statOf(st *unix.Stat_t) stat {
 // lookAt returns what is known of the file that a path names, link or not.
 func lookAt(path string) (stat, error) {
 	var st unix.Stat_t
-	err := retryOnly(func() error { return unix.Lstat(path, &st) })
+	err := retry(func() error { return unix.Lstat(path, &st) })
 	return statOf(&st), err
 }
 

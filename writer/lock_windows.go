@@ -48,9 +48,6 @@ func (l *dirLock) held(f fsys) bool {
 	return err == nil && serr == nil && opened.same(named)
 }
 
-// sameMount does not apply.
-func (l *dirLock) sameMount(string) bool { return true }
-
 // holderOf reports whether a process holds a lock file; which one is not known.
 func holderOf(path string) (pid int, held bool) {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)

@@ -4,8 +4,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-
-	"golang.org/x/sys/unix"
 )
 
 // mountInfo is where the kernel lists what is mounted.
@@ -25,20 +23,6 @@ func mountPoints() map[string]bool {
 		}
 	}
 	return points
-}
-
-// sameMount reports whether a path leads to the mount through which the lock file
-// was opened. The same directory can be seen through several, some of them read-only
-// or not there any more. A kernel before 5.8 does not tell.
-func (l *dirLock) sameMount(path string) bool {
-	var opened, named unix.Statx_t
-	if err := unix.Statx(l.fd, "", unix.AT_EMPTY_PATH, unix.STATX_MNT_ID, &opened); err != nil {
-		return true
-	}
-	if err := unix.Statx(unix.AT_FDCWD, path, unix.AT_SYMLINK_NOFOLLOW, unix.STATX_MNT_ID, &named); err != nil {
-		return true
-	}
-	return opened.Mask&named.Mask&unix.STATX_MNT_ID == 0 || opened.Mnt_id == named.Mnt_id
 }
 
 // unescapeMount undoes the octal escapes for space, tab, newline and backslash.

@@ -12,7 +12,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // bare are the files of an answer under names that begin with a prefix.
@@ -302,25 +301,6 @@ func TestOldGenerations(t *testing.T) {
 	if left := generations(t, dir); len(left) != 1 {
 		t.Errorf("%q after the end", left)
 	}
-}
-
-// TestSmallDisk rotates on a disk with room for a few generations only: each one is
-// current at once, since previous ones make room for it.
-func TestSmallDisk(t *testing.T) {
-	asRoot(t)
-	base := t.TempDir()
-	mount(t, "tmpfs", base, 0, "size=64k")
-	o := trio(filepath.Join(base, "tls"))
-	a := newAuthority(t, "example.org")
-	d := open(t, o)
-	start := time.Now()
-	for range 30 {
-		set := wanted(a.answer(t), o)
-		publish(t, d, set)
-		must(t, holds(t, o.Dir, set))
-	}
-	t.Logf("30 rotations in %v", time.Since(start))
-	must(t, d.Close())
 }
 
 // TestOpenAgain opens a directory that cannot be used at first.

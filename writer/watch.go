@@ -113,7 +113,7 @@ func (w *watch) close() {
 		_ = w.events.Close()
 		w.events = nil
 	}
-	if w.looking != nil {
+	if w.due, w.every = (time.Time{}), 0; w.looking != nil {
 		w.looking.Stop()
 	}
 }
