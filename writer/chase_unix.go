@@ -5,10 +5,10 @@ package writer
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
-
-	"golang.org/x/sys/unix"
 )
 
 // maxLinks is how many symbolic links a path may lead through.
@@ -22,186 +22,103 @@ type place struct {
 	unsafe  []string // what on the way lets another user choose where it leads
 }
 
-// A chaser resolves a path one element at a time, from an open directory to the
-// next, so that no other process can exchange one behind it.
-type chaser struct {
-	fds     []int
-	names   []string
-	pending []string
-	links   int
-	create  bool
-	unsafe  []string
-}
-
-// chase finds out where a path leads. It notes a symbolic link that belongs to
-// another user, and a directory in which every user can rename the next one: their
-// owner chooses where keys are written. With create it makes what is missing.
+// chase finds out where a path leads, one element at a time. It notes a symbolic
+// link that belongs to another user, and a directory in which every user can rename
+// the next one: they choose where keys are written. With create it makes what is
+// missing.
 func chase(dir string, create bool) (p place, created bool, err error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
 		return p, false, err
 	}
-	c := &chaser{create: create, pending: strings.Split(abs, "/")}
-	defer c.reset()
-	if err := c.restart(); err != nil {
-		return p, false, err
-	}
-	for len(c.pending) > 0 {
-		name := c.pending[0]
-		c.pending = c.pending[1:]
-		made, err := c.step(name)
-		if errors.Is(err, unix.ENOENT) && !create {
-			p, serr := c.place()
-			p.missing = true
-			return p, false, serr
+	p.path = "/"
+	links := 0
+	for pending := strings.Split(abs, "/"); len(pending) > 0; {
+		name := pending[0]
+		pending = pending[1:]
+		switch name {
+		case "", ".":
+			continue
+		case "..":
+			p.path = filepath.Dir(p.path)
+			continue
 		}
-		if err != nil {
+		next := filepath.Join(p.path, name)
+		if err := p.checkWay(next); err != nil {
 			return p, false, err
 		}
-		created = made
+		s, err := lookAt(next)
+		if errors.Is(err, fs.ErrNotExist) && !create {
+			p.missing = true
+			return p, false, nil
+		}
+		created = false
+		if errors.Is(err, fs.ErrNotExist) {
+			if created, err = makeOnTheWay(next, len(pending) == 0); err == nil {
+				s, err = lookAt(next)
+			}
+		}
+		switch {
+		case err != nil:
+			return p, false, failed("open directory", next, err)
+		case s.isLink():
+			if links++; links > maxLinks {
+				return p, false, fmt.Errorf("%s leads through more than %d symbolic links", next, maxLinks)
+			}
+			if s.uid != 0 && s.uid != ownUID {
+				p.unsafe = append(p.unsafe, fmt.Sprintf("%s is a symbolic link of uid %d: that user chooses where it leads. Name the directory itself", next, s.uid))
+			}
+			target, err := os.Readlink(next)
+			if err != nil {
+				return p, false, failed("read link", next, err)
+			}
+			pending = append(strings.Split(target, "/"), pending...)
+			if strings.HasPrefix(target, "/") {
+				p.path = "/"
+			}
+		case !s.isDir():
+			return p, false, fmt.Errorf("%s is not a directory", next)
+		default:
+			p.path, p.stat = next, s
+		}
 	}
-	p, err = c.place()
-	return p, created, err
+	p.stat, err = lookAt(p.path)
+	return p, created, failed("look at", p.path, err)
 }
 
-// step takes one element of the path.
-func (c *chaser) step(name string) (made bool, err error) {
-	switch name {
-	case "", ".":
-		return false, nil
-	case "..":
-		if last := len(c.names) - 1; last >= 0 {
-			unix.Close(c.fds[last+1])
-			c.fds, c.names = c.fds[:last+1], c.names[:last]
-		}
-		return false, nil
-	}
-	if err := c.checkWay(name); err != nil {
-		return false, err
-	}
-	fd, err := c.open(name)
-	if errors.Is(err, unix.ENOENT) && c.create {
-		// Another helper that starts now may be faster.
-		if err := c.mkdir(name); err != nil && !errors.Is(err, unix.EEXIST) {
-			return false, fmt.Errorf("create directory %s: %w", c.join(name), err)
-		} else if err == nil {
-			made = true
-		}
-		fd, err = c.open(name)
-	}
-	if errors.Is(err, unix.ELOOP) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.EMLINK) {
-		return false, c.follow(name)
-	}
-	if err != nil {
-		return false, fmt.Errorf("open directory %s: %w", c.join(name), err)
-	}
-	c.fds, c.names = append(c.fds, fd), append(c.names, name)
-	return made, nil
-}
-
-// mkdir makes a directory on the way, or the last one, which gets its own mode
-// later and until then is for nobody else. The umask has no say; a parent that
-// hands its group down does.
-func (c *chaser) mkdir(name string) error {
-	mode := uint32(0o755)
-	if len(c.pending) == 0 {
+// makeOnTheWay makes a directory on the way, or the last one, which gets its own mode
+// later and until then is for no other user. The umask has no say; a parent that
+// hands its group down does. Another helper that starts now may be faster.
+func makeOnTheWay(dir string, last bool) (made bool, err error) {
+	mode := fs.FileMode(0o755)
+	if last {
 		mode = 0o700
 	}
-	if err := unix.Mkdirat(c.top(), name, mode); err != nil {
-		return err
-	}
-	var st unix.Stat_t
-	if err := unix.Fstatat(c.top(), name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
-		return err
-	}
-	if uint32(st.Mode)&0o777 == mode {
-		return nil
-	}
-	return unix.Fchmodat(c.top(), name, mode|uint32(st.Mode)&unix.S_ISGID, 0)
-}
-
-func (c *chaser) open(name string) (fd int, err error) {
-	for {
-		fd, err = unix.Openat(c.top(), name, walkFlags|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-		if err != unix.EINTR {
-			return fd, err
+	if err := os.Mkdir(dir, mode); err != nil {
+		if errors.Is(err, fs.ErrExist) {
+			return false, nil
 		}
+		return false, fmt.Errorf("it is missing, and cannot be created: %w", err)
 	}
-}
-
-// follow puts what a symbolic link says in its place.
-func (c *chaser) follow(name string) error {
-	var st unix.Stat_t
-	if err := unix.Fstatat(c.top(), name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
-		return fmt.Errorf("look at %s: %w", c.join(name), err)
+	s, err := lookAt(dir)
+	if err == nil && s.mode.Perm() != mode {
+		err = os.Chmod(dir, mode|s.mode&fs.ModeSetgid)
 	}
-	if st.Mode&unix.S_IFMT != unix.S_IFLNK {
-		return fmt.Errorf("%s is not a directory", c.join(name))
-	}
-	if st.Uid != 0 && int(st.Uid) != ownUID {
-		c.unsafe = append(c.unsafe, fmt.Sprintf("%s is a symbolic link of uid %d: that user chooses where it leads. Name the directory itself", c.join(name), st.Uid))
-	}
-	if c.links++; c.links > maxLinks {
-		return fmt.Errorf("%s leads through more than %d symbolic links", c.join(name), maxLinks)
-	}
-	buf := make([]byte, unix.PathMax)
-	n, err := unix.Readlinkat(c.top(), name, buf)
-	if err != nil {
-		return fmt.Errorf("read link %s: %w", c.join(name), err)
-	}
-	target := string(buf[:n])
-	c.pending = append(strings.Split(target, "/"), c.pending...)
-	if strings.HasPrefix(target, "/") {
-		return c.restart()
-	}
-	return nil
+	return true, err
 }
 
 // checkWay notes a directory in which every user can rename the next one. A mount
 // point is left alone: such a volume is shared on purpose, and Kubernetes hands them
 // out that way.
-func (c *chaser) checkWay(next string) error {
-	var st unix.Stat_t
-	if err := unix.Fstat(c.top(), &st); err != nil {
-		return fmt.Errorf("look at %s: %w", c.join(""), err)
-	}
-	if st.Mode&0o002 != 0 && st.Mode&unix.S_ISVTX == 0 && !mountPoints()[c.join("")] {
-		c.unsafe = append(c.unsafe, fmt.Sprintf("every user can write in %s and so replace %s: chmod o-w it, or set its sticky bit", c.join(""), c.join(next)))
-	}
-	return nil
-}
-
-func (c *chaser) place() (p place, err error) {
-	var st unix.Stat_t
-	if err := unix.Fstat(c.top(), &st); err != nil {
-		return p, fmt.Errorf("look at %s: %w", c.join(""), err)
-	}
-	return place{path: c.join(""), stat: statOf(&st), unsafe: c.unsafe}, nil
-}
-
-func (c *chaser) top() int { return c.fds[len(c.fds)-1] }
-
-// join returns the path of a name in the directory that has been reached.
-func (c *chaser) join(name string) string {
-	return filepath.Join("/", filepath.Join(c.names...), name)
-}
-
-// restart goes back to the root directory.
-func (c *chaser) restart() error {
-	c.reset()
-	fd, err := unix.Open("/", walkFlags|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+func (p *place) checkWay(next string) error {
+	s, err := lookAt(p.path)
 	if err != nil {
-		return fmt.Errorf("open directory /: %w", err)
+		return failed("look at", p.path, err)
 	}
-	c.fds = []int{fd}
+	if s.mode&0o002 != 0 && s.mode&fs.ModeSticky == 0 && !mountPoints()[p.path] {
+		p.unsafe = append(p.unsafe, fmt.Sprintf("every user can write in %s and so replace %s: chmod o-w it, or set its sticky bit", p.path, next))
+	}
 	return nil
-}
-
-func (c *chaser) reset() {
-	for _, fd := range c.fds {
-		unix.Close(fd)
-	}
-	c.fds, c.names = nil, nil
 }
 
 // openDir opens the directory of an output, and says where it is and whether it had
