@@ -254,6 +254,13 @@ func (b *board) good(k key, store func(*snapshot.Snapshot), refused error) {
 func (b *board) partly(p *ProfileStatus, refused error, before Reason) {
 	p.LastError, p.Reason = refused, reasonOf(refused)
 	p.rejected(p.Reason)
+	if p.Reason == ReasonAuthority { // the issuer's affair: all that can be used is
+		if changed := p.enter(StateStreaming); changed || p.Reason != before {
+			b.log.Warn("a part of a bundle is ignored", append(p.attrs(), "error", refused)...)
+			b.notify()
+		}
+		return
+	}
 	if p.enter(StateRejected) || p.Reason != before {
 		b.log.Warn("a part of the answer was refused, the last good one stays", append(p.attrs(), "error", refused)...)
 	}

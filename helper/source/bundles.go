@@ -109,10 +109,6 @@ func parseBundle[B any](key string, raw []byte, parse bundleParser[B]) (e bundle
 	return bundleEntry[B]{raw, td, key == td.IDString(), b, ignored}, err
 }
 
-// maxTrustDomain is how long the name of a trust domain may be, in bytes
-// (SPIFFE-ID 2.1).
-const maxTrustDomain = 255
-
 // holds reports whether the set was parsed from exactly in.
 func (s *bundleSet[B]) holds(in map[string][]byte) bool {
 	if len(in) != len(s.entries) {

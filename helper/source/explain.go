@@ -54,7 +54,7 @@ func (s *Status) failing() []*ProfileStatus {
 	}
 	var failing []*ProfileStatus
 	for _, p := range s.Profiles {
-		if p.LastSuccess.IsZero() || p.LastError != nil {
+		if p.LastSuccess.IsZero() || p.LastError != nil && p.State != StateStreaming {
 			failing = append(failing, p)
 		}
 	}

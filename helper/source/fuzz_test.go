@@ -128,6 +128,40 @@ func FuzzJWTSVIDResponse(f *testing.F) {
 	})
 }
 
+func FuzzWITSVIDResponse(f *testing.F) {
+	a, now := newAuthority(f, "example.org"), time.Now()
+	one, two := devapi.Identity{ID: testID}, devapi.Identity{ID: testID, Hint: "two"}
+	good := &workload.WITSVIDResponse{Svids: []*workload.WITSVID{
+		issueWIT(f, a, one, now, now.Add(24*time.Hour)), issueWIT(f, a, two, now, now.Add(24*time.Hour)),
+	}}
+	f.Add(wire(f, good))
+	f.Add([]byte("garbage"))
+	prev := must(parseWIT(f.Context(), clone(good), nil, now))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		var resp workload.WITSVIDResponse
+		if proto.Unmarshal(raw, &resp) != nil {
+			return
+		}
+		for _, before := range []*witPart{nil, prev} {
+			part, err := parseWIT(t.Context(), &resp, before, time.Now())
+			if part == nil {
+				if err == nil {
+					t.Fatal("neither accepted nor refused")
+				}
+				continue
+			}
+			for _, s := range part.out.SVIDs {
+				if s.PrivateKey == nil || s.ID.IsZero() || len(s.Hint) > maxHint || before == nil && !s.Expiry.After(time.Now().Add(-time.Second)) {
+					t.Fatalf("accepted: %+v", s)
+				}
+			}
+			if again, err2 := parseWIT(t.Context(), clone(&resp), part, time.Now()); (err == nil) != (err2 == nil) || again != part {
+				t.Fatalf("accepted once, then %v", err2)
+			}
+		}
+	})
+}
+
 // FuzzBundles feeds one trust domain and one document to each of the parsers of
 // bundles.
 func FuzzBundles(f *testing.F) {

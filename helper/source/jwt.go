@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/spiffe/go-spiffe/v2/proto/spiffe/workload"
-	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
 )
 
@@ -51,7 +50,7 @@ func selectJWT(entries []*workload.JWTSVID, req snapshot.JWTRequest) (*workload.
 	hints := make(map[string]bool)
 	for i, e := range entries {
 		hint := e.GetHint()
-		_, err := spiffeid.FromString(e.GetSpiffeId())
+		_, err := parseID(e.GetSpiffeId())
 		switch {
 		case i == maxSVIDs:
 			return nil, reject(ReasonTooMany, "more than %d JWT-SVIDs in the answer", maxSVIDs)

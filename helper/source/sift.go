@@ -2,6 +2,7 @@ package source
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
@@ -95,10 +96,26 @@ func (v sieve[E, S]) check(i int, entry E) (raw E, svid S, err error) {
 	return v.parse(entry)
 }
 
+// parseID parses a SPIFFE ID that an answer names.
+func parseID(s string) (spiffeid.ID, error) {
+	id, err := spiffeid.FromString(s)
+	if td := id.TrustDomain().Name(); err == nil && (len(s) > maxID || len(td) > maxTrustDomain) {
+		return spiffeid.ID{}, fmt.Errorf("%d bytes long, and the trust domain %d: the most are %d and %d", len(s), len(td), maxID, maxTrustDomain)
+	}
+	return id, err
+}
+
+// How long a SPIFFE ID and the name of a trust domain may be, in bytes (SPIFFE-ID
+// 2.3 and 2.1).
+const (
+	maxID          = 2048
+	maxTrustDomain = 255
+)
+
 // refusedEntry names an entry that was refused, as far as it can be named.
 func refusedEntry(entry announced, why error) snapshot.Refused {
 	r := snapshot.Refused{Hint: entry.GetHint(), Why: why}
-	r.ID, _ = spiffeid.FromString(entry.GetSpiffeId())
+	r.ID, _ = parseID(entry.GetSpiffeId())
 	if len(r.Hint) > maxHint {
 		r.Hint, r.HintUnknown = "", true
 	}

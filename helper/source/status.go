@@ -90,7 +90,8 @@ type ProfileStatus struct {
 	Since time.Time // of State
 
 	// LastError, with its gRPC code or the reason of a refusal, is the last
-	// failure. A good answer clears all three.
+	// failure. A good answer clears all three. In StateStreaming it says what is
+	// ignored of that answer.
 	LastError error
 	Code      codes.Code
 	Reason    Reason

@@ -150,9 +150,9 @@ func (s *stream[R, P]) receive(ctx context.Context, resp *R, now time.Time) (tim
 		case fresh == 0:
 			s.board.store(s.key, store)
 			return recheck(err, s.retry.failed(s.report(err), now), now), errRecheck
-		case refused > 0: // worth asking again, as others need not be
+		case refused > 0: // worth asking again, but not often: the others are good
 			s.board.good(s.key, store, err)
-			return recheck(err, s.retry.failed(transient, now), now), errRecheck
+			return recheck(err, s.retry.failed(invalid, now), now), errRecheck
 		}
 	}
 	s.board.good(s.key, store, err)

@@ -42,7 +42,7 @@ type parsedToken struct {
 // parseToken parses a token and checks what holds for every kind of it. Of an
 // error of a parser, which may quote the token, nothing is said.
 func parseToken(kind, token, announced string, now time.Time) (*parsedToken, error) {
-	id, err := spiffeid.FromString(announced)
+	id, err := parseID(announced)
 	if err != nil {
 		return nil, reject(ReasonGarbage, "spiffe_id of a %s: %w", kind, err)
 	}

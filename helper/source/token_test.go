@@ -432,6 +432,22 @@ func TestIgnoredKeysAreSaid(t *testing.T) {
 	if again != first || !strings.HasSuffix(err.Error(), "(and 1 more)") {
 		t.Errorf("the same answer again: %v", err)
 	}
+
+	// It is no problem of ours: it is counted, and the state is a good one.
+	log := &logCounter{}
+	b, k := newBoard("", log.logger()), key{profile: ProfileJWTBundle}
+	b.add(k)
+	b.connected()
+	for range 3 {
+		b.good(k, func(s *snapshot.Snapshot) { s.JWTBundles = first.out }, err)
+	}
+	p := b.status().Profiles[0]
+	if p.State != StateStreaming || p.Rejected[ReasonAuthority] != 3 || p.LastError == nil || b.status().Problem() != "" {
+		t.Errorf("%+v, problem %q", p, b.status().Problem())
+	}
+	if n := log.count("a part of a bundle is ignored"); n != 1 {
+		t.Errorf("said %d times, want once", n)
+	}
 }
 
 func TestOddWIT(t *testing.T) {

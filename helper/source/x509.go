@@ -115,7 +115,7 @@ func newX509Parser(prev *x509Part, now time.Time) *x509Parser {
 // parse checks one entry.
 func (p *x509Parser) parse(in *workload.X509SVID) (*workload.X509SVID, snapshot.X509SVID, error) {
 	var none snapshot.X509SVID
-	id, err := spiffeid.FromString(in.GetSpiffeId())
+	id, err := parseID(in.GetSpiffeId())
 	if err != nil {
 		return nil, none, reject(ReasonGarbage, "spiffe_id of an X.509-SVID: %w", err)
 	}

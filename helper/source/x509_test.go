@@ -63,6 +63,7 @@ func TestX509RefusedWithReason(t *testing.T) {
 		"authority expired":         {x509Answer(ofDead), ReasonChain},
 		"no SPIFFE ID":              {edit(func(s *workload.X509SVID) { s.SpiffeId = "" }), ReasonGarbage},
 		"SPIFFE ID of another":      {edit(func(s *workload.X509SVID) { s.SpiffeId += "/other" }), ReasonIDMismatch},
+		"SPIFFE ID of 2,049 bytes":  {edit(func(s *workload.X509SVID) { s.SpiffeId += "/" + strings.Repeat("x", 2048-len(s.SpiffeId)) }), ReasonGarbage},
 		"foreign trust domain":      {edit(func(s *workload.X509SVID) { s.SpiffeId = "spiffe://evil.test/web" }), ReasonForeignTrustDomain},
 		"hint of 1025 bytes":        {edit(func(s *workload.X509SVID) { s.Hint = strings.Repeat("h", 1025) }), ReasonHint},
 		"expired leaf":              {leaf(func(c *x509.Certificate) { c.NotAfter = now.Add(-time.Second) }), ReasonExpired},
