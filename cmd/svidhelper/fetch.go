@@ -38,14 +38,20 @@ func runFetch(args []string, stdout, stderr io.Writer) int {
 	if *timeout > 0 {
 		c.Timeout = *timeout
 	}
+	return exit(fetchThen(command, c, log), stderr)
+}
+
+// fetchThen fetches once, and then executes a command, if there is one, in the
+// helper's place.
+func fetchThen(command []string, c *config.Config, log *slog.Logger) error {
 	stopped, err := once(c, log)
 	switch {
-	case err == nil && len(command) > 0 && stopped:
-		err = errors.New("stopped when everything had been written; the command was not executed")
-	case err == nil && len(command) > 0:
-		err = become(command)
+	case err != nil || len(command) == 0:
+		return err
+	case stopped:
+		return errors.New("stopped when everything had been written; the command was not executed")
 	}
-	return exit(err, stderr)
+	return become(command)
 }
 
 // once fetches once; SIGTERM and SIGINT end it early. stopped says that one of

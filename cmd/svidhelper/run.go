@@ -46,8 +46,7 @@ func supervise(args []string, ignoreArguments bool, stdout, stderr io.Writer) in
 	}
 	log.Info(versionLine())
 	if c.OneShot {
-		_, err := once(c, log)
-		return exit(err, stderr)
+		return exit(fetchThen(o.flags.Command, c, log), stderr)
 	}
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(50) // nearly always idle, and many on a machine: memory is worth more than time
