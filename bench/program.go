@@ -39,7 +39,7 @@ type form struct {
 
 func forms(ours, floor, theirs, child string) []form {
 	config := func(p *program, text string) string {
-		file := filepath.Join(p.dir, "helper.conf")
+		file := filepath.Join(p.dir, "conf", "helper.conf") // by itself: what happens beside it has it read again
 		p.err = os.WriteFile(file, []byte(text), 0o600)
 		return file
 	}
@@ -63,7 +63,7 @@ func forms(ours, floor, theirs, child string) []form {
 }
 
 func bare(p *program, child string) []string {
-	args := []string{"-address", "unix://" + p.feed.socket, "-dir", p.dir, "-federated", p.job.federated}
+	args := []string{"-address", "unix://" + p.feed.socket, "-dir", p.certs, "-federated", p.job.federated}
 	if p.job.process {
 		args = append(args, child)
 	}
@@ -72,7 +72,7 @@ func bare(p *program, child string) []string {
 
 func native(p *program, child string) string {
 	var c strings.Builder
-	fmt.Fprintf(&c, "agent_address = %q\noutput %q {\n  x509_svid {\n", "unix://"+p.feed.socket, p.dir)
+	fmt.Fprintf(&c, "agent_address = %q\noutput %q {\n  x509_svid {\n", "unix://"+p.feed.socket, p.certs)
 	if p.job.identities > 1 {
 		fmt.Fprint(&c, "    all = true\n    cert = \"svid.{index}.pem\"\n    key = \"svid.{index}_key.pem\"\n    bundle = \"svid.{index}_bundle.pem\"\n")
 	} else {
@@ -94,7 +94,7 @@ func native(p *program, child string) string {
 
 func flat(p *program, child string) string {
 	c := fmt.Sprintf("agent_address = %q\ncert_dir = %q\nsvid_file_name = \"svid.pem\"\nsvid_key_file_name = \"svid_key.pem\"\nsvid_bundle_file_name = \"svid_bundle.pem\"\ninclude_federated_domains = %t\n",
-		p.feed.socket, p.dir, p.job.federated != "")
+		p.feed.socket, p.certs, p.job.federated != "")
 	if p.job.process {
 		c += fmt.Sprintf("cmd = %q\nrenew_signal = \"SIGHUP\"\n", child)
 	}
@@ -106,7 +106,8 @@ type program struct {
 	form    form
 	job     job
 	feed    *feed
-	dir     string
+	dir     string // of what belongs to it
+	certs   string // of what it writes
 	cmd     *exec.Cmd
 	begun   time.Time // executed
 	ready   time.Time // the process had read the first pair
@@ -128,7 +129,12 @@ func prepare(f form, j job, feed *feed, args func(*program) []string) (*program,
 	if err != nil {
 		return nil, err
 	}
-	p := &program{form: f, job: j, feed: feed, dir: dir, reports: make(chan report, 64), gone: make(chan struct{})}
+	p := &program{form: f, job: j, feed: feed, dir: dir, certs: filepath.Join(dir, "certs"), reports: make(chan report, 64), gone: make(chan struct{})}
+	for _, d := range []string{p.certs, filepath.Join(dir, "conf")} {
+		if err := os.Mkdir(d, 0o755); err != nil {
+			return nil, err
+		}
+	}
 	p.cmd = exec.Command(f.binary, args(p)...)
 	if p.err != nil {
 		return nil, p.err
@@ -142,9 +148,9 @@ func prepare(f form, j job, feed *feed, args func(*program) []string) (*program,
 	if p.listen, err = net.Listen("unix", socket); err != nil {
 		return nil, err
 	}
-	data := dir + "/..data" // resolved by each read anew: the newest generation
+	data := p.certs + "/..data" // resolved by each read anew: the newest generation
 	if f.name == "spiffe-helper" {
-		data = dir
+		data = p.certs
 	}
 	name := "svid"
 	if f.name == "svidhelper" && j.identities > 1 {

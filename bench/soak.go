@@ -85,7 +85,7 @@ var holdings = []holding{
 	{"descriptors", "", func(p *program) (float64, error) { return descriptors(p.cmd.Process.Pid) }, 2},
 	{"threads", "", func(p *program) (float64, error) { return threads(p.cmd.Process.Pid) }, 2},
 	{"entries of the directory", "", func(p *program) (float64, error) {
-		entries, err := os.ReadDir(p.dir)
+		entries, err := os.ReadDir(p.certs)
 		return float64(len(entries)), err
 	}, 2},
 }
