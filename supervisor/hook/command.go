@@ -5,14 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"os/exec"
 	"slices"
 	"time"
 
-	"github.com/fsnotify/fsnotify"
 	"github.com/svidhelper/svidhelper/supervisor/internal/child"
 )
 
@@ -20,7 +18,7 @@ const (
 	defaultTimeout = 30 * time.Second
 	// waitDelay is how long we go on reading the output of a command that has
 	// ended but left a process behind that holds its pipes.
-	waitDelay = 50 * time.Millisecond
+	waitDelay = 500 * time.Millisecond
 	// reapTime bounds the wait for a command that was killed: one that
 	// hangs inside the kernel does not even die of SIGKILL.
 	reapTime = 200 * time.Millisecond
@@ -53,11 +51,7 @@ func newCommand(spec Spec, log *slog.Logger) (target, error) {
 	return c, nil
 }
 
-func (c *command) retries() int                   { return c.again }
-func (c *command) watch() bool                    { return false }
-func (c *command) settle()                        {}
-func (c *command) changes() <-chan fsnotify.Event { return nil }
-func (c *command) concerns(fsnotify.Event) bool   { return false }
+func (c *command) retries() int { return c.again }
 
 // notify runs the command. Its process group ends with the timeout and with
 // ctx; what a command that succeeded left in the background lives on.
@@ -79,14 +73,14 @@ func (c *command) notify(ctx context.Context, n Notice, _ bool) error {
 	}
 	cmd.Env = append(os.Environ(), n.environ()...)
 	cmd.Stdin = bytes.NewReader(line(n.Event))
+	cmd.Stdout, cmd.Stderr = out, out
 	cmd.WaitDelay = waitDelay
 	ownGroup(cmd)
-	wait, err := startGathering(cmd, out)
-	if err != nil {
+	if err := child.Start(cmd); err != nil {
 		return fmt.Errorf("start command: %w", err)
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- wait() }()
+	go func() { ended <- child.Wait(cmd) }()
 	select {
 	case err = <-ended:
 		if errors.Is(err, exec.ErrWaitDelay) {
@@ -108,43 +102,6 @@ func (c *command) notify(ctx context.Context, n Notice, _ bool) error {
 	}
 	c.log.Info("hook command succeeded", "command", c.argv[0], "took", time.Since(began))
 	return nil
-}
-
-// startGathering starts the command. wait waits for its end and for its output,
-// all of which is in out then, however late we are with reading. A process that it
-// has left behind with its pipe is not waited for.
-func startGathering(cmd *exec.Cmd, out *output) (wait func() error, err error) {
-	r, w, err := os.Pipe()
-	if err != nil {
-		return nil, err
-	}
-	cmd.Stdout, cmd.Stderr = w, w
-	err = child.Start(cmd)
-	w.Close()
-	if err != nil {
-		r.Close()
-		return nil, err
-	}
-	read := make(chan struct{})
-	go func() {
-		defer close(read)
-		_, _ = io.Copy(out, r) // until the end, or until we have had enough
-	}()
-	return func() error {
-		defer r.Close()
-		err := child.Wait(cmd)
-		select {
-		case <-read:
-			return err
-		case <-time.After(waitDelay):
-		}
-		if r.SetReadDeadline(time.Unix(1, 0)) != nil {
-			r.Close() // where pipes have no deadlines
-		}
-		<-read
-		drain(r, out)
-		return err
-	}, nil
 }
 
 // killed ends the command's process group and reports whether the command is

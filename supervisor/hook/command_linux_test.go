@@ -118,7 +118,7 @@ func TestHookCommandIsHeardToItsEnd(t *testing.T) {
 		if err := os.WriteFile(gate, []byte("go\n"), 0); err != nil {
 			t.Error(err)
 		}
-		time.Sleep(10 * waitDelay) // the command has long ended
+		time.Sleep(waitDelay / 2) // the command has long ended
 	})
 	log := slog.New(&slowLog{slog.NewTextHandler(io.Discard, nil), wait})
 	h := testHook(t, Spec{Command: sh(`echo starting; read go <"$1"; echo "no such unit" >&2; exit 3`, gate)}, log)

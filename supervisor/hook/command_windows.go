@@ -1,8 +1,6 @@
 package hook
 
 import (
-	"io"
-	"os"
 	"os/exec"
 	"syscall"
 )
@@ -17,6 +15,3 @@ func ownGroup(cmd *exec.Cmd) {
 func killGroup(cmd *exec.Cmd) {
 	_ = cmd.Process.Kill()
 }
-
-// drain does nothing: a pipe that was closed is lost with what is in it.
-func drain(*os.File, io.Writer) {}

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	exponential "github.com/cenkalti/backoff/v5"
-	"github.com/fsnotify/fsnotify"
 	"github.com/svidhelper/svidhelper/supervisor/internal/splay"
 )
 
@@ -62,24 +61,21 @@ type target interface {
 	// retries is how often a failed notify is tried again; negative is
 	// without end.
 	retries() int
-	// watch listens for the change of a file that may make a failed notify
-	// succeed, and settle ends that. After watch has reported true, it is worth
-	// a look at what came before.
-	watch() bool
-	settle()
-	// changes hears of such changes, nil if there are none; concerns reports
-	// whether one of them is about the file.
-	changes() <-chan fsnotify.Event
-	concerns(fsnotify.Event) bool
 }
 
-// newBackoff is the wait before a failed notification is tried again.
-var newBackoff = func() *exponential.ExponentialBackOff {
+// backoff is the wait before a failed notification is tried again. A pid file or a
+// process that is not there yet costs little to look for, and may come at any
+// moment.
+func (h *Hook) backoff() *exponential.ExponentialBackOff {
+	longest := 5 * time.Second
+	if len(h.spec.Command) > 0 {
+		longest = 30 * time.Second
+	}
 	return &exponential.ExponentialBackOff{
 		InitialInterval:     500 * time.Millisecond,
 		Multiplier:          2,
 		RandomizationFactor: 0.2,
-		MaxInterval:         30 * time.Second,
+		MaxInterval:         longest,
 	}
 }
 
@@ -159,12 +155,11 @@ type due struct {
 // Run tells the target of rotations until ctx ends, and then returns nil within
 // milliseconds: a command that runs is killed with its process group.
 func (h *Hook) Run(ctx context.Context) error {
-	defer h.target.settle()
 	var (
 		d     due
 		tries int // failed ones of this notice
 		retry <-chan time.Time
-		wait  = newBackoff()
+		wait  = h.backoff()
 	)
 	for {
 		select {
@@ -182,10 +177,6 @@ func (h *Hook) Run(ctx context.Context) error {
 				return nil
 			}
 		case <-retry:
-		case ev := <-h.target.changes():
-			if !h.target.concerns(ev) {
-				continue
-			}
 		}
 		retry = nil
 		if h.take(&d) {
@@ -199,7 +190,6 @@ func (h *Hook) Run(ctx context.Context) error {
 			h.delivered(d.asked)
 			d, tries = due{}, 0
 			wait.Reset()
-			h.target.settle()
 			continue
 		}
 		tries++
@@ -209,11 +199,7 @@ func (h *Hook) Run(ctx context.Context) error {
 			wait.Reset() // the next rotation starts anew
 			continue
 		}
-		pause := wait.NextBackOff()
-		if h.target.watch() {
-			pause = 0
-		}
-		retry = time.After(pause)
+		retry = time.After(wait.NextBackOff())
 	}
 }
 

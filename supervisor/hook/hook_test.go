@@ -12,7 +12,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/fsnotify/fsnotify"
 	"github.com/svidhelper/svidhelper/supervisor/internal/splay"
 	"go.uber.org/goleak"
 )
@@ -29,11 +28,7 @@ func (f *fakeTarget) notify(ctx context.Context, n Notice, again bool) error {
 	f.attempts = append(f.attempts, again)
 	return f.tell(ctx, n)
 }
-func (f *fakeTarget) retries() int                   { return f.again }
-func (f *fakeTarget) watch() bool                    { return false }
-func (f *fakeTarget) settle()                        {}
-func (f *fakeTarget) changes() <-chan fsnotify.Event { return nil }
-func (f *fakeTarget) concerns(fsnotify.Event) bool   { return false }
+func (f *fakeTarget) retries() int { return f.again }
 
 // hookLog keeps what is logged, for the tests where the log is the contract.
 type hookLog struct {

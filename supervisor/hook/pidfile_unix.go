@@ -86,7 +86,7 @@ func parsePID(content []byte) (int, error) {
 // own start. And a file's owner speaks for their own processes only, or a user who can
 // write the file could make a helper that runs as root signal any process.
 func (f *pidFile) vet(p process) error {
-	late := p.started.After(f.written.Add(clockSlack(f.written)))
+	late := p.started.After(f.written.Add(clockSlack))
 	if late && f.written.Before(p.boot) {
 		f.log.Warn("pid file is older than the machine's start, by the clock of today: the clock was set, and it is trusted",
 			"file", f.path, "written", f.written, "boot", p.boot)
@@ -101,13 +101,6 @@ func (f *pidFile) vet(p process) error {
 	return nil
 }
 
-// clockSlack is how much earlier than the truth a modification time may be. The
-// kernel stamps files with the time of its last tick, at most 10 ms ago, and
-// counts starts in steps of 10 ms. Some file systems keep whole seconds only,
-// or every other one.
-func clockSlack(t time.Time) time.Duration {
-	if t.Nanosecond() == 0 {
-		return 2 * time.Second
-	}
-	return 50 * time.Millisecond
-}
+// clockSlack is how much earlier than the truth a file's time may be, and how much
+// later a process's start. Some file systems keep every other second only.
+const clockSlack = 2 * time.Second

@@ -74,38 +74,11 @@ func (p *process) readStat(stat []byte) error {
 // bootTime returns the moment from which the kernel counts the starts of
 // processes, on the wall clock as it goes now: files are stamped by that clock.
 func bootTime() (time.Time, error) {
-	return bootTimeBy(func() (wall time.Time, boot, late time.Duration, err error) {
-		var up unix.Timespec
-		wall = time.Now()
-		if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &up); err != nil {
-			return wall, 0, 0, fmt.Errorf("read the time since boot: %w", err)
-		}
-		return wall, time.Duration(up.Nano()), time.Since(wall), nil
-	})
-}
-
-// bootTimeBy reads both clocks until nothing has held us up between the two: a
-// process must not look younger, or older, than it is. late bounds how far apart
-// they were read.
-func bootTimeBy(clocks func() (wall time.Time, boot, late time.Duration, err error)) (time.Time, error) {
-	const soon, tries = time.Millisecond, 20
-	var (
-		best   time.Time
-		within time.Duration
-	)
-	for i := range tries {
-		wall, boot, late, err := clocks()
-		if err != nil {
-			return time.Time{}, err
-		}
-		if i == 0 || late < within {
-			best, within = wall.Add(-boot), late
-		}
-		if within <= soon {
-			break
-		}
+	var up unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &up); err != nil {
+		return time.Time{}, fmt.Errorf("read the time since boot: %w", err)
 	}
-	return best, nil
+	return time.Now().Add(-time.Duration(up.Nano())), nil
 }
 
 // readStatus reads /proc/pid/status (proc(5)).

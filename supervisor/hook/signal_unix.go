@@ -14,7 +14,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/fsnotify/fsnotify"
 	"github.com/svidhelper/svidhelper/supervisor/internal/signals"
 )
 
@@ -40,8 +39,7 @@ type signaller struct {
 	sig    syscall.Signal
 	finder finder
 	told   map[identity]bool // of this notice
-	fsWatch
-	log *slog.Logger
+	log    *slog.Logger
 }
 
 // A finder finds the processes to signal.
@@ -79,7 +77,6 @@ func newSignaller(spec Spec, log *slog.Logger) (target, error) {
 		return nil, fmt.Errorf("signal %d does not exist", int(s.sig))
 	}
 	if spec.PIDFile != "" {
-		s.fsWatch.path = spec.PIDFile
 		s.finder = &pidFile{path: spec.PIDFile, log: log}
 		return s, nil
 	}
@@ -215,5 +212,3 @@ func (s *signaller) waitHandled(ctx context.Context, p process) error {
 		}
 	}
 }
-
-func (s *signaller) changes() <-chan fsnotify.Event { return s.fsWatch.events() }
