@@ -13,8 +13,9 @@ import (
 )
 
 // CheckReadable reports which of the files the process's user cannot read, if
-// there is one. The kernel decides: a thread takes on the user for the time of
-// the attempt, and ends with it.
+// there is one, and whether that user cannot execute the command, or enter its
+// directory. The kernel decides: a thread takes on the user for the time of the
+// attempt, and ends with it. Nothing is started.
 func (spec Spec) CheckReadable(paths []string) error {
 	cred, err := spec.credential()
 	if err != nil || cred == nil {
@@ -44,6 +45,9 @@ func readableAs(cred *syscall.Credential, spec Spec, paths []string) error {
 	if gid != int(cred.Gid) || uid != int(cred.Uid) {
 		return spec.cannotBecome(unix.EPERM)
 	}
+	if err := spec.executableAs(); err != nil {
+		return err
+	}
 	for _, path := range paths {
 		f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 		if err != nil {
@@ -54,6 +58,26 @@ func readableAs(cred *syscall.Credential, spec Spec, paths []string) error {
 			return fmt.Errorf("process user %s cannot read what is published: %w%s", spec.runsAs(), err, hint)
 		}
 		f.Close()
+	}
+	return nil
+}
+
+// executableAs asks for the calling thread's user.
+func (spec Spec) executableAs() error {
+	path, err := spec.lookPath()
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // Check refuses that, unless the command may come later
+	}
+	if err != nil {
+		return startError(spec.Command[0], err)
+	}
+	for _, path := range []string{spec.Dir, spec.inDir(path)} {
+		if path == "" {
+			continue
+		}
+		if err := unix.Faccessat(unix.AT_FDCWD, path, unix.X_OK, unix.AT_EACCESS); errors.Is(err, fs.ErrPermission) {
+			return fmt.Errorf("process user %s cannot execute or enter %s: %w; set its mode and its directories'", spec.runsAs(), path, err)
+		}
 	}
 	return nil
 }

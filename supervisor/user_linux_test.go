@@ -174,7 +174,12 @@ func TestCheckReadable(t *testing.T) {
 		{svid, hidden, "permission denied"},
 		{svid, filepath.Join(dir, "missing"), "no such file"},
 		{Spec{User: "4711", Group: "4799"}, groups, "permission denied"},
+		{Spec{User: "4711", Group: "4713", Command: []string{file("root.sh", 0o700, 0, 0)}}, own, "cannot execute"},
+		{Spec{User: "4711", Group: "4713", Dir: filepath.Dir(hidden), Command: []string{"true"}}, own, "cannot execute or enter"},
 	} {
+		if c.spec.Command == nil {
+			c.spec.Command = []string{"true"}
+		}
 		err := c.spec.CheckReadable([]string{c.path})
 		if (err == nil) != (c.wrong == "") || err != nil && !strings.Contains(err.Error(), c.wrong) {
 			t.Errorf("%s:%s reads %s: %v, want %q", c.spec.User, c.spec.Group, c.path, err, c.wrong)
