@@ -22,13 +22,15 @@ func mode(dst *fs.FileMode, flat bool) value {
 			switch {
 			case n.kind != nodeNumber && n.kind != nodeString || err != nil:
 				d.complain(n, "write "+d.key+" = "+octalOf(n.text), "want a mode in octal")
-			case v < 0:
+			case v < 0 && d.counts:
 				d.complain(n, "", "a mode cannot be negative")
 			case v > 0o777 && !flat:
 				d.complain(n, "write "+octalOf(n.text), "%s is not a mode", n.text)
 			default:
 				*dst = fs.FileMode(v & 0o777)
-				d.warnDecimal(n, *dst)
+				if d.counts {
+					d.warnDecimal(n, *dst)
+				}
 			}
 		},
 		func() string {

@@ -54,9 +54,8 @@ func agentAddress(dst *string) value {
 				return
 			}
 			address, err := parseAddress(s, d.goos)
-			if err != nil {
+			if err != nil && d.counts {
 				d.complain(n, "", "%v", err)
-				return
 			}
 			*dst = address
 		},

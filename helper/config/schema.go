@@ -69,6 +69,7 @@ type decoder struct {
 	*reporter
 	goos   string
 	key    string          // the key being read, for messages
+	counts bool            // it is not given once more, by a flat key of which the last one wins
 	files  []namedFile     // of the output being read
 	idle   bool            // there is a process, and it lacks a command
 	untold bool            // there is a process, and it lacks on_rotation
@@ -85,6 +86,10 @@ func (d *decoder) complain(n *node, hint, format string, args ...any) {
 // read reads an object by its table.
 func (d *decoder) read(object *node, at span, b *block) {
 	where := places{block: at, keys: map[string]span{}}
+	last := map[*field]*item{}
+	for _, it := range object.items {
+		last[b.field(it.key)] = it
+	}
 	for _, it := range object.items {
 		if it.value.kind == nodeNull {
 			continue // JSON's way not to give a key
@@ -104,7 +109,7 @@ func (d *decoder) read(object *node, at span, b *block) {
 			where.odd = true
 			continue
 		}
-		d.key = f.key
+		d.key, d.counts = f.key, last[f] == it
 		f.value.read(d, it)
 		if _, block := f.value.(interface{ isBlock() }); !block && it.value.fromEnvironment() {
 			d.note(f, it.value)
