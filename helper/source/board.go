@@ -222,7 +222,9 @@ func (b *board) attempted(k key) {
 func (b *board) good(k key, store func(*snapshot.Snapshot), refused error) {
 	b.change(k, func(p *ProfileStatus) {
 		worth := p.LastSuccess.IsZero() || p.LastError != nil
-		recovered := p.LastSuccess.IsZero() || p.State != StateStreaming && p.State != StateRejected
+		// Another identity may have come, or come back.
+		another := store != nil && (k.profile == ProfileX509SVID || k.profile == ProfileWITSVID)
+		recovered := another || p.LastSuccess.IsZero() || p.State != StateStreaming && p.State != StateRejected
 		before := p.Reason
 		p.LastSuccess = time.Now()
 		p.LastError, p.Code, p.Reason = nil, codes.OK, ""

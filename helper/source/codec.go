@@ -27,14 +27,15 @@ func (boundedCodec) Unmarshal(data mem.BufferSlice, v any) error {
 	if !ok {
 		return fmt.Errorf("decoding an answer into %T, which is no message", v)
 	}
-	// Twice through: what is kept is allocated once, in its size.
+	// Twice through: what is kept is allocated once.
 	size := 0
-	if err := eachField(data, func(field, n int, _ io.Reader) error { size += len(fieldHeader(field, n)) + n; return nil }); err != nil {
+	if err := eachField(data, func(_, n int, _ io.Reader) error { size += maxHeader + n; return nil }); err != nil {
 		return err
 	}
 	kept := make([]byte, 0, size)
 	err := eachField(data, func(field, n int, r io.Reader) error {
-		kept = append(kept, fieldHeader(field, n)...)
+		kept = binary.AppendUvarint(kept, uint64(field)<<3|wireBytes)
+		kept = binary.AppendUvarint(kept, uint64(n))
 		kept = kept[:len(kept)+n]
 		_, err := io.ReadFull(r, kept[len(kept)-n:])
 		return err
@@ -53,9 +54,9 @@ const (
 	wireFixed32 = 5
 )
 
-func fieldHeader(field, n int) []byte {
-	return binary.AppendUvarint(binary.AppendUvarint(nil, uint64(field)<<3|wireBytes), uint64(n))
-}
+// maxHeader is how long number and length of a field are at most, in bytes: the
+// number is below 16, and the length below maxMessage.
+const maxHeader = 1 + 4
 
 var errWire = errors.New("the answer is not a protocol buffer message")
 

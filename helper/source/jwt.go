@@ -56,6 +56,9 @@ func selectJWT(entries []*workload.JWTSVID, req snapshot.JWTRequest) (*workload.
 			return nil, reject(ReasonTooMany, "more than %d JWT-SVIDs in the answer", maxSVIDs)
 		case len(hint) > maxHint:
 			unclear = reject(ReasonHint, "JWT-SVID %d of the answer: hint of %d bytes, the most is %d", i, len(hint), maxHint)
+			if req.Hint == "" && (req.ID.IsZero() || e.GetSpiffeId() == req.ID.String()) {
+				return nil, unclear // it is the one, and no other instead
+			}
 			continue
 		case hint != "" && hints[hint]:
 			continue

@@ -53,6 +53,29 @@ func TestOneRecoveryIsThatOfAll(t *testing.T) {
 	}
 }
 
+// An identity that comes back to an answer has its tokens at once, too.
+func TestTokensOfAnIdentityThatIsBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAuthority(t, "example.org")
+		f := failingServer(status.Error(codes.PermissionDenied, "no identity issued"))
+		f.x509.fail(nil)
+		f.x509.say(x509Answer(issueX509For(t, a, 24*time.Hour)))
+		s := newFakeSource(t, f, Needs{X509: true, JWTSVIDs: []snapshot.JWTRequest{jwtRequest("", "a")}}, (&logCounter{}).logger())
+		stop := run(t, s)
+		time.Sleep(10 * time.Minute)
+		f.mu.Lock()
+		f.jwt = answerJWT(t, a, time.Hour)
+		f.mu.Unlock()
+		f.x509.say(x509Answer(issueX509For(t, a, 24*time.Hour)))
+		time.Sleep(200 * time.Millisecond)
+		synctest.Wait()
+		if !allArrived(s.Status().Snapshot, s.Status()) {
+			t.Error("the token is not there 200 ms after the SVID")
+		}
+		check(t, stop())
+	})
+}
+
 // A server that answers one profile once and hangs up, and another one in turn, is
 // not asked without pause.
 func TestTwoThatFlapDoNotHasten(t *testing.T) {

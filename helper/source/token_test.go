@@ -116,6 +116,27 @@ func TestJWTSelection(t *testing.T) {
 	}
 }
 
+// The default token is never another one because the first is bad.
+func TestABadDefaultTokenIsNotReplaced(t *testing.T) {
+	a, now := newAuthority(t, "example.org"), time.Now()
+	issue := func(path string) *workload.JWTSVID {
+		return issueJWT(t, a, devapi.Identity{ID: spiffeid.RequireFromPath(testTD, path)}, now, now.Add(time.Hour), "a")
+	}
+	for name, spoil := range map[string]func(*workload.JWTSVID){
+		"token":  func(s *workload.JWTSVID) { s.Svid = "gar.ba.ge" },
+		"hint":   func(s *workload.JWTSVID) { s.Hint = strings.Repeat("h", maxHint+1) },
+		"ID":     func(s *workload.JWTSVID) { s.SpiffeId = "x" },
+		"no ID":  func(s *workload.JWTSVID) { s.SpiffeId = "" },
+		"others": func(s *workload.JWTSVID) { s.SpiffeId = "spiffe://example.org/z" },
+	} {
+		first := issue("/a")
+		spoil(first)
+		if svid, err := parseJWT(&workload.JWTSVIDResponse{Svids: []*workload.JWTSVID{first, issue("/b")}}, jwtRequest("", "a"), nil, now); err == nil {
+			t.Errorf("%s: %s is the default", name, svid.ID)
+		}
+	}
+}
+
 func issueWIT(t testing.TB, a *devapi.Authority, id devapi.Identity, from, to time.Time) *workload.WITSVID {
 	t.Helper()
 	svid, err := a.IssueWITSVID(id, from, to)
