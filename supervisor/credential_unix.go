@@ -12,7 +12,7 @@ import (
 	"syscall"
 )
 
-// credential returns whom the process is to run as, nil for the helper's own
+// credential returns the process's user and groups, nil for the helper's own
 // user and groups.
 func (spec *Spec) credential() (*syscall.Credential, error) {
 	if spec.User == "" && spec.Group == "" {
@@ -34,7 +34,7 @@ func (spec *Spec) credential() (*syscall.Credential, error) {
 		c.Gid = gid
 	}
 	if os.Geteuid() != 0 && int(c.Uid) == os.Geteuid() && int(c.Gid) == os.Getegid() {
-		return nil, nil // that is who we are, and to set groups takes rights
+		return nil, nil // the helper's own; to set groups takes rights
 	}
 	return c, nil
 }
@@ -89,7 +89,7 @@ func lookUpGroup(name string) (uint32, error) {
 	return gid, nil
 }
 
-// parseID reads the number of a user or group. The last one is nobody's: to the
+// parseID reads the number of a user or group. The last one is no user's: to the
 // kernel it means no change.
 func parseID(s string) (id uint32, is bool) {
 	n, err := strconv.ParseUint(s, 10, 32)

@@ -35,7 +35,7 @@ func (spec *Spec) files() ([]uintptr, error) {
 
 // inherited returns the descriptors above 2 that the helper was started with.
 // Whatever the program opens itself is marked to be closed on exec; from now on
-// these are, too, so that they reach only whom they are passed to.
+// these are, too, so that they reach only the process that they are passed to.
 var inherited = sync.OnceValue(func() []int {
 	var fds []int
 	names, _ := os.ReadDir("/dev/fd") // without it nothing can be passed on

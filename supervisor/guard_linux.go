@@ -15,7 +15,7 @@ import (
 )
 
 // The kernel forgets the parent-death signal when a process gains rights by
-// executing a file: one that is setuid or setgid to somebody else, or has
+// executing a file: one that is setuid or setgid to another user, or has
 // capabilities (setcap cap_net_bind_service+ep nginx). Such a process gets a
 // guard: this binary under another name, which holds the end of a pipe from the
 // helper and a handle on the process. When the helper dies the pipe ends, and the
@@ -103,14 +103,14 @@ func init() {
 }
 
 // gains reports whether a process with those credentials, nil for the helper's
-// own, gains rights by executing the file, and nobody else sees to its end.
+// own, gains rights by executing the file, and nothing else sees to its end.
 func gains(path string, cred *syscall.Credential) bool {
 	if os.Getpid() == 1 {
 		return false // with us go all of them
 	}
 	own, err := os.Stat("/proc/self/exe")
 	if err != nil || cred != nil && own.Mode()&0o001 == 0 {
-		return false // nobody could be the guard, or the process wait for it
+		return false // the binary cannot be executed as the guard, or to wait for it
 	}
 	uid, gid := uint32(os.Geteuid()), uint32(os.Getegid())
 	if cred != nil {

@@ -260,7 +260,7 @@ func (s state) stopped(e event) (state, []action) {
 	return s.stopping(e), []action{{kind: actSend, pid: s.pid, signal: s.spec.stopSignal(), why: "stop"}}
 }
 
-// restart gives whoever asks a process that is younger than the asking.
+// restart gives the caller a process that is younger than the call.
 func (s state) restart(e event) (state, []action) {
 	switch s.phase {
 	case waiting:

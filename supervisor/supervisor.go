@@ -355,7 +355,7 @@ func (l *loop) overtake() {
 	}
 }
 
-// publish hands the new state to whoever watches it.
+// publish makes the new state the Status.
 func (l *loop) publish(before state) {
 	if st := l.state.status(); st != before.status() {
 		l.s.status.Store(&st)

@@ -88,7 +88,7 @@ func (t *terminal) offer(sys *syscall.SysProcAttr) bool {
 }
 
 // taken follows a start into the foreground: the terminal is the process's, or,
-// if that died before it was one, nobody's.
+// if that died before it was one, no group's.
 func (t *terminal) taken(pid int, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -160,7 +160,7 @@ func (t *terminal) suspend(pid int, sig syscall.Signal) {
 	switch {
 	case pid == 0:
 	case t.fd < 0, sig == syscall.SIGSTOP && t.given == 0:
-		return // no shell watches; who stopped the process continues it
+		return // no shell watches; the sender of the signal continues the process
 	case signals.WantsTerminal(sig) && t.inForeground():
 		t.hand(pid)
 		return
@@ -209,7 +209,7 @@ func (t *terminal) hand(pid int) {
 // the kernel does not stop it for the terminal's sake.
 func uncontrolled() bool {
 	if unix.Getpgrp() != unix.Getpid() {
-		return false // part of somebody's pipeline or script
+		return false // part of a pipeline or script
 	}
 	ours, err := unix.Getsid(0)
 	if err != nil {

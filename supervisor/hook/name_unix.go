@@ -78,7 +78,7 @@ func (n *processName) owned(pid int) bool {
 	return err == nil && n.mine(p)
 }
 
-// mine looks at the real user: that of a setuid program is the user who started
+// mine looks at the real user: that of a setuid program is the user that started
 // it.
 func (n *processName) mine(p process) bool { return n.owner == "" || p.uids[0] == n.uid }
 

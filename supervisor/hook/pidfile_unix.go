@@ -83,7 +83,7 @@ func parsePID(content []byte) (int, error) {
 // A process that began after the file was written has been given a pid that the
 // file's process has left; unless the machine's clock was set meanwhile, as one
 // without a battery is: then every file from before is older than the machine's
-// own start. And a file's owner speaks for their own processes only, or a user who can
+// own start. And a file counts only for its owner's processes, or a user that can
 // write the file could make a helper that runs as root signal any process.
 func (f *pidFile) vet(p process) error {
 	late := p.started.After(f.written.Add(clockSlack))

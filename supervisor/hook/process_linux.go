@@ -114,7 +114,7 @@ func ownProc() error {
 		err = errors.New("/proc is not that of this PID namespace")
 	}
 	if err != nil {
-		return fmt.Errorf("nobody is signalled without a look at who it is: %w", err)
+		return fmt.Errorf("no process is signalled that cannot be looked at: %w", err)
 	}
 	return nil
 }
