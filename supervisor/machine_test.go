@@ -251,6 +251,14 @@ func nextCases() []nextCase {
 		{"blocked for the first time", behind(in(running, never)), looked(signals.Blocked), running, "", wakesAfter(time.Millisecond)},
 		{"no handler, for the third time", with(behind(in(running, never)), func(s *state) { s.untold = 2 }), looked(signals.Default), running, "", wakesAfter(4 * time.Second)},
 		{"no handler, for the hundredth time", with(behind(in(running, never)), func(s *state) { s.untold = 99 }), looked(signals.Default), running, "", wakesAfter(30 * time.Second)},
+		{"a rotation within the least interval", with(in(running, Spec{MinInterval: time.Minute}), func(s *state) { s.toldAt = noon.Add(time.Hour - 20*time.Second) }), rotated, running, "", wakesAfter(40 * time.Second)},
+		{"a rotation after the least interval", with(in(running, Spec{MinInterval: time.Minute}), func(s *state) { s.toldAt = noon }), rotated, running, "look for SIGHUP in 7", nil},
+		{"told, and when", behind(in(running, never)), told, running, "", func(s state) error {
+			if got := s.status().LastDelivered; !got.Equal(noon.Add(time.Hour)) {
+				return fmt.Errorf("last delivered at %v", got)
+			}
+			return nil
+		}},
 		{"told", behind(in(running, never)), told, running, "", deliveredIs(2)},
 		{"could not be told", behind(in(running, never)), untold, running, "", fails("not permitted")},
 		{"time to tell", with(behind(in(running, never)), func(s *state) { s.tellAt = noon }), tick, running, "look for SIGHUP in 7", nil},

@@ -23,6 +23,8 @@ type Status struct {
 	// reached a process: it was started after them, was sent its signal for
 	// them, or wants to hear nothing.
 	Rotated, Delivered uint64
+	// LastDelivered is when that was last the case.
+	LastDelivered time.Time
 	// Failure is why the process is not up to date and trying again may not
 	// help; empty when all is well.
 	Failure string
@@ -77,14 +79,15 @@ func (e Exit) err() error {
 
 func (s state) status() Status {
 	st := Status{
-		State:     states[s.phase],
-		PID:       s.pid,
-		Started:   s.startedAt,
-		Starts:    s.starts,
-		LastExit:  s.last,
-		Rotated:   s.asked,
-		Delivered: s.delivered,
-		Failure:   s.failure,
+		State:         states[s.phase],
+		PID:           s.pid,
+		Started:       s.startedAt,
+		Starts:        s.starts,
+		LastExit:      s.last,
+		Rotated:       s.asked,
+		Delivered:     s.delivered,
+		LastDelivered: s.toldAt,
+		Failure:       s.failure,
 	}
 	if s.starts > 0 {
 		st.Restarts = s.starts - 1

@@ -34,7 +34,7 @@ func (s state) rotated(e event) (state, []action) {
 func (s state) notify(e event) (state, []action) {
 	switch {
 	case s.spec.OnRotation.Action == RotationNone:
-		s.delivered = s.asked
+		s.delivered, s.toldAt = s.asked, e.at
 		return s, nil
 	case s.phase == stopping && !s.mayTell():
 		return s, nil
@@ -66,7 +66,7 @@ func (s state) tell(e event) (state, []action) {
 	case on.Action == RotationRestart:
 		return s.startOver(e)
 	case on.Signal == syscall.SIGKILL:
-		return s.send(e) // no handler will ever come
+		return s.send() // no handler will ever come
 	default:
 		return s, []action{{kind: actLook, pid: s.pid, signal: on.Signal}}
 	}
@@ -92,7 +92,7 @@ func (s state) looked(e event) (state, []action) {
 		}
 		return s.fail(e, "process %d %s %s, which is not sent: choose another on_rotation", s.pid, what, signals.Name(sig)), nil
 	}
-	return s.send(e)
+	return s.send()
 }
 
 // The times between two attempts to tell a process that cannot be told. The next
@@ -110,8 +110,8 @@ func (s state) fail(e event, format string, args ...any) state {
 	return s
 }
 
-func (s state) send(e event) (state, []action) {
-	s.tellAt, s.toldAt = time.Time{}, e.at
+func (s state) send() (state, []action) {
+	s.tellAt = time.Time{}
 	return s, []action{{kind: actTell, pid: s.pid, signal: s.spec.OnRotation.Signal, n: s.asked}}
 }
 
@@ -121,7 +121,7 @@ func (s state) told(e event) state {
 	case e.err != nil:
 		s = s.fail(e, "%v", e.err)
 	default:
-		s.failure, s.untold = "", 0
+		s.failure, s.untold, s.toldAt = "", 0, e.at
 		s.delivered = max(s.delivered, e.n)
 	}
 	return s
