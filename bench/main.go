@@ -149,10 +149,6 @@ func (b *bench) socket() string {
 	return filepath.Join(b.tmpfs, fmt.Sprint(b.sockets, ".sock"))
 }
 
-func newRow(what, unit string) row {
-	return row{what: what, unit: unit, of: map[string]measure{}}
-}
-
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 func abs(path string) string {

@@ -34,9 +34,7 @@ func oneShot(b *bench) ([]row, error) {
 			p.remove()
 		}
 	}
-	for name, s := range samples {
-		r.of[name] = measured(s)
-	}
+	r.take(samples)
 	r.atMost(1.3, "floor", 0)
 	r.atMost(1, "spiffe-helper", 0)
 	return []row{r}, nil
@@ -61,9 +59,7 @@ func firstStart(audiences int) func(b *bench) ([]row, error) {
 			}
 			stopAll(programs)
 		}
-		for name, s := range samples {
-			r.of[name] = measured(s)
-		}
+		r.take(samples)
 		return []row{r}, nil
 	}
 }
@@ -103,9 +99,7 @@ func reconnect(b *bench) ([]row, error) {
 			samples[p.form.name] = append(samples[p.form.name], milliseconds(at.Sub(began)))
 		}
 	}
-	for name, s := range samples {
-		r.of[name] = measured(s)
-	}
+	r.take(samples)
 	r.atMost(0, "", 100)
 	return []row{r}, nil
 }

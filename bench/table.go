@@ -35,6 +35,17 @@ type row struct {
 	budget     string             // how the limit came about
 }
 
+func newRow(what, unit string) row {
+	return row{what: what, unit: unit, of: map[string]measure{}}
+}
+
+// take takes the samples of each form.
+func (r *row) take(samples map[string][]float64) {
+	for form, s := range samples {
+		r.of[form] = measured(s)
+	}
+}
+
 // atMost gives the row a budget: a multiple of a form's median, and more.
 func (r *row) atMost(times float64, form string, more float64) {
 	m, ok := r.of[form]
