@@ -19,7 +19,7 @@ const (
 func (d *Dir) Note() ([]byte, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.readOurs(own(noteName, d.spec.Set), maxNote)
+	return d.readOurs(own(noteName, d.spec.Set), maxNote, d.ours)
 }
 
 // SetNote replaces what the caller wants to remember beside the set. It is not
@@ -60,7 +60,7 @@ func (d *Dir) Read(name string) ([]byte, error) {
 		return nil, err
 	}
 	if d.mode != ModeSymlink {
-		return d.readOurs(name, maxRead)
+		return d.readOurs(name, maxRead, d.placed)
 	}
 	gen, trusted, err := d.generation()
 	switch {
@@ -71,16 +71,20 @@ func (d *Dir) Read(name string) ([]byte, error) {
 	case !trusted || !d.linked(name):
 		return nil, failed("read", name, errNotOurs)
 	}
-	return d.readOurs(path.Join(gen, name), maxRead)
+	return d.readOurs(path.Join(gen, name), maxRead, d.placed)
 }
+
+// placed is ours, or was put where only this user could put it, with the owner of the
+// file that it replaced.
+func (d *Dir) placed(s stat) bool { return d.ours(s) || !d.shared && s.mode&0o022 == 0 }
 
 var (
 	errClosed  = errors.New("the directory has been closed")
 	errNotOurs = errors.New("it is not a file that this helper made and that no other user can change")
 )
 
-// readOurs reads a regular file that is ours.
-func (d *Dir) readOurs(name string, limit int64) ([]byte, error) {
+// readOurs reads a regular file, if it is ours.
+func (d *Dir) readOurs(name string, limit int64, ours func(stat) bool) ([]byte, error) {
 	if d.fs == nil {
 		return nil, errClosed
 	}
@@ -88,7 +92,7 @@ func (d *Dir) readOurs(name string, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, failed("look at", name, err)
 	}
-	if !s.regular() || !d.ours(s) {
+	if !s.regular() || !ours(s) {
 		return nil, failed("read", name, errNotOurs)
 	}
 	f, err := d.fs.OpenFile(name, os.O_RDONLY|openNonblock, 0)

@@ -36,7 +36,7 @@ const maxRecord = 64 << 20
 // readRecord returns what a record on disk says, or nothing if there is none
 // that this user wrote.
 func (d *Dir) readRecord(name string) (string, error) {
-	data, err := d.readOurs(name, maxRecord)
+	data, err := d.readOurs(name, maxRecord, d.ours)
 	if absent(err) || errors.Is(err, errNotOurs) {
 		return "", nil
 	}

@@ -236,6 +236,9 @@ func TestOwnersKept(t *testing.T) {
 						must(t, holds(t, dir, set))
 						for _, f := range set.Files {
 							mode, uid, gid := modeOf(t, filepath.Join(dir, f.Name))
+							if data, err := d.Read(f.Name); string(data) != string(f.Data) && !shared {
+								t.Errorf("read %s: %v", f.Name, err)
+							}
 							if mode != f.Mode || uid != want || gid != want {
 								t.Errorf("%s: %04o, owner %d, group %d", f.Name, mode, uid, gid)
 							}
