@@ -12,13 +12,13 @@ import (
 	"testing"
 )
 
-// nobody is somebody who is neither root nor the user of the tests.
+// nobody is a user, neither root nor the user of the tests.
 const nobody = 65534
 
 func asRoot(t testing.TB) {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		t.Skip("only root can do what somebody else would have done")
+		t.Skip("only root can do what another user would have done")
 	}
 }
 
@@ -158,7 +158,7 @@ func TestDirectoryExchangedWhileOpen(t *testing.T) {
 	must(t, holds(t, dir, set))
 }
 
-// TestForeignLock has somebody else leave a lock file: it is replaced, unless it
+// TestForeignLock has another user leave a lock file: it is replaced, unless it
 // is locked, and nothing is written to it or to what it leads to.
 func TestForeignLock(t *testing.T) {
 	asRoot(t)
@@ -211,7 +211,7 @@ func TestForeignLock(t *testing.T) {
 	}
 }
 
-// TestForeignGeneration has somebody else prepare what looks like our current
+// TestForeignGeneration has another user prepare what looks like our current
 // generation, and a publish that is to be finished. Neither is believed.
 func TestForeignGeneration(t *testing.T) {
 	asRoot(t)

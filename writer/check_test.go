@@ -100,7 +100,7 @@ func TestCheckAccepts(t *testing.T) {
 	must(t, os.Mkdir(filepath.Join(base, "sticky"), 0o755))
 	must(t, os.Chmod(filepath.Join(base, "sticky"), 0o777|os.ModeSticky))
 	must(t, Check(trio(filepath.Join(base, "sticky", "tls")).Spec, nil))
-	// A directory that is itself everybody's, as Kubernetes makes an emptyDir.
+	// A directory in which every user can write, as Kubernetes makes an emptyDir.
 	must(t, os.Chmod(base, 0o777))
 	must(t, Check(trio(base).Spec, nil))
 	must(t, os.Chmod(base, 0o755))
@@ -112,7 +112,7 @@ func TestCheckAccepts(t *testing.T) {
 	must(t, openError(t, trio(filepath.Join(base, "closed", "tls"))))
 
 	asRoot(t)
-	// A volume that is everybody's, with the output in it.
+	// A volume in which every user can write, with the output in it.
 	volume := filepath.Join(base, "volume")
 	must(t, os.Mkdir(volume, 0o755))
 	mount(t, "tmpfs", volume, 0, "mode=0777,size=64k")
@@ -381,7 +381,7 @@ func TestGenerationThatCannotBeRemoved(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	must(t, unix.Unmount(inUse, unix.MNT_DETACH)) // whoever else looks at it
+	must(t, unix.Unmount(inUse, unix.MNT_DETACH)) // whichever other process looks at it
 	publish(t, d, wanted(a.answer(t), o))
 	d.mu.Lock()
 	d.dropOld()
@@ -392,7 +392,7 @@ func TestGenerationThatCannotBeRemoved(t *testing.T) {
 }
 
 // bindMount makes a file a mount point: of-name beside the directory is what
-// everybody else sees of it.
+// other mounts show of it.
 func bindMount(t *testing.T, base, file string) {
 	t.Helper()
 	source := filepath.Join(base, "of-"+filepath.Base(file))

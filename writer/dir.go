@@ -204,6 +204,9 @@ func (d *Dir) publish(files []File, keep func(name string) bool) error {
 		}
 	}
 	p.done(d.have)
+	if d.watch.asked && (p.named || !p.aligned) {
+		d.watch.know(d.have.files)
+	}
 	if p.took {
 		d.dropEmptySets()
 	}

@@ -142,7 +142,7 @@ func TestTwoHelpersAtOnce(t *testing.T) {
 		if !opened || !strings.Contains(loser.said, "another helper") {
 			t.Fatalf("%q and %q", winner.said, loser.said)
 		}
-		// One that was held up may not have written who it is when the other one
+		// One that was held up may not have written its number when the other one
 		// had waited long enough.
 		if after, err := time.ParseDuration(took); err != nil || after > lockTries*lockPause/2 && tries < 20 {
 			t.Logf("opened after %s: %v", took, err)

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestFileSystemWithoutOwners publishes where every file belongs to somebody
-// else, whoever made it, as on a drive that a virtual machine shares with its
+// TestFileSystemWithoutOwners publishes where every file belongs to another
+// user, whichever user made it, as on a drive that a virtual machine shares with its
 // host. What was published is taken for just that: it is not published again and
 // again, and nothing of it is left behind.
 func TestFileSystemWithoutOwners(t *testing.T) {

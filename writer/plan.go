@@ -11,7 +11,7 @@ import (
 // published is what a directory holds of a set.
 type published struct {
 	gen     string         // the current generation's directory, or empty
-	trusted bool           // nobody but this user can have changed the generation
+	trusted bool           // only this user can have changed the generation
 	files   []held         // in the order of the last publish, then what it kept
 	index   map[string]int // of files, by name; nil: to be made when it is needed
 	dirs    []string       // that the names lie in, parents first

@@ -42,7 +42,7 @@ type Spec struct {
 // A File is one file to publish.
 type File struct {
 	Name string // relative to the directory, elements separated by slashes
-	Data []byte // never empty; nobody writes to it
+	Data []byte // never empty; it does not change any more
 	Mode fs.FileMode
 	// Owner and Group are names or numbers; empty means the Spec's.
 	Owner, Group string

@@ -44,7 +44,7 @@ func strangers(t *testing.T, dir string) (intact func() error) {
 }
 
 // TestStrangersSurvive goes from each mode to each other one, with fewer files,
-// in a directory in which somebody else has files, some with names that resemble
+// in a directory in which another program has files, some with names that resemble
 // ours.
 func TestStrangersSurvive(t *testing.T) {
 	t.Parallel()
@@ -127,7 +127,7 @@ func TestVolumeOfAnotherProgram(t *testing.T) {
 	}
 }
 
-// TestReplacedByItsUser has somebody put a file of their own in the place of a
+// TestReplacedByItsUser has a user put a file of their own in the place of a
 // published one while no helper runs. The configuration that follows does not
 // name it any more: it stays.
 func TestReplacedByItsUser(t *testing.T) {

@@ -57,7 +57,7 @@ func TestTakeover(t *testing.T) {
 				}
 				must(t, whole(dir, after))
 				if info, err := os.Stat(filepath.Join(dir, "stranger")); err != nil || info.Mode() != 0o640 {
-					t.Errorf("a file of somebody else's: %v, %v", info, err)
+					t.Errorf("a file of another program: %v, %v", info, err)
 				}
 			})
 		}
@@ -65,7 +65,7 @@ func TestTakeover(t *testing.T) {
 }
 
 // TestTakeoverOfTheSame takes over files that hold the very same bytes already:
-// nothing has changed for whoever reads them.
+// nothing has changed for a reader of them.
 func TestTakeoverOfTheSame(t *testing.T) {
 	for _, mode := range modes {
 		dir := memoryDir(t)
@@ -183,7 +183,7 @@ func TestKeep(t *testing.T) {
 	}
 }
 
-// TestRemove takes everything away, and leaves what is somebody else's.
+// TestRemove takes everything away, and leaves what is another program's.
 func TestRemove(t *testing.T) {
 	for _, mode := range modes {
 		dir := memoryDir(t)

@@ -3,6 +3,7 @@
 package writer
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -21,7 +22,7 @@ func repaired(t *testing.T, d *Dir, set fileSet) (time.Duration, Change) {
 	select {
 	case <-d.Tampered():
 	case <-time.After(time.Minute):
-		t.Fatal("nobody noticed")
+		t.Fatal("no damage was noticed")
 	}
 	return time.Since(start), publish(t, d, set)
 }
@@ -35,9 +36,9 @@ func awaitWatch(t *testing.T, d *Dir) {
 	t.Helper()
 	d.Tampered()
 	for {
-		d.mu.Lock()
+		d.watch.mu.Lock()
 		looked := d.watch.due.IsZero() || time.Until(d.watch.due) > patience
-		d.mu.Unlock()
+		d.watch.mu.Unlock()
 		if looked {
 			return
 		}
@@ -45,7 +46,7 @@ func awaitWatch(t *testing.T, d *Dir) {
 	}
 }
 
-// TestDamageBeforeTheWatch has files damaged before anybody asks for damage.
+// TestDamageBeforeTheWatch has files damaged before Tampered is called.
 func TestDamageBeforeTheWatch(t *testing.T) {
 	for _, mode := range modes {
 		dir := filepath.Join(memoryDir(t), "tls")
@@ -111,6 +112,11 @@ func TestTampering(t *testing.T) {
 				d := open(t, &w.output)
 				publish(t, d, set)
 				awaitWatch(t, d)
+				d.mu.Lock()
+				if d.watch.every > 0 { // the machine has no watch to spare
+					within = firstLook
+				}
+				d.mu.Unlock()
 				p := testbed.StartPulse()
 				must(t, c.tamper(dir))
 				took, change := repaired(t, d, set)
@@ -171,7 +177,7 @@ func TestNoLoop(t *testing.T) {
 			// again.
 			select {
 			case <-d.Tampered():
-				t.Error("took its own doing for somebody else's")
+				t.Error("took its own doing for another program's")
 			case <-time.After(settling + patience + 200*time.Millisecond):
 			}
 		})
@@ -211,7 +217,7 @@ func TestAtMostOnceASecond(t *testing.T) {
 	}
 }
 
-// TestLockFileRemoved has somebody delete the lock file: the lock is taken again,
+// TestLockFileRemoved has another program delete the lock file: the lock is taken again,
 // so that there is never a second helper.
 func TestLockFileRemoved(t *testing.T) {
 	t.Parallel()
@@ -229,6 +235,34 @@ func TestLockFileRemoved(t *testing.T) {
 	if err := openError(t, o); err == nil {
 		t.Error("two helpers have the directory")
 	}
+}
+
+// TestMovedAwayAgain has the directory moved away three times, with a watch and
+// without: it is watched, or looked at, where it is made anew.
+func TestMovedAwayAgain(t *testing.T) {
+	moving := func(t *testing.T, dir string) {
+		o := trio(dir)
+		set := wanted(newAuthority(t, "example.org").answer(t), o)
+		d := open(t, o)
+		publish(t, d, set)
+		awaitWatch(t, d)
+		for i := range 3 {
+			must(t, os.Rename(dir, fmt.Sprint(dir, i)))
+			repaired(t, d, set)
+			must(t, holds(t, dir, set))
+		}
+		must(t, d.Close())
+	}
+	moving(t, filepath.Join(memoryDir(t), "tls"))
+	dir := filepath.Join(memoryDir(t), "tls")
+	unwatched(t, dir)
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		moving(t, dir)
+		if took := time.Since(start); took > 5*firstLook {
+			t.Errorf("three times noticed after %v", took)
+		}
+	})
 }
 
 // TestWithoutWatch has no watch to spare for the directory: damage is repaired at

@@ -23,7 +23,7 @@ const (
 type tally struct {
 	publishes  atomic.Int64 // begun
 	reads      atomic.Int64
-	partial    atomic.Int64 // bytes that nobody published
+	partial    atomic.Int64 // bytes that were not published
 	missing    atomic.Int64 // no file
 	late       atomic.Int64 // no file, by a reader that was held up for longer than one is kept for it
 	mismatched atomic.Int64 // key and certificate of different sets

@@ -4,11 +4,12 @@ import (
 	"io/fs"
 	"path"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/fsnotify/fsnotify"
 	"github.com/svidhelper/svidhelper/fswatch"
 )
 
@@ -31,10 +32,14 @@ type watch struct {
 	events    *fswatch.Watcher // nil: there is none
 	listening sync.WaitGroup
 	gen       string        // the generation that is watched
-	looking   *time.Timer   // for what has been heard
-	due       time.Time     // when it fires; zero: it does not
-	reported  time.Time     // when damage was last told
 	every     time.Duration // between looks, when nothing can be heard; 0: it can
+
+	// What follows is the listening goroutine's too. It never waits for a publish.
+	names    atomic.Pointer[map[string]bool] // in the directory, that matter
+	mu       sync.Mutex
+	looking  *time.Timer // for what has been heard
+	due      time.Time   // when it fires; zero: it does not
+	reported time.Time   // when damage was last told
 }
 
 // newWatcher makes the watcher of a directory; a user has only so many.
@@ -53,7 +58,10 @@ func (d *Dir) Tampered() <-chan struct{} {
 	d.watch.looking = time.AfterFunc(time.Hour, d.lookNow)
 	d.watch.looking.Stop()
 	d.watch.add(d, d.current())
-	d.lookIn(0) // nothing has been heard until now
+	if d.have != nil {
+		d.watch.know(d.have.files)
+	}
+	d.watch.lookIn(0) // nothing has been heard until now
 	return d.tampered
 }
 
@@ -69,7 +77,7 @@ func (w *watch) add(d *Dir, gen string) {
 	case w.every == 0:
 		d.log.Info("cannot watch the output: looking at it for damage by other programs now and then", "first_after", firstLook, "error", err)
 		w.every = firstLook
-		d.lookIn(w.every)
+		w.lookIn(w.every)
 	}
 }
 
@@ -80,7 +88,8 @@ func (w *watch) open(d *Dir, gen string) error {
 			return err
 		}
 		w.events, w.gen = events, ""
-		w.listening.Go(func() { d.listen(events) })
+		dir := d.path
+		w.listening.Go(func() { d.listen(events, dir) })
 	}
 	if err := w.events.Add(d.path); err != nil || gen == w.gen {
 		return err
@@ -113,6 +122,8 @@ func (w *watch) close() {
 		_ = w.events.Close()
 		w.events = nil
 	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if w.due, w.every = (time.Time{}), 0; w.looking != nil {
 		w.looking.Stop()
 	}
@@ -120,47 +131,62 @@ func (w *watch) close() {
 
 func (w *watch) wait() { w.listening.Wait() }
 
-// listen hears what happens.
-func (d *Dir) listen(w *fswatch.Watcher) {
+// listen hears what happens, and has everything looked at, soon, when it matters.
+func (d *Dir) listen(w *fswatch.Watcher, dir string) {
 	events, errs := w.Events, w.Errors
 	for events != nil || errs != nil {
+		matters := false
 		select {
 		case e, ok := <-events:
-			if !ok {
+			if matters = ok && d.matters(e, dir); !ok {
 				events = nil
-			} else {
-				d.heard(e.Name)
 			}
-		case _, ok := <-errs: // anything may have happened
-			if !ok {
+		case _, ok := <-errs:
+			if matters = ok; !ok { // else anything may have happened
 				errs = nil
-			} else {
-				d.heard("")
 			}
+		}
+		if matters {
+			d.watch.lookIn(settling)
 		}
 	}
 }
 
-// heard has everything looked at, soon, if something has happened to a path that
-// matters. An empty path stands for any.
-func (d *Dir) heard(path string) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.closed || d.have == nil {
-		return
+// matters reports whether an event is of what is published. Generations that are
+// removed are our own doing; the current one is emptied first.
+func (d *Dir) matters(e fswatch.Event, dir string) bool {
+	rel := strings.TrimPrefix(strings.TrimPrefix(e.Name, dir), string(filepath.Separator))
+	name, rest, _ := strings.Cut(filepath.ToSlash(rel), "/")
+	switch base, set, ok := parseOwn(name); {
+	case name == "":
+		return true
+	case ok && base == genName:
+		return set == d.spec.Set && (rest != "" || e.Has(fsnotify.Chmod))
+	case ok:
+		return set == d.spec.Set && (base == dataName || base == lockName)
 	}
-	rel, err := filepath.Rel(d.path, path)
-	name, _, _ := strings.Cut(filepath.ToSlash(rel), "/")
-	if err != nil || name == "." || name == d.have.gen || d.isOwn(name, dataName, lockName) ||
-		slices.ContainsFunc(d.have.files, func(h held) bool { return h.Name == name || strings.HasPrefix(h.Name, name+"/") }) {
-		d.lookIn(max(settling, patience-time.Since(d.watch.reported)))
-	}
+	names := d.watch.names.Load()
+	return names != nil && (*names)[name]
 }
 
-// lookIn has everything looked at after a while, unless that is to happen earlier.
-func (d *Dir) lookIn(after time.Duration) {
+// know tells the listening goroutine which names in the directory matter.
+func (w *watch) know(files []held) {
+	names := make(map[string]bool, len(files))
+	for _, h := range files {
+		first, _, _ := strings.Cut(h.Name, "/")
+		names[first] = true
+	}
+	w.names.Store(&names)
+}
+
+// lookIn has everything looked at after a while, unless that is to happen earlier,
+// and so that damage is not reported too often.
+func (w *watch) lookIn(after time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	after = max(after, patience-time.Since(w.reported))
 	due := time.Now().Add(after)
-	if w := &d.watch; w.looking != nil && (w.due.IsZero() || due.Before(w.due)) {
+	if w.looking != nil && (w.due.IsZero() || due.Before(w.due)) {
 		w.due = due
 		w.looking.Reset(after)
 	}
@@ -171,8 +197,15 @@ func (d *Dir) lookNow() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	w := &d.watch
+	w.mu.Lock()
 	w.due = time.Time{}
+	early := time.Since(w.reported) < patience // something was heard while damage was being reported
+	w.mu.Unlock()
 	if d.closed {
+		return
+	}
+	if early {
+		w.lookIn(0)
 		return
 	}
 	damaged := d.damaged()
@@ -180,7 +213,10 @@ func (d *Dir) lookNow() {
 		d.fs.Forget(d.current())
 	}
 	if damaged {
-		d.have, w.reported = nil, time.Now()
+		d.have = nil
+		w.mu.Lock()
+		w.reported = time.Now()
+		w.mu.Unlock()
 		select {
 		case d.tampered <- struct{}{}:
 		default:
@@ -190,7 +226,7 @@ func (d *Dir) lookNow() {
 		if damaged {
 			w.every = firstLook
 		}
-		d.lookIn(w.every)
+		w.lookIn(w.every)
 		w.every = min(2*w.every, lastLook)
 	}
 }

@@ -500,7 +500,7 @@ func TestKeystores(t *testing.T) {
 		authority, err := store.GetTrustedCertificateEntry("example.org-0")
 		must(t, err)
 		if !bytes.Equal(authority.Certificate.Content, a.cert.Raw) {
-			t.Error("the JKS keystore trusts somebody else")
+			t.Error("the JKS keystore trusts another authority")
 		}
 
 		must(t, os.Remove(secret))

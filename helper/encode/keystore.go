@@ -121,8 +121,8 @@ func (x x509Encoding) authorities() []trusted {
 
 // salts returns a source of salts and initialization vectors that depends on
 // all that goes into a keystore and on nothing else: the same content gives the
-// same bytes and different content different ones, and nobody who lacks the key
-// can foretell them. So an unchanged keystore is not published again after a
+// same bytes and different content different ones, and only with the key
+// can they be foretold. So an unchanged keystore is not published again after a
 // restart.
 func (x x509Encoding) salts(form, password string) (io.Reader, error) {
 	secret, err := x509.MarshalPKCS8PrivateKey(x.svid.PrivateKey)

@@ -128,7 +128,7 @@ func (w *pkcs12Writer) encode(key any, chain []*x509.Certificate, alias string, 
 	if err != nil {
 		return nil, fmt.Errorf("encoding the private key: %w", err)
 	}
-	id := sha1.Sum(chain[0].Raw) // which is how everybody ties the two together
+	id := sha1.Sum(chain[0].Raw) // by which every reader ties the two together
 	own := []bagAttribute{
 		{oidFriendlyName, []asn1.RawValue{bmpString(alias)}},
 		{oidLocalKeyID, []asn1.RawValue{w.raw(w.marshal(id[:]))}},

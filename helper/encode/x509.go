@@ -258,7 +258,7 @@ func (r *encoding) separate(want *X509SVID, answer *snapshot.X509) error {
 }
 
 // separateFile adds the file of one foreign trust domain, and reports whether
-// there is one: trusting nobody and having no file are the same.
+// there is one: to trust no authority and to have no file are the same.
 func (r *encoding) separateFile(want *X509SVID, b *x509bundle.Bundle) (bool, error) {
 	data, err := r.bundlePEM(b, want.OmitExpired)
 	if err == errNothing {
