@@ -78,6 +78,10 @@ func (c *connection) establish(ctx context.Context, rush *rush) *link {
 	for {
 		l, err := c.dial(ctx)
 		if err == nil {
+			select {
+			case <-c.stepped: // before there was this link
+			default:
+			}
 			return l
 		}
 		if ctx.Err() != nil {
