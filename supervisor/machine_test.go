@@ -101,13 +101,6 @@ func fails(part string) func(state) error {
 	}
 }
 
-func isWell(s state) error {
-	if s.failure != "" {
-		return fmt.Errorf("failure %q, want none", s.failure)
-	}
-	return nil
-}
-
 func nextCases() []nextCase {
 	var (
 		never   = Spec{}

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/svidhelper/svidhelper/supervisor/internal/child"
 	"golang.org/x/sys/unix"
 )
 
@@ -75,7 +76,10 @@ func TestProcessSeesNoHelper(t *testing.T) {
 					t.Fatal(err)
 				}
 				cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-				if err := cmd.Run(); err != nil {
+				if err := child.Start(cmd); err != nil { // whatever this process ignores by now
+					t.Fatal(err)
+				}
+				if err := child.Wait(cmd); err != nil {
 					t.Fatal(err)
 				}
 				content, err := os.ReadFile(out.Name())

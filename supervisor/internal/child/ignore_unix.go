@@ -19,10 +19,11 @@ func IgnoreTTOU(yes bool) {
 	children.Lock()
 	defer children.Unlock()
 	ttouIgnored = yes
-	if yes {
-		signal.Ignore(syscall.SIGTTOU)
-	} else {
+	switch {
+	case !yes:
 		signal.Reset(syscall.SIGTTOU)
+	case children.forks == 0: // else the end of a fork does it
+		signal.Ignore(syscall.SIGTTOU)
 	}
 }
 
@@ -32,7 +33,9 @@ func IgnoreDeadly() {
 	children.Lock()
 	defer children.Unlock()
 	deadlyIgnored = true
-	ignoreDeadly(true)
+	if children.forks == 0 { // else the end of a fork does it
+		ignoreDeadly(true)
+	}
 }
 
 // ignoreOwn ignores the signals that only the helper is to ignore, or ignores
