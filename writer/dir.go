@@ -35,6 +35,7 @@ type Dir struct {
 	closed    bool
 
 	old      []oldGeneration // oldest first
+	stuck    []string        // more of them, that could not be removed
 	unsynced []string        // directories that are to be synced before one of old goes
 	tidying  *time.Timer     // for both
 
@@ -70,7 +71,7 @@ func (d *Dir) attach() (err error) {
 		r.Close()
 		return fmt.Errorf("the directory was replaced: %s", p.unsafe[len(p.unsafe)-1])
 	}
-	d.fs, d.path, d.unsafe, d.have, d.old, d.unsynced = newFsys(p.path, r), p.path, p.unsafe, nil, nil, nil
+	d.fs, d.path, d.unsafe, d.have, d.old, d.stuck, d.unsynced = newFsys(p.path, r), p.path, p.unsafe, nil, nil, nil, nil
 	defer func() {
 		if err != nil {
 			d.detach()
@@ -317,6 +318,6 @@ func (d *Dir) owner(f File) ([2]int, error) {
 // cleared logs that something that is not needed any more could not be removed.
 func (d *Dir) cleared(name string, err error) {
 	if err != nil && !absent(err) {
-		d.log.Warn("cannot remove what is not needed any more; the next start tries again", "name", name, "error", err)
+		d.log.Warn("cannot remove what is not needed any more; it is tried again", "name", name, "error", err)
 	}
 }

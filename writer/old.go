@@ -5,13 +5,8 @@ import (
 	"time"
 )
 
-const (
-	// mostOld is how many previous generations stay at most: each holds a key.
-	mostOld = 8
-	// lateSync is when what a publish left to sync is synced: once the caller has
-	// gone on.
-	lateSync = 0
-)
+// mostOld is how many previous generations stay at most: each holds a key.
+const mostOld = 8
 
 // retirement is how long a previous generation stays for its readers.
 var retirement = time.Second
@@ -38,7 +33,7 @@ func (d *Dir) retire(gen string) {
 func (d *Dir) changedDir(dir string) {
 	if d.fsync && canSyncDirs && !slices.Contains(d.unsynced, dir) {
 		d.unsynced = append(d.unsynced, dir)
-		d.tidying.Reset(lateSync)
+		d.tidying.Reset(0) // once the caller has gone on
 	}
 }
 
@@ -74,26 +69,18 @@ func (d *Dir) tidy(now time.Time) {
 			return
 		}
 	}
-	var stay []oldGeneration
-	for _, o := range d.old {
-		if !now.IsZero() && o.due.After(now) {
-			stay = append(stay, o)
-			continue
-		}
-		d.watch.drop(d, o.gen)
-		if err := d.fs.RemoveAll(o.gen); err != nil {
-			if !o.due.IsZero() {
-				d.cleared(o.gen, err)
-			}
-			stay = append(stay, oldGeneration{gen: o.gen}) // a reader may have it open on a network file system
+	d.stuck = slices.DeleteFunc(d.stuck, func(gen string) bool { return d.fs.RemoveAll(gen) == nil })
+	for len(d.old) > 0 && (now.IsZero() || !d.old[0].due.After(now)) {
+		gen := d.old[0].gen
+		d.old = d.old[1:]
+		d.watch.drop(d, gen)
+		if err := d.fs.RemoveAll(gen); err != nil { // on a network file system, a reader may have it open
+			d.cleared(gen, err)
+			d.stuck = append(d.stuck, gen)
 		}
 	}
-	d.old = stay
-	for _, o := range stay {
-		if !o.due.IsZero() {
-			d.tidying.Reset(time.Until(o.due))
-			return
-		}
+	if len(d.old) > 0 {
+		d.tidying.Reset(time.Until(d.old[0].due))
 	}
 }
 
