@@ -6,15 +6,14 @@ import (
 	"slices"
 )
 
-// claim makes sure that no other set in the directory has a name that is new to
-// this one. What a helper that has ended left of its set, a new helper takes over
+// claim makes sure that no other set in the directory has a name of this one. What a helper that has ended left of its set, a new helper takes over
 // name by name.
 func (d *Dir) claim(p *plan) error {
 	sets, err := d.otherSets()
 	if err != nil || len(sets) == 0 {
 		return err
 	}
-	owners := map[string]string{} // name to the set whose it is
+	owners := map[string]string{} // name to the set that has it
 	for _, set := range sets {
 		for _, name := range d.namesOfSet(set) {
 			owners[name] = set
@@ -22,7 +21,7 @@ func (d *Dir) claim(p *plan) error {
 	}
 	for _, f := range p.files {
 		set, ok := owners[f.Name]
-		if h := d.have.at(0, f.Name); !ok || h != nil && h.mine {
+		if h := d.have.at(0, f.Name); !ok || h != nil && h.linked {
 			continue
 		}
 		if err := d.free(set); err != nil {
@@ -30,10 +29,13 @@ func (d *Dir) claim(p *plan) error {
 		}
 		p.took = true
 	}
-	p.gone = slices.DeleteFunc(p.gone, func(h held) bool { // it took the name over from us
-		_, theirs := owners[h.Name]
-		return theirs && !h.inside
-	})
+	theirs := func(name string) bool { // it took the name over from us
+		_, ok := owners[name]
+		h := d.have.at(0, name)
+		return ok && h != nil && !h.linked
+	}
+	p.gone = slices.DeleteFunc(p.gone, func(h held) bool { return theirs(h.Name) })
+	p.change.Removed = slices.DeleteFunc(p.change.Removed, theirs)
 	return nil
 }
 

@@ -199,6 +199,11 @@ func (d *Dir) publish(files []File, keep func(name string) bool) error {
 	if err != nil {
 		return err
 	}
+	if d.have.fresh || p.named {
+		if err := d.claim(p); err != nil {
+			return err
+		}
+	}
 	if !p.nothing(d.have) {
 		if err := d.run(p); err != nil {
 			return err
@@ -217,11 +222,6 @@ func (d *Dir) publish(files []File, keep func(name string) bool) error {
 // run publishes what is planned. Without room on the disk it does so once more,
 // after the previous generations have gone.
 func (d *Dir) run(p *plan) error {
-	if len(p.relink)+len(p.gone) > 0 || p.named {
-		if err := d.claim(p); err != nil {
-			return err
-		}
-	}
 	t := &transaction{Dir: d, plan: p}
 	publish := t.publishFiles
 	if d.mode == ModeSymlink {

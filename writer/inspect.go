@@ -10,7 +10,7 @@ import (
 // inspect finds out what the directory holds of what is wanted, and of what this
 // set published before.
 func (d *Dir) inspect(files []File) (*published, error) {
-	p := &published{}
+	p := &published{fresh: true}
 	var err error
 	if p.gen, p.trusted, err = d.generation(); err != nil {
 		return nil, err

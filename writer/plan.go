@@ -11,6 +11,7 @@ import (
 // published is what a directory holds of a set.
 type published struct {
 	gen     string         // the current generation's directory, or empty
+	fresh   bool           // nothing has been published since it was found on disk
 	trusted bool           // only this user can have changed the generation
 	files   []held         // in the order of the last publish, then what it kept
 	index   map[string]int // of files, by name; nil: to be made when it is needed
@@ -223,7 +224,7 @@ func (p *plan) done(have *published) {
 		}
 		have.files, have.index = append(all, p.kept...), nil
 	}
-	have.dirs, have.record = p.dirs, p.record
+	have.dirs, have.record, have.fresh = p.dirs, p.record, false
 }
 
 func namesOf(files []File) []string {

@@ -131,6 +131,36 @@ func TestCommonName(t *testing.T) {
 	}
 }
 
+// TestTakenOverWhileAway has a helper come back whose file another one has taken over
+// and holds: it is refused, and its set's removal leaves the other's file alone.
+func TestTakenOverWhileAway(t *testing.T) {
+	for _, mode := range modes {
+		t.Run(string(mode), func(t *testing.T) {
+			dir := memoryDir(t)
+			a := newAuthority(t, "example.org")
+			first, second := trio(dir), trio(dir)
+			first.Publish, second.Publish, second.Set = mode, mode, "second"
+			d := open(t, first)
+			publish(t, d, wanted(a.answer(t), first))
+			must(t, d.Close())
+			d2 := open(t, second)
+			set := wanted(a.answer(t)[:2], second)
+			publish(t, d2, set)
+			d = open(t, first)
+			if _, err := d.Publish(wanted(a.answer(t), first).Files, nil); err == nil || !strings.Contains(err.Error(), "second") {
+				t.Errorf("%v", err)
+			}
+			must(t, whole(dir, set))
+			change := publish(t, d, fileSet{})
+			if change.names() != "ca.crt" {
+				t.Errorf("%+v", change)
+			}
+			must(t, holds(t, dir, set))
+			must(t, errors.Join(d.Close(), d2.Close()))
+		})
+	}
+}
+
 // TestOwnNames tells ours from what others put in a directory.
 func TestOwnNames(t *testing.T) {
 	for name, want := range map[string]string{
