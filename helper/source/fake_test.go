@@ -88,12 +88,13 @@ func (a *fakeAPI) FetchJWTBundles(ctx context.Context, _ *workload.JWTBundlesReq
 func (a *fakeAPI) FetchJWTSVID(ctx context.Context, req *workload.JWTSVIDRequest, _ ...grpc.CallOption) (*workload.JWTSVIDResponse, error) {
 	a.server.mu.Lock()
 	a.server.fetches = append(a.server.fetches, time.Now())
+	answer := a.server.jwt
 	a.server.mu.Unlock()
 	select {
 	case <-a.gone:
 		return nil, status.Error(codes.Unavailable, "connection lost")
 	default:
-		return a.server.jwt(ctx, req)
+		return answer(ctx, req)
 	}
 }
 
