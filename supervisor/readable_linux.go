@@ -45,9 +45,6 @@ func readableAs(cred *syscall.Credential, spec Spec, paths []string) error {
 	if gid != int(cred.Gid) || uid != int(cred.Uid) {
 		return spec.cannotBecome(unix.EPERM)
 	}
-	if err := spec.executableAs(); err != nil {
-		return err
-	}
 	for _, path := range paths {
 		f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 		if err != nil {
@@ -59,7 +56,7 @@ func readableAs(cred *syscall.Credential, spec Spec, paths []string) error {
 		}
 		f.Close()
 	}
-	return nil
+	return spec.executableAs()
 }
 
 // executableAs asks for the calling thread's user.
