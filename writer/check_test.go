@@ -375,7 +375,7 @@ func TestGenerationThatCannotBeRemoved(t *testing.T) {
 	for range 2 {
 		publish(t, d, wanted(a.answer(t), o))
 		d.mu.Lock()
-		d.dropOld() // their time has come
+		d.tidy(time.Time{}) // their time has come
 		d.mu.Unlock()
 		if _, err := os.Stat(inUse); err != nil {
 			t.Fatal(err)
@@ -384,7 +384,7 @@ func TestGenerationThatCannotBeRemoved(t *testing.T) {
 	must(t, unix.Unmount(inUse, unix.MNT_DETACH)) // whichever other process looks at it
 	publish(t, d, wanted(a.answer(t), o))
 	d.mu.Lock()
-	d.dropOld()
+	d.tidy(time.Time{})
 	d.mu.Unlock()
 	if _, err := os.Lstat(filepath.Join(dir, first)); err == nil {
 		t.Errorf("%s is still there", first)

@@ -266,20 +266,18 @@ func (f openFile) Read(b []byte) (int, error) {
 	return n, err
 }
 
-func (f openFile) Write(b []byte) (n int, err error) {
-	for n < len(b) {
-		m, err := number(func() (int, error) { return unix.Write(f.fd, b[n:]) })
-		if err != nil || m == 0 {
-			return n, err
-		}
-		n += m
-	}
-	return n, nil
+func (f openFile) Write(b []byte) (int, error) {
+	return writeRest(b, func(n int) (int, error) { return unix.Write(f.fd, b[n:]) })
 }
 
-func (f openFile) WriteAt(b []byte, off int64) (n int, err error) {
+func (f openFile) WriteAt(b []byte, off int64) (int, error) {
+	return writeRest(b, func(n int) (int, error) { return unix.Pwrite(f.fd, b[n:], off+int64(n)) })
+}
+
+// writeRest writes what a call has left, until nothing is left.
+func writeRest(b []byte, write func(done int) (int, error)) (n int, err error) {
 	for n < len(b) {
-		m, err := number(func() (int, error) { return unix.Pwrite(f.fd, b[n:], off+int64(n)) })
+		m, err := number(func() (int, error) { return write(n) })
 		if err != nil || m == 0 {
 			return n, err
 		}

@@ -83,6 +83,3 @@ func (d *Dir) tidy(now time.Time) {
 		d.tidying.Reset(time.Until(d.old[0].due))
 	}
 }
-
-// dropOld removes every previous generation.
-func (d *Dir) dropOld() { d.tidy(time.Time{}) }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // strangers puts into a directory what is not ours, and returns a check that all
@@ -244,7 +245,7 @@ func TestReplacedByItsBackup(t *testing.T) {
 		t.Fatalf("%s is current, and not %s: %v", now, gen, err)
 	}
 	d.mu.Lock()
-	d.dropOld() // their time has come
+	d.tidy(time.Time{}) // their time has come
 	d.mu.Unlock()
 	must(t, whole(dir, first))
 }

@@ -8,6 +8,7 @@ import (
 	"path"
 	"slices"
 	"syscall"
+	"time"
 )
 
 // publishSymlink publishes a whole set in one rename:
@@ -284,7 +285,7 @@ func (t *transaction) removeNames() error {
 	if err := t.removeDirs(); err != nil {
 		return err
 	}
-	t.dropOld()
+	t.tidy(time.Time{}) // all of them
 	return nil
 }
 
