@@ -316,3 +316,23 @@ func codeOverTheWire(t *testing.T, code codes.Code, midStream bool) {
 		t.Errorf("%s: Run: %v", name, err)
 	}
 }
+
+// What is fatal before anything depends on the source is none once something does.
+func TestNothingIsFatalOnceSomethingDepends(t *testing.T) {
+	for _, code := range []codes.Code{codes.InvalidArgument, codes.Unimplemented} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newFakeSource(t, failingServer(status.Error(code, "as told")), Needs{X509: true, JWTSVIDs: []snapshot.JWTRequest{jwtRequest("", "a")}}, (&logCounter{}).logger())
+			s.MustNotFail()
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			if err := s.Run(ctx); err != nil {
+				t.Errorf("%v: %v", code, err)
+			}
+			for _, p := range s.Status().Profiles {
+				if p.Code != code {
+					t.Errorf("%s has code %v, want %v", p.Name(), p.Code, code)
+				}
+			}
+		})
+	}
+}
