@@ -1,20 +1,27 @@
 package main
 
 import (
+	"flag"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 
+	"github.com/svidhelper/svidhelper/examples"
 	"github.com/svidhelper/svidhelper/helper/config"
+	"github.com/svidhelper/svidhelper/helper/encode"
 )
 
 func runConfig(args []string, stdout, stderr io.Writer) int {
 	fs := newFlags("config")
+	here := fs.Bool("here", false, "check looks at the disk of this machine too, and changes nothing")
 	if code, done := parseFlags(fs, args, stdout, stderr); done {
 		return code
 	}
 	verb := fs.Arg(0)
-	if verb != "" && verb != "check" && verb != "print" {
-		fmt.Fprintf(stderr, "svidhelper: unknown command %q: config has check and print\n", "config "+verb)
+	verbs := []string{"check", "print", "init", "schema"}
+	if verb != "" && !slices.Contains(verbs, verb) {
+		fmt.Fprintf(stderr, "svidhelper: unknown command %q: config has %s\n", "config "+verb, strings.Join(verbs, ", "))
 		return exitUsage
 	}
 	if verb != "" { // flags may follow it
@@ -22,25 +29,80 @@ func runConfig(args []string, stdout, stderr io.Writer) int {
 			return code
 		}
 	}
-	if fs.NArg() == 0 || verb == "print" && fs.NArg() > 1 {
-		fmt.Fprintln(stderr, "svidhelper: config check wants files, config print wants one")
-		return exitUsage
+	switch {
+	case verb == "init" && fs.NArg() <= 1:
+		return initConfig(fs.Arg(0), stdout, stderr)
+	case verb == "schema" && fs.NArg() == 0:
+		_, _ = stdout.Write(config.JSONSchema())
+		return exitOK
+	case verb == "print" && fs.NArg() == 1:
+		return printConfig(fs.Arg(0), stdout, stderr)
+	case verb == "check" && fs.NArg() > 0:
+		return checkConfigs(fs, *here, stdout, stderr)
 	}
+	fmt.Fprintln(stderr, "svidhelper: config check wants files, config print wants one, config init at most one name, config schema nothing")
+	return exitUsage
+}
+
+func checkConfigs(fs *flag.FlagSet, here bool, stdout, stderr io.Writer) int {
 	code := exitOK
 	for _, path := range fs.Args() {
 		c, dialect, diagnostics := config.Check(path)
-		if verb != "print" && dialect != config.Unread {
+		if dialect != config.Unread {
 			fmt.Fprintf(stdout, "%s: the dialect is %s\n", path, dialect)
 		}
-		diagnostics.WriteTo(stderr)
-		switch {
-		case c == nil:
+		_, _ = diagnostics.WriteTo(stderr)
+		if c == nil || here && !checkHere(path, c, stderr) {
 			code = exitFailure
-		case verb == "print":
-			stdout.Write(config.Print(c))
-		default:
-			fmt.Fprintf(stdout, "%s: ok\n", path)
+			continue
 		}
+		fmt.Fprintf(stdout, "%s: ok\n", path)
 	}
 	return code
+}
+
+// checkHere looks at the places where the outputs go, and reports whether they
+// can be written.
+func checkHere(path string, c *config.Config, stderr io.Writer) bool {
+	ok := true
+	for i := range c.Outputs {
+		o := &c.Outputs[i]
+		if err := encode.Check(o); err != nil {
+			fmt.Fprintf(stderr, "%s: error: output %s: %v\n", path, o.Dir, err)
+			ok = false
+		}
+		for _, w := range encode.Warnings(o) {
+			fmt.Fprintf(stderr, "%s: warning: output %s: %s\n", path, o.Dir, w)
+		}
+	}
+	return ok
+}
+
+func printConfig(path string, stdout, stderr io.Writer) int {
+	c, diagnostics := config.Load(path)
+	_, _ = diagnostics.WriteTo(stderr)
+	if c == nil {
+		return exitFailure
+	}
+	_, _ = stdout.Write(config.Print(c))
+	return exitOK
+}
+
+// initConfig prints a configuration to start from, or lists them.
+func initConfig(name string, stdout, stderr io.Writer) int {
+	if name == "" {
+		fmt.Fprintf(stdout, "svidhelper config init NAME >helper.conf prints a configuration for\n  %s\n", strings.Join(examples.Names(), "\n  "))
+		return exitOK
+	}
+	text, err := examples.Config(name)
+	if err != nil {
+		hint := "they are " + strings.Join(examples.Names(), ", ")
+		if near := config.Nearest(name, examples.Names()); near != "" {
+			hint = "did you mean " + near + "?"
+		}
+		fmt.Fprintf(stderr, "svidhelper: there is no example %q\n  %s\n", name, hint)
+		return exitUsage
+	}
+	_, _ = stdout.Write(text)
+	return exitOK
 }

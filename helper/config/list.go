@@ -8,7 +8,7 @@ func texts(dst *[]string) value { return textList(dst, 1) }
 // textList is a list of at least so many strings. Where none will do, an empty
 // one is not worth an error.
 func textList(dst *[]string, least int) value {
-	return scalar{
+	return described{scalar{
 		func(d *decoder, n *node) {
 			elems := n.elems
 			if n.kind != nodeList {
@@ -31,7 +31,7 @@ func textList(dst *[]string, least int) value {
 			*dst = all
 		},
 		func() string { return literalList(*dst, quote) },
-	}
+	}, oneOrMany(scalar{}.schema())}
 }
 
 func literalList[T any](list []T, literal func(T) string) string {
@@ -47,7 +47,7 @@ func literalList[T any](list []T, literal func(T) string) string {
 
 // argv is a command: a list whose first element is not empty.
 func argv(dst *[]string) value {
-	return scalar{
+	return described{scalar{
 		func(d *decoder, n *node) {
 			if n.kind != nodeList {
 				hint := `write ` + d.key + ` = ["program", "argument"]`
@@ -68,7 +68,7 @@ func argv(dst *[]string) value {
 			*dst = all
 		},
 		func() string { return literalList(*dst, quote) },
-	}
+	}, schema{"type": "array", "items": scalar{}.schema(), "minItems": 1}}
 }
 
 // shellWords splits roughly as a shell would, for a suggestion.
@@ -91,7 +91,7 @@ const maxList = 10_000
 
 // listOf is a list of values that are no plain strings; one may stand alone.
 func listOf[T any](dst *[]T, take func(*decoder, *node) (T, bool), literal func(T) string) value {
-	return scalar{
+	return described{scalar{
 		func(d *decoder, n *node) {
 			elems := n.elems
 			if n.kind != nodeList {
@@ -111,5 +111,5 @@ func listOf[T any](dst *[]T, take func(*decoder, *node) (T, bool), literal func(
 			}
 		},
 		func() string { return literalList(*dst, literal) },
-	}
+	}, oneOrMany(scalar{}.schema())}
 }

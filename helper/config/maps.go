@@ -33,7 +33,7 @@ func (d *decoder) entries(n *node, example string, each func(it *item)) {
 
 // environment is a map of variables, kept as NAME=value in the file's order.
 func environment(dst *[]string) value {
-	return scalar{
+	return described{scalar{
 		func(d *decoder, n *node) {
 			d.entries(n, `{ NAME = "value" }`, func(it *item) {
 				if it.key == "" || strings.ContainsRune(it.key, '=') {
@@ -58,12 +58,12 @@ func environment(dst *[]string) value {
 			}
 			return literalMap(parts)
 		},
-	}
+	}, mapOf(schema{"type": []string{"string", "number", "boolean"}})}
 }
 
 // signalMap says which signal is forwarded in place of which; 0 is none.
 func signalMap(dst *map[syscall.Signal]syscall.Signal) value {
-	return scalar{
+	return described{scalar{
 		func(d *decoder, n *node) {
 			rewrites := map[syscall.Signal]syscall.Signal{}
 			d.entries(n, `{ SIGTERM = "SIGQUIT" }`, func(it *item) {
@@ -100,7 +100,7 @@ func signalMap(dst *map[syscall.Signal]syscall.Signal) value {
 			}
 			return literalMap(parts)
 		},
-	}
+	}, mapOf(scalar{}.schema())}
 }
 
 func literalMap(parts []string) string {

@@ -33,6 +33,8 @@ type value interface {
 	read(d *decoder, it *item)
 	// print writes the key unless the value is the default.
 	print(p *printer, f field)
+	// schema is its form in JSON.
+	schema() schema
 }
 
 // places are where the keys of a block stand.

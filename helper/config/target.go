@@ -158,10 +158,10 @@ func kinds(dst *snapshot.Kind, usual snapshot.Kind) value {
 		names = append(names, word[snapshot.Kind]{k.String(), k})
 	}
 	var list []snapshot.Kind
-	v := listOf(&list, func(d *decoder, n *node) (snapshot.Kind, bool) { return oneOf(d, n, names) }, nil).(scalar)
-	return scalar{
+	v := listOf(&list, func(d *decoder, n *node) (snapshot.Kind, bool) { return oneOf(d, n, names) }, nil)
+	return described{scalar{
 		func(d *decoder, n *node) {
-			v.take(d, n)
+			v.(described).take(d, n)
 			for _, k := range list {
 				*dst |= k
 			}
@@ -172,7 +172,7 @@ func kinds(dst *snapshot.Kind, usual snapshot.Kind) value {
 			}
 			return literalList(dst.Names(), quote)
 		},
-	}
+	}, v.schema()}
 }
 
 func descriptors(dst *[]int) value {

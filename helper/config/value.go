@@ -125,7 +125,7 @@ func checked(dst *string, check func(string) (hint string, err error)) value {
 // boolean is true or false; on is what true stores. HCL 1 takes the two words
 // in quotes as well.
 func boolean(dst *bool, on bool) value {
-	return scalar{
+	return described{scalar{
 		func(d *decoder, n *node) {
 			if n.kind == nodeBool || n.kind == nodeString && (n.text == "true" || n.text == "false") {
 				*dst = (n.text == "true") == on
@@ -139,12 +139,12 @@ func boolean(dst *bool, on bool) value {
 			}
 			return strconv.FormatBool(on)
 		},
-	}
+	}, interpolated(schema{"type": "boolean"})}
 }
 
 // integer is a number from low to high, in any base that Go knows.
 func integer(dst *int, low, high int) value {
-	return scalar{
+	return described{scalar{
 		func(d *decoder, n *node) {
 			v, err := strconv.ParseInt(n.text, 0, 64)
 			switch {
@@ -166,7 +166,7 @@ func integer(dst *int, low, high int) value {
 			}
 			return strconv.Itoa(*dst)
 		},
-	}
+	}, interpolated(schema{"type": []string{"integer", "string"}, "pattern": "^(0[xXoObB])?[0-9a-fA-F_]+$"})}
 }
 
 // duration is a Go duration, such as "1m30s".
@@ -220,7 +220,11 @@ type word[T comparable] struct {
 
 // choice is one of a few words.
 func choice[T comparable](dst *T, words ...word[T]) value {
-	return scalar{
+	var texts []string
+	for _, w := range words {
+		texts = append(texts, w.text)
+	}
+	return described{scalar{
 		func(d *decoder, n *node) {
 			if v, ok := oneOf(d, n, words); ok {
 				*dst = v
@@ -234,7 +238,7 @@ func choice[T comparable](dst *T, words ...word[T]) value {
 			}
 			return quote(words[i].text)
 		},
-	}
+	}, interpolated(schema{"enum": texts})}
 }
 
 // oneOf returns what the node's text means among words.
