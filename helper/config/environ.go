@@ -6,6 +6,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
 	"github.com/zclconf/go-cty/cty/function"
 	"github.com/zclconf/go-cty/cty/function/stdlib"
 )
@@ -43,7 +44,11 @@ func (env environ) evaluate(r *reporter, e hclsyntax.Expression) (cty.Value, boo
 	for _, d := range diags {
 		r.errorf(spanOf(*d.Subject), "", "%s", lowerFirst(d.Detail))
 	}
-	return v, !diags.HasErrors()
+	usable := v.IsKnown() && v.Type().IsPrimitiveType() || v.IsNull()
+	if !usable && !r.failed { // otherwise a syntax error is why
+		r.errorf(spanOf(e.Range()), "", "the value cannot be computed")
+	}
+	return v, usable && !diags.HasErrors()
 }
 
 // unset says which variable is missing.
@@ -54,6 +59,15 @@ func unset(e hclsyntax.Expression, set map[string]cty.Value) string {
 		}
 	}
 	return "the value cannot be computed"
+}
+
+// asText is a value that is not null as a string.
+func asText(v cty.Value) string {
+	s, err := convert.Convert(v, cty.String)
+	if err != nil {
+		return "" // a primitive value is one
+	}
+	return s.AsString()
 }
 
 // variable returns the NAME of env.NAME.

@@ -131,6 +131,9 @@ var syntaxErrors = map[string]struct{ message, hint string }{
 
 // unexpected reports a syntax error without knowing what was meant.
 func (o *outline) unexpected(at int, key, summary, detail string) {
+	if detail == "" { // a chunk of comments
+		return
+	}
 	end := at
 	for end < len(o.src) && !unicode.IsSpace(rune(o.src[end])) && end-at < maxShown && (end == at || strings.IndexByte("{}[],=", o.src[end]) < 0) {
 		end++
@@ -159,7 +162,12 @@ func (o *outline) unexpected(at int, key, summary, detail string) {
 		o.errorf(sp, ours.hint, "%s", strings.NewReplacer("%s", word, "a value", "the value of "+cmp.Or(key, "a key")).Replace(ours.message))
 		return
 	}
-	o.errorf(sp, "", "%s", lowerFirst(detail))
+	o.errorf(sp, "", "%s", strings.Map(func(c rune) rune {
+		if !unicode.IsPrint(c) {
+			return '·'
+		}
+		return c
+	}, lowerFirst(detail)))
 }
 
 // lowerFirst turns a sentence of a library's into a part of an error.

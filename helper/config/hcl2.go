@@ -209,10 +209,10 @@ func (r *hcl2Reader) scalar(n *node, e hclsyntax.Expression) *node {
 		if v.True() {
 			n.text = "true"
 		}
-	case v.Type() == cty.Number: // as written: 0644 and 1e1 have a meaning
+	case v.Type() == cty.Number && r.src[n.start] != '"': // as written: 0644 and 1e1 have a meaning
 		n.kind, n.text = nodeNumber, string(r.src[n.start:n.end])
 	default:
-		n.kind, n.text = nodeString, r.checkText(n.span, v.AsString())
+		n.kind, n.text = nodeString, r.checkText(n.span, asText(v))
 	}
 	if len(e.Variables()) > 0 {
 		n.expr = string(r.src[n.start:n.end])

@@ -136,7 +136,7 @@ func (r *jsonReader) template(n *node) {
 			inner.errorf(span{0, 0}, "a literal ${ is written $${", "%s", lowerFirst(diags[0].Detail))
 		} else if v, ok := r.env.evaluate(inner, e); ok {
 			n.expr = template(inner.src, e)
-			n.text = v.AsString()
+			n.text = asText(v)
 		}
 	}
 	for _, f := range inner.found { // the places within the string are lost
@@ -156,7 +156,7 @@ func template(src []byte, e hclsyntax.Expression) string {
 		sp := spanOf(p.Range())
 		switch p := p.(type) {
 		case *hclsyntax.LiteralValueExpr:
-			literal := quote(p.Val.AsString())
+			literal := quote(asText(p.Val))
 			text += literal[1 : len(literal)-1]
 		case *hclsyntax.TemplateWrapExpr:
 			sp = spanOf(p.Wrapped.Range())
