@@ -117,7 +117,7 @@ func TestAFileThatIsTooLargeIsRefused(t *testing.T) {
 		t.Errorf("got %v", ds)
 	}
 	_, ds = Parse("x.conf", []byte(strings.Repeat("a ", maxWords+1)))
-	if !has(ds, Error, "more than 45000 words") {
+	if !has(ds, Error, "more than 40000 words") {
 		t.Errorf("got %v", ds)
 	}
 }

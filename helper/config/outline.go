@@ -11,7 +11,7 @@ import (
 // JWT-SVIDs stays well below all of them.
 const (
 	maxSize  = 1 << 20 // bytes
-	maxWords = 45_000
+	maxWords = 40_000
 	maxDepth = 32
 	// maxHeredocs is for HCL 1, which compiles a pattern for each.
 	maxHeredocs = 2000
