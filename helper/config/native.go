@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 
 	"github.com/svidhelper/svidhelper/helper/encode"
 	"github.com/svidhelper/svidhelper/helper/proof"
@@ -35,8 +36,20 @@ func nativeFields(c *Config) []field {
 	}
 }
 
+// blocks are the tables of everyBlock. They are made once: a file can have many
+// mistakes.
+var blocks struct {
+	once sync.Once
+	all  []*block
+}
+
 // everyBlock returns the table of each kind of block, for suggestions.
 func everyBlock() []*block {
+	blocks.once.Do(func() { blocks.all = makeBlocks() })
+	return blocks.all
+}
+
+func makeBlocks() []*block {
 	return []*block{
 		rootTable(new(Config), &dropIn{logLevel: new(slog.Level)}), outputTable(new(encode.Output)),
 		x509SVIDTable(new(encode.X509SVID)), jwtSVIDTable(new(encode.JWTSVID)), witSVIDTable(new(encode.WITSVID)), keystoreTable("pkcs12")(new(encode.Keystore)),
