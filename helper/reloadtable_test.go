@@ -176,8 +176,10 @@ func TestReloads(t *testing.T) {
 			},
 		},
 		"another encoding": {
-			change: func(r *reloading) string { return r.replace("x509_svid {}", "x509_svid {\n key_encoding = \"traditional\"\n}") },
-			says:   inEffect,
+			change: func(r *reloading) string {
+				return r.replace("x509_svid {}", "x509_svid {\n key_encoding = \"traditional\"\n}")
+			},
+			says: inEffect,
 			then: func(r *reloading) {
 				eventually(r.t, func() error {
 					if !strings.Contains(read(r.in("certs", "svid_key.pem")), "EC PRIVATE KEY") {

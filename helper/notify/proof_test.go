@@ -186,3 +186,15 @@ func serveTLS(t *testing.T, certificate func() *tls.Certificate) (address string
 	t.Cleanup(func() { ln.Close(); group.Wait() })
 	return ln.Addr().String()
 }
+
+// TestOneIdentityInTwoOutputs: what is wanted is one serial number, said once.
+func TestOneIdentityInTwoOutputs(t *testing.T) {
+	t.Parallel()
+	try := startTrial(t, 2)
+	svid := try.svids[1]
+	try.expect(publish.Change{OnDisk: []snapshot.X509SVID{svid, svid}, At: time.Now()})
+	st := try.until("no failure", failedSeen, nothing)
+	if st.Want != try.serial(1) || strings.Contains(st.Problem, " or ") {
+		t.Errorf("%+v", st)
+	}
+}
