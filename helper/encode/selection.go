@@ -1,11 +1,13 @@
 package encode
 
 import (
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
 	"strings"
 
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
 )
 
@@ -141,6 +143,9 @@ type Gap struct {
 	// Files are the names, placeholders included, under which what is on disk
 	// stays.
 	Files []string
+	// ID is the SPIFFE ID of an SVID that was received and cannot be used, if it is
+	// known.
+	ID spiffeid.ID
 	// Absent says that a good answer lacks it: it was withdrawn, or never given.
 	// Otherwise it has not been received yet, or Err says why what was received
 	// cannot be used.
@@ -159,6 +164,10 @@ func (g Gap) String() string {
 // selection is dropped.
 func (r *encoding) gap(sel Selection, absent bool, err error) {
 	g := Gap{Selection: sel, Kind: sel.Block.kind(), What: r.output.Describe(sel), Absent: absent, Err: err}
+	var bad *refusedError
+	if errors.As(err, &bad) {
+		g.ID = bad.ID
+	}
 	if !r.dropped[sel] {
 		for _, f := range r.output.files(sel) {
 			if f.Wanted() {
@@ -226,13 +235,20 @@ func (r *encoding) skip(err error) {
 	}
 }
 
+// A refusedError is an SVID that is in an answer, and failed a check.
+type refusedError struct{ snapshot.Refused }
+
+func (e *refusedError) Error() string {
+	return fmt.Sprintf("the Workload API's SVID is refused: %v", e.Why)
+}
+
 // refusedIn returns why an SVID that a selector might want is not among the good
 // ones of an answer: it is there, and failed a check. That is no withdrawal.
 func refusedIn(refused []snapshot.Refused, s Selector) error {
 	for i, r := range refused {
 		first := s == Selector{} && i == 0
 		if first || s != (Selector{}) && (s.ID.IsZero() || r.ID.IsZero() || r.ID == s.ID) && (s.Hint == "" || r.HintUnknown || r.Hint == s.Hint) {
-			return fmt.Errorf("the Workload API's SVID is refused: %w", r.Why)
+			return &refusedError{r}
 		}
 	}
 	return nil

@@ -94,6 +94,7 @@ func (r *Publisher) startFromDisk() error {
 	for i, o := range r.outputs {
 		o.set, o.published = sets[i], now
 		for _, id := range sets[i].Identities {
+			o.known[id.Selection] = id.ID
 			o.log.Info("on disk from an earlier run", "spiffe_id", id.ID.String(), "serial", id.Serial, "expires", id.NotAfter)
 		}
 	}

@@ -27,7 +27,8 @@ type cause struct {
 // A standing is a selection that is refused.
 type standing struct {
 	cause
-	id spiffeid.ID // that was on disk last; zero: none ever was
+	id   spiffeid.ID // that it had last; zero: none that is known
+	seen bool        // it was on disk
 	// acted says that the refusal has lasted for the grace period. From then on
 	// only a good answer ends it, whatever else happens to the connection.
 	acted   bool
@@ -92,7 +93,7 @@ func (r *Publisher) judge(s *snapshot.Snapshot, status *source.Status, now time.
 			o.log.Error("an identity is refused for longer than the grace period",
 				"identity", ref.What, "since", ref.Since.UTC(), "error", ref.Why, "on_revoked", string(r.plan.OnRevoked))
 			r.events.Note(events.Event{Time: now, Event: events.Failed, Failed: "identity", Output: o.spec.Dir, Error: ref.Error()})
-			if r.plan.OnRevoked == source.OnRevokedStop && !st.id.IsZero() {
+			if r.plan.OnRevoked == source.OnRevokedStop && st.seen {
 				stop = &ref
 			}
 		}
@@ -171,7 +172,7 @@ func (o *output) settle(causes map[encode.Selection]cause, now time.Time, grace 
 	for sel, c := range causes {
 		st := o.standings[sel]
 		if st == nil {
-			st = &standing{cause: c, id: o.idOf(sel)}
+			st = &standing{cause: c, id: o.known[sel], seen: o.shows(sel)}
 			o.standings[sel] = st
 			o.log.Warn("an identity is refused; its files stay for now", "identity", o.spec.Describe(sel), "grace", grace, "error", c.why)
 		}
@@ -184,14 +185,9 @@ func (o *output) settle(causes map[encode.Selection]cause, now time.Time, grace 
 	return ended
 }
 
-// idOf is the SPIFFE ID that a selection has on disk.
-func (o *output) idOf(sel encode.Selection) spiffeid.ID {
-	for _, id := range o.identities() {
-		if id.Selection == sel {
-			return id.ID
-		}
-	}
-	return spiffeid.ID{}
+// shows reports whether a selection has an SVID on disk.
+func (o *output) shows(sel encode.Selection) bool {
+	return slices.ContainsFunc(o.identities(), func(id encode.Identity) bool { return id.Selection == sel })
 }
 
 // withdrawn are the SPIFFE IDs of X.509-SVIDs that leave the disk. An identity

@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"github.com/svidhelper/svidhelper/helper/encode"
 	"github.com/svidhelper/svidhelper/helper/events"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
@@ -30,10 +31,11 @@ type output struct {
 	log     *slog.Logger
 	events  *events.Stream
 
-	last      *snapshot.Snapshot // what set was made from
-	set       encode.Set         // what was last asked to be on disk
-	keptFiles map[string]bool    // on disk, whole, and not in set
-	kept      []encode.Identity  // those in keptFiles
+	last      *snapshot.Snapshot               // what set was made from
+	set       encode.Set                       // what was last asked to be on disk
+	keptFiles map[string]bool                  // on disk, whole, and not in set
+	kept      []encode.Identity                // those in keptFiles
+	known     map[encode.Selection]spiffeid.ID // that each selection had last
 	standings map[encode.Selection]*standing
 	dropped   map[encode.Selection]bool // leave the disk
 	skipped   string                    // what the log last said was left out
@@ -102,6 +104,7 @@ func newOutput(spec encode.Output, e *events.Stream, log *slog.Logger) *output {
 		encoder:     encode.NewEncoder(&spec),
 		log:         log.With("output", spec.Dir),
 		events:      e,
+		known:       map[encode.Selection]spiffeid.ID{},
 		standings:   map[encode.Selection]*standing{},
 		dropped:     map[encode.Selection]bool{},
 		failures:    map[string]uint64{},
@@ -203,6 +206,14 @@ func (o *output) accept(s *snapshot.Snapshot, set encode.Set) {
 	for _, id := range before {
 		if len(id.Files) > 0 && !slices.ContainsFunc(id.Files, func(name string) bool { return !kept[name] }) {
 			o.kept = append(o.kept, id)
+		}
+	}
+	for _, id := range set.Identities {
+		o.known[id.Selection] = id.ID
+	}
+	for _, g := range set.Gaps {
+		if !g.ID.IsZero() {
+			o.known[g.Selection] = g.ID
 		}
 	}
 	o.last, o.set, o.keptFiles, o.published = s, set, kept, time.Now()
