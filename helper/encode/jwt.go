@@ -223,7 +223,7 @@ func (r *encoding) witSVIDs(sel Selection, answer *snapshot.WIT) (absent bool, e
 }
 
 func (r *encoding) witSVID(sel Selection, want *WITSVID, svid *snapshot.WITSVID, index int) error {
-	identity := Identity{Kind: snapshot.KindWIT, Selection: sel, Default: want.Select == Selector{}, ID: svid.ID, Hint: svid.Hint, NotAfter: svid.Expiry.UTC()}
+	identity := Identity{Kind: snapshot.KindWIT, Selection: sel, Default: want.Select == Selector{}, Stale: svid.Stale, ID: svid.ID, Hint: svid.Hint, NotAfter: svid.Expiry.UTC()}
 	for _, f := range []struct {
 		spec   FileSpec
 		encode func() ([]byte, error)

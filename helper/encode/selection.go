@@ -147,8 +147,8 @@ type Gap struct {
 	// known.
 	ID spiffeid.ID
 	// Absent says that a good answer lacks it: it was withdrawn, or never given.
-	// Otherwise it has not been received yet, or Err says why what was received
-	// cannot be used.
+	// Otherwise it has not been received yet (Err is nil), or Err says why what was
+	// received cannot be used.
 	Absent bool
 	Err    error
 }
@@ -189,6 +189,9 @@ func (r *encoding) each(block Block, n int, received bool, encode func(sel Selec
 		}
 		files, identities := len(r.set.Files), len(r.set.Identities)
 		absent, err := encode(sel)
+		if r.dropped[sel] && slices.ContainsFunc(r.set.Identities[identities:], func(id Identity) bool { return id.Stale }) {
+			absent, err = false, errStale
+		}
 		if err != nil || r.dropped[sel] {
 			r.set.Files, r.set.Uses = r.set.Files[:files], r.set.Uses[:files]
 			r.set.Identities = r.set.Identities[:identities]
@@ -198,6 +201,10 @@ func (r *encoding) each(block Block, n int, received bool, encode func(sel Selec
 		}
 	}
 }
+
+// errStale is why a dropped selection stays so: the last good SVID is from before
+// it was dropped.
+var errStale = errors.New("the Workload API's SVID is refused, and the one before was withdrawn")
 
 // lack notes something that a bundle's file lacks. Nothing is kept for it: an
 // authority that is gone must not be trusted any more.

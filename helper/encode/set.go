@@ -36,7 +36,10 @@ type Identity struct {
 	Kind      snapshot.Kind
 	Selection Selection
 	// Default says that the selection takes the first identity of the answer.
-	Default  bool
+	Default bool
+	// Stale says that the Workload API has a newer SVID of this identity, which
+	// was refused.
+	Stale    bool
 	ID       spiffeid.ID
 	Hint     string
 	Audience []string // of a JWT-SVID

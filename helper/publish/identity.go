@@ -20,8 +20,9 @@ import (
 // its identity: an agent answers PermissionDenied only when it has nothing left
 // to give (Workload API 5.2.1).
 type cause struct {
-	since time.Time
-	why   string
+	since  time.Time
+	why    string
+	denied bool // by PermissionDenied: the snapshot is older than that
 }
 
 // A standing is a selection that is refused.
@@ -105,7 +106,7 @@ func (r *Publisher) judge(s *snapshot.Snapshot, status *source.Status, now time.
 		}
 		return again, nil
 	}
-	gone := r.withdrawn(s, len(denied) > 0)
+	gone := r.withdrawn(s, causes)
 	for i, o := range r.outputs {
 		o.withTokens(causes[i], s, gone, now)
 		again = o.drop(causes[i]) || again
@@ -119,7 +120,7 @@ func deniedIn(status *source.Status) map[encode.Source]cause {
 	denied := map[encode.Source]cause{}
 	for _, p := range status.Profiles {
 		if !p.DeniedSince.IsZero() {
-			c := cause{since: p.DeniedSince, why: "the Workload API denies it"}
+			c := cause{since: p.DeniedSince, why: "the Workload API denies it", denied: true}
 			if p.LastError != nil {
 				c.why = p.LastError.Error()
 			}
@@ -133,8 +134,11 @@ func deniedIn(status *source.Status) map[encode.Source]cause {
 func (o *output) causes(denied map[encode.Source]cause, status *source.Status, now time.Time) map[encode.Selection]cause {
 	all := map[encode.Selection]cause{}
 	for _, g := range o.set.Gaps {
-		if g.Absent {
-			all[g.Selection] = cause{now, g.Err.Error()}
+		switch {
+		case g.Absent:
+			all[g.Selection] = cause{since: now, why: g.Err.Error()}
+		case o.dropped[g.Selection] && g.Err != nil: // only a good SVID brings it back
+			all[g.Selection] = o.standings[g.Selection].cause
 		}
 	}
 	if len(denied) > 0 {
@@ -176,7 +180,7 @@ func (o *output) settle(causes map[encode.Selection]cause, now time.Time, grace 
 			o.standings[sel] = st
 			o.log.Warn("an identity is refused; its files stay for now", "identity", o.spec.Describe(sel), "grace", grace, "error", c.why)
 		}
-		st.why = c.why
+		st.why, st.denied = c.why, c.denied
 		if !st.acted && now.Sub(st.since) >= grace {
 			st.acted, st.actedAt = true, now
 			ended[sel] = st
@@ -191,22 +195,23 @@ func (o *output) shows(sel encode.Selection) bool {
 }
 
 // withdrawn are the SPIFFE IDs of X.509-SVIDs that leave the disk. An identity
-// that the snapshot still has under another hint is none of them.
-func (r *Publisher) withdrawn(s *snapshot.Snapshot, denied bool) map[spiffeid.ID]cause {
+// that the answer still has under another hint is none of them.
+func (r *Publisher) withdrawn(s *snapshot.Snapshot, causes []map[encode.Selection]cause) map[spiffeid.ID]cause {
 	gone := map[spiffeid.ID]cause{}
-	for _, o := range r.outputs {
-		for sel, st := range o.standings {
-			if st.acted && sel.Block == encode.BlockX509SVID && !st.id.IsZero() {
-				gone[st.id] = cause{st.since, "its identity is refused: " + st.why}
+	for i, o := range r.outputs {
+		for sel := range causes[i] {
+			st := o.standings[sel]
+			if st.acted && sel.Block == encode.BlockX509SVID && !st.id.IsZero() && (st.denied || !given(s, st.id)) {
+				gone[st.id] = cause{since: st.since, why: "its identity is refused: " + st.why}
 			}
 		}
 	}
-	if len(gone) > 0 && !denied && s != nil && s.X509 != nil {
-		for i := range s.X509.SVIDs {
-			delete(gone, s.X509.SVIDs[i].ID)
-		}
-	}
 	return gone
+}
+
+// given reports whether the last good answer has an X.509-SVID of that SPIFFE ID.
+func given(s *snapshot.Snapshot, id spiffeid.ID) bool {
+	return s != nil && s.X509 != nil && slices.ContainsFunc(s.X509.SVIDs, func(svid snapshot.X509SVID) bool { return svid.ID == id })
 }
 
 // withTokens adds the tokens of withdrawn identities to the causes.
