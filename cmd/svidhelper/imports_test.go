@@ -9,8 +9,8 @@ import (
 const module = "github.com/svidhelper/svidhelper/"
 
 // TestImports holds the borders between the parts: there is one way through,
-// and nobody takes a short cut. The reason stands with each rule, for whoever
-// is stopped by it.
+// and no short cut. The reason stands with each rule, for the author whom it
+// stops.
 func TestImports(t *testing.T) {
 	rules := []struct{ from, to, why string }{
 		{"writer", "supervisor", "the writer knows no process"},
@@ -30,9 +30,11 @@ func TestImports(t *testing.T) {
 		{"helper/snapshot", "helper/source", "a snapshot does not know where it comes from"},
 		{"helper/devapi", "helper/", "the tests' Workload API must not share the code that it tests"},
 		{"helper/proof", "writer", "a proof looks from outside, at what is served"},
-		{"helper/health", "helper/source", "health sees copies of the others' status"},
-		{"helper/health", "writer", "health sees copies of the others' status"},
-		{"helper/health", "supervisor", "health sees copies of the others' status"},
+		{"helper/source", "helper/health", "a part hands its status on, and does not ask what becomes of it"},
+		{"helper/publish", "helper/health", "a part hands its status on, and does not ask what becomes of it"},
+		{"helper/notify", "helper/health", "a part hands its status on, and does not ask what becomes of it"},
+		{"helper/publish", "helper/notify", "what is on disk does not depend on what is told of it"},
+		{"helper/publish", "supervisor", "the publisher knows targets, whatever they are"},
 	}
 	deps := dependencies(t)
 	for _, r := range rules {
