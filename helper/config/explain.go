@@ -63,7 +63,8 @@ func (o *outline) explain(c span, at int, summary, detail string) []*item {
 	case rest[0] == ':':
 		o.errorf(span{restAt, restAt + 1}, fmt.Sprintf("write %s = …", name), "a key is separated from its value by an equals sign")
 	case strings.HasPrefix(value, "<<") && strings.ContainsAny(value, " \t"):
-		o.errorf(span{valueAt, valueAt + len(value)}, "write "+strings.NewReplacer(" ", "", "\t", "").Replace(value), "a heredoc begins with << and a word, without spaces")
+		sp := span{valueAt, valueAt + len(value)}
+		o.errorf(sp, "write "+strings.ReplaceAll(o.show(sp), " ", ""), "a heredoc begins with << and a word, without spaces")
 		o.reported = append(o.reported, c.end) // the marker's line is no item
 	case rest == value && c0 != '{' && c0 != '"' && strings.HasSuffix(rest, "{"):
 		sp := span{restAt, restAt + len(strings.TrimRight(rest, " \t{"))}

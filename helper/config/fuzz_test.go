@@ -12,6 +12,9 @@ import (
 // time, and that a configuration can be printed and read back.
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(everything))
+	f.Add([]byte("A<< \x10"))
+	f.Add([]byte("\nA0"))
+	f.Add([]byte("\"\a\""))
 	for _, t := range hostile {
 		f.Add([]byte(t.open + t.text + t.text + t.close))
 	}
