@@ -163,12 +163,7 @@ func (o *outline) unexpected(at int, key, summary, detail string) {
 		o.errorf(sp, ours.hint, "%s", strings.NewReplacer("%s", word, "a value", "the value of "+cmp.Or(key, "a key")).Replace(ours.message))
 		return
 	}
-	o.errorf(sp, "", "%s", strings.Map(func(c rune) rune {
-		if !unicode.IsPrint(c) {
-			return '·'
-		}
-		return c
-	}, lowerFirst(detail)))
+	o.errorf(sp, "", "%s", lowerFirst(detail))
 }
 
 // lowerFirst turns a sentence of a library's into a part of an error.

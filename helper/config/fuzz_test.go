@@ -13,6 +13,7 @@ import (
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(everything))
 	f.Add([]byte("A<< \x10"))
+	f.Add([]byte("<<\r"))
 	f.Add([]byte("\nA0"))
 	f.Add([]byte("\"\a\""))
 	for _, t := range hostile {

@@ -54,10 +54,19 @@ func (r *reporter) flagErrorf(hint, format string, args ...any) {
 }
 
 func (r *reporter) add(sp span, d Diagnostic) {
+	d.Message, d.Hint = strings.Map(shown, d.Message), strings.Map(shown, d.Hint)
 	r.failed = r.failed || d.Severity == Error
 	if !r.full() {
 		r.found = append(r.found, located{sp, d})
 	}
+}
+
+// shown replaces what could steer a terminal.
+func shown(c rune) rune {
+	if !unicode.IsPrint(c) {
+		return '·'
+	}
+	return c
 }
 
 // full reports whether further diagnostics are dropped.
