@@ -13,8 +13,8 @@
 //
 // The process is started after the first Rotated, and there are never two at
 // once. Every rotation reaches it: by its signal, by a restart, or by a start
-// after it; several that come close together may be one to it. Rotated, Replace,
-// Restart and Stop do not block. A stop while no process runs is immediate.
+// after it; several that come close together may be one to it. Rotated, Restart
+// and Stop do not block. A stop while no process runs is immediate.
 //
 // A rotation signal waits until the process has a handler for it, since it would
 // end the process otherwise. A process that has none after ten seconds is not

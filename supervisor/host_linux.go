@@ -8,7 +8,7 @@ import (
 )
 
 // setDeathSignal makes sys end the process when the thread that forks it ends:
-// see spawn. The stop signal, not SIGKILL, so that a master takes its workers
+// see child.Spawn. The stop signal, not SIGKILL, so that a master takes its workers
 // with it.
 func setDeathSignal(sys *syscall.SysProcAttr, sig syscall.Signal) { sys.Pdeathsig = sig }
 

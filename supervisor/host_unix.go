@@ -16,17 +16,15 @@ import (
 
 // A unixHost runs processes with fork, exec and wait.
 type unixHost struct {
-	term     *terminal
-	changes  chan os.Signal
-	reaping  func()
-	subreaps bool
+	term    *terminal
+	changes chan os.Signal
 }
 
 func newHost() host {
 	return &unixHost{term: &terminal{}, changes: make(chan os.Signal, 1)}
 }
 
-func (h *unixHost) open() (changes, jobs <-chan os.Signal, shut func()) {
+func (h *unixHost) open(spec *Spec) (changes, jobs <-chan os.Signal, shut func()) {
 	signal.Notify(h.changes, syscall.SIGCHLD)
 	// A broken pipe behind stderr is no reason to die; nothing reads this.
 	pipes := make(chan os.Signal, 1)
@@ -34,21 +32,15 @@ func (h *unixHost) open() (changes, jobs <-chan os.Signal, shut func()) {
 	child.IgnoreDeadly()
 	stops := make(chan os.Signal, 8)
 	h.term.open(stops)
-	h.reaping = child.ReapOrphans()
+	if spec.Subreaper {
+		child.Subreap()
+	}
+	stopReaping := child.ReapOrphans()
 	return h.changes, stops, func() {
-		h.reaping()
+		stopReaping()
 		h.term.close(stops)
 		signal.Stop(pipes)
 		signal.Stop(h.changes)
-	}
-}
-
-func (h *unixHost) inherit(spec *Spec) {
-	if spec.Subreaper && !h.subreaps {
-		h.subreaps = true
-		child.Subreap()
-		h.reaping()
-		h.reaping = child.ReapOrphans()
 	}
 }
 

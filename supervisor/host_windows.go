@@ -20,9 +20,7 @@ type windowsHost struct {
 
 func newHost() host { return &windowsHost{make(chan os.Signal, 1)} }
 
-func (h *windowsHost) inherit(*Spec) {}
-
-func (h *windowsHost) open() (changes, jobs <-chan os.Signal, shut func()) {
+func (h *windowsHost) open(*Spec) (changes, jobs <-chan os.Signal, shut func()) {
 	return h.changes, nil, func() {}
 }
 

@@ -35,9 +35,6 @@ func (l *loop) report(before state, e event) {
 	case e.kind == evFailed:
 		log.Error("process not started", "error", e.err)
 	}
-	if e.kind == evReplaced && now.next != nil {
-		log.Info("process is replaced by that of the new configuration", "pid", now.pid, "command", e.spec.Command[0])
-	}
 	if now.phase == backoff && before.phase != backoff {
 		log.Info("process is started again after a while", "in", now.startAt.Sub(e.at).Round(time.Millisecond))
 	}

@@ -43,8 +43,6 @@ func next(s state, e event) (state, []action) {
 		return s.stopped(e)
 	case evRestart:
 		return s.restart(e)
-	case evReplaced:
-		return s.replaced(e)
 	case evLooked:
 		return s.looked(e)
 	case evTold:
@@ -60,19 +58,7 @@ func (s state) start() (state, []action) {
 	s.phase = starting
 	s.startAt = time.Time{}
 	s.atStart = s.asked
-	if s.next != nil {
-		old := s.spec
-		s = s.become(s.next)
-		s.old, s.next = old, nil
-	}
-	return s, []action{{kind: actStart, spec: s.spec}}
-}
-
-// become makes spec the process's, which has no failures yet.
-func (s state) become(spec *Spec) state {
-	s.spec, s.splay = spec, spec.splayDelay()
-	s.failures, s.recent, s.failure = 0, nil, ""
-	return s
+	return s, []action{{kind: actStart}}
 }
 
 func (s state) started(e event) (state, []action) {
@@ -81,19 +67,15 @@ func (s state) started(e event) (state, []action) {
 	}
 	s.phase, s.pid, s.startedAt = running, e.pid, e.at
 	s.starts++
-	s.delivered, s.failure, s.untold = s.atStart, s.refused, 0
-	s.watch, s.toldAt, s.old = signals.Watch{}, e.at, nil
+	s.delivered, s.failure, s.untold = s.atStart, "", 0
+	s.watch, s.toldAt = signals.Watch{}, e.at
 	var acts []action
 	for _, sig := range s.pending {
 		acts = append(acts, action{kind: actSend, pid: s.pid, signal: sig, why: "received during the start"})
 	}
 	s.pending = nil
-	switch {
-	case s.stop:
+	if s.stop {
 		return s.stopping(e), acts
-	case s.next != nil:
-		s, more := s.startOver(e)
-		return s, append(acts, more...)
 	}
 	if s.asked > s.delivered {
 		var more []action
@@ -113,12 +95,6 @@ func (s state) failed(e event) (state, []action) {
 	switch {
 	case s.stop:
 		return s.end(nil)
-	case s.next != nil:
-		return s.start()
-	case s.old != nil && s.starts > 0: // the one that ran before is better than none
-		s = s.become(s.old)
-		s.old, s.refused = nil, "the process of the new configuration was not started, the old one was: "+e.err.Error()
-		return s.start()
 	case s.starts == 0 && s.spec.Restart != RestartOnRotation || s.spec.Restart == RestartNever:
 		return s.end(&ExitError{Code: e.exit.Code, Err: e.err})
 	}
@@ -136,7 +112,7 @@ func (s state) exited(e event) (state, []action) {
 
 // ended decides what follows the end of a process.
 func (s state) ended(e event) (state, []action) {
-	over := s.phase == stopping && !s.stop || s.next != nil
+	over := s.phase == stopping && !s.stop
 	s.last = &e.exit
 	s.pid = 0
 	s.killAt, s.lateAt, s.tellAt = time.Time{}, time.Time{}, time.Time{}
@@ -271,25 +247,6 @@ func (s state) restart(e event) (state, []action) {
 		return s.startOver(e)
 	}
 	return s, nil
-}
-
-// replaced puts a process of another Spec in the place of this one.
-func (s state) replaced(e event) (state, []action) {
-	s.refused = ""
-	switch s.phase {
-	case waiting, backoff:
-		if s.starts == 0 && s.phase == waiting {
-			return s.become(e.spec), nil
-		}
-		s.next = e.spec
-		return s.start()
-	case running:
-		s.next = e.spec
-		return s.startOver(e)
-	default: // the start, or the end for a restart, comes first
-		s.next = e.spec
-		return s, nil
-	}
 }
 
 // startOver ends the process so that another one follows.

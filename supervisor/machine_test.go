@@ -120,21 +120,6 @@ func nextCases() []nextCase {
 	}
 	behind := func(s state) state { s.delivered = 1; return s }
 	stopped := func(s state) state { s.stop = true; return s }
-	newSpec := Spec{Dir: "/new"}
-	replace := event{kind: evReplaced, spec: &newSpec}
-	replacing := func(s state) state { s.next = &newSpec; return s }
-	isNew := func(s state) error {
-		if s.spec.Dir != "/new" || s.next != nil {
-			return fmt.Errorf("the Spec is the old one")
-		}
-		return nil
-	}
-	isOld := func(s state) error {
-		if s.spec.Dir == "/new" {
-			return fmt.Errorf("the Spec is the new one")
-		}
-		return nil
-	}
 	young := func(s state) state { s.startedAt = noon.Add(time.Hour - 80*time.Millisecond); return s }
 
 	rotated := event{kind: evRotated, n: 3}
@@ -312,19 +297,6 @@ func nextCases() []nextCase {
 		{"restart after the end", in(done, never), again, done, "", nil},
 		{"look after the end", in(done, never), looked(signals.Caught), done, "", nil},
 		{"told after the end", in(done, never), told, done, "", nil},
-		{"replace before the first rotation", fresh(never), replace, waiting, "", isNew},
-		{"replace while it waits for a rotation", in(waiting, onRot), replace, starting, "start", isNew},
-		{"replace during the start", in(starting, never), replace, starting, "", isOld},
-		{"started, and is to be replaced", replacing(in(starting, never)), started, stopping, "send SIGTERM to 9", isOld},
-		{"not started, and is to be replaced", replacing(in(starting, never)), failed, starting, "start", isNew},
-		{"replace", in(running, quit), replace, stopping, "send SIGQUIT to 7", isOld},
-		{"the end of the old one", replacing(in(stopping, never)), killed, starting, "start", isNew},
-		{"SIGTERM while the old one ends", replacing(in(stopping, never)), sig(syscall.SIGTERM), stopping, "send SIGTERM to 7", isOld},
-		{"the end of the old one, for good", replacing(stopped(in(stopping, never))), killed, done, "", exitIs(143)},
-		{"the new one cannot be started", with(in(starting, newSpec), func(s *state) { old := chosen(always); s.old = &old }), failed, starting, "start", isOld},
-		{"replace during a restart", in(stopping, never), replace, stopping, "", isOld},
-		{"replace in backoff", in(backoff, always), replace, starting, "start", isNew},
-		{"replace after the end", in(done, never), replace, done, "", isOld},
 		{"time after the end", in(done, never), tick, done, "", nil},
 	}
 }

@@ -16,10 +16,6 @@ import (
 	"github.com/svidhelper/svidhelper/supervisor/internal/splay"
 )
 
-// Check refuses what New and Replace would refuse: all that can be known about a
-// Spec without a start. It touches nothing but the file system, by looking.
-func (spec Spec) Check() error { return spec.prepare() }
-
 // prepare checks the Spec and fills in what its zero values mean.
 func (spec *Spec) prepare() error {
 	if len(spec.Command) == 0 || spec.Command[0] == "" {

@@ -63,7 +63,7 @@ func readableAs(cred *syscall.Credential, spec Spec, paths []string) error {
 func (spec Spec) executableAs() error {
 	path, err := spec.lookPath()
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil // Check refuses that, unless the command may come later
+		return nil // New refuses that, unless the command may come later
 	}
 	if err != nil {
 		return startError(spec.Command[0], err)

@@ -38,7 +38,7 @@ type fakeHost struct {
 
 func newFakeHost() *fakeHost { return &fakeHost{changes: make(chan os.Signal, 1)} }
 
-func (h *fakeHost) open() (<-chan os.Signal, <-chan os.Signal, func()) {
+func (h *fakeHost) open(*Spec) (<-chan os.Signal, <-chan os.Signal, func()) {
 	return h.changes, nil, func() {}
 }
 
@@ -66,8 +66,6 @@ func (h *fakeHost) heard() (signals []syscall.Signal) {
 	h.change(func() { signals = slices.Clone(h.process.signals) })
 	return signals
 }
-
-func (h *fakeHost) inherit(*Spec) {}
 
 func (h *fakeHost) start(_ context.Context, spec *Spec) (process, error) {
 	h.mu.Lock()

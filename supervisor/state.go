@@ -24,8 +24,6 @@ const (
 type state struct {
 	spec  *Spec
 	splay time.Duration // this one's share of Spec.Splay
-	next  *Spec         // of Replace: it takes spec's place at the next start
-	old   *Spec         // what next has replaced, until it has been started
 
 	phase   phase
 	pid     int
@@ -46,7 +44,6 @@ type state struct {
 
 	last    *Exit
 	failure string // why the process is not up to date
-	refused string // why the process is not that of the last Replace
 	result  error
 }
 
@@ -62,7 +59,6 @@ type event struct {
 	signal   syscall.Signal   // signalled
 	handling signals.Handling // looked
 	err      error            // failed, told
-	spec     *Spec            // replaced
 }
 
 type eventKind uint8
@@ -75,7 +71,6 @@ const (
 	evSignalled                  // the helper received a signal
 	evStop                       // the helper is to end
 	evRestart                    // a younger process is wanted
-	evReplaced                   // a process of another Spec is wanted
 	evLooked                     // what the process does with the rotation signal
 	evTold                       // the rotation signal was sent, or could not be
 	evTick                       // a deadline has passed
@@ -87,7 +82,6 @@ type action struct {
 	kind   actionKind
 	pid    int
 	signal syscall.Signal
-	spec   *Spec  // start
 	n      uint64 // tell: the rotations that this covers
 	why    string
 }

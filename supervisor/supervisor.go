@@ -16,12 +16,11 @@ import (
 // Run, holds the state and is the only one to touch the process; the methods
 // only leave word for it.
 type Supervisor struct {
-	spec *Spec // the first one
+	spec *Spec
 	log  *slog.Logger
 	host host
 
 	asked    atomic.Uint64 // calls of Rotated
-	replaced chan *Spec    // the latest of Replace
 	rotated  chan struct{}
 	restarts chan struct{}
 	signals  chan syscall.Signal
@@ -35,10 +34,9 @@ type Supervisor struct {
 
 // A host is what the loop needs of the operating system.
 type host interface {
-	// open returns when to poll, and the signals of job control.
-	open() (changes, jobs <-chan os.Signal, shut func())
-	// inherit makes the helper inherit orphans, if the Spec asks for that.
-	inherit(*Spec)
+	// open returns when to poll, and the signals of job control. From then on the
+	// helper inherits orphans, if the Spec asks for that.
+	open(*Spec) (changes, jobs <-chan os.Signal, shut func())
 	// start executes the process. It may take as long as the file system does,
 	// or until ctx ends.
 	start(context.Context, *Spec) (process, error)
@@ -87,7 +85,6 @@ func newSupervisor(spec *Spec, h host, log *slog.Logger) *Supervisor {
 		spec:     spec,
 		log:      log,
 		host:     h,
-		replaced: make(chan *Spec, 1),
 		rotated:  make(chan struct{}, 1),
 		restarts: make(chan struct{}, 1),
 		signals:  make(chan syscall.Signal, 64),
@@ -111,25 +108,6 @@ func (s *Supervisor) Rotated() {
 // Restart asks for a process that is younger than the call: the one that runs
 // is stopped, and followed by another one.
 func (s *Supervisor) Restart() { ring(s.restarts) }
-
-// Replace gives the process's place to one of another Spec, now: the process that
-// runs is stopped as its own Spec says, and the new one is started when it is
-// gone. Until then signals go to the old one, and its end is not the helper's. If
-// the new command cannot be executed, the old one is started again, and that is a
-// Failure in Status. Replace does not block; what New refuses, it refuses, and
-// nothing changes.
-func (s *Supervisor) Replace(spec Spec) error {
-	if err := spec.prepare(); err != nil {
-		return err
-	}
-	for {
-		select {
-		case s.replaced <- &spec:
-			return nil
-		case <-s.replaced: // an earlier one that Run has not seen
-		}
-	}
-}
 
 // Stop is the same as the end of Run's context: the process is stopped, and Run
 // returns when it is gone. It does not wait.
@@ -161,12 +139,11 @@ func (s *Supervisor) Updates() <-chan struct{} { return s.updates }
 // process has been stopped. It returns an *ExitError unless the process ended
 // with status 0 or there was none. It is called once.
 func (s *Supervisor) Run(ctx context.Context) error {
-	changes, jobs, shut := s.host.open()
+	changes, jobs, shut := s.host.open(s.spec)
 	defer shut()
 	defer close(s.ended)
 
 	l := loop{s: s, state: state{spec: s.spec, splay: s.spec.splayDelay()}}
-	s.host.inherit(s.spec)
 	l.timer = time.NewTimer(0)
 	defer l.timer.Stop()
 	cancelled, stopping := ctx.Done(), s.stopping
@@ -181,8 +158,6 @@ func (s *Supervisor) Run(ctx context.Context) error {
 			l.step(event{kind: evStop})
 		case <-s.rotated:
 			l.step(event{kind: evRotated, n: s.asked.Load()})
-		case spec := <-s.replaced:
-			l.step(event{kind: evReplaced, spec: spec})
 		case <-s.restarts:
 			l.step(event{kind: evRestart})
 		case sig := <-s.signals:
@@ -250,7 +225,7 @@ func (l *loop) step(e event) {
 func (l *loop) do(a action) (e event, is bool) {
 	switch a.kind {
 	case actStart:
-		l.start(a.spec)
+		l.start()
 	case actSend:
 		l.urged = false
 		err := l.process.send(a.signal)
@@ -269,14 +244,13 @@ func (l *loop) do(a action) (e event, is bool) {
 }
 
 // start executes the process without holding up the loop.
-func (l *loop) start(spec *Spec) {
+func (l *loop) start() {
 	starts := make(chan startResult, 1)
 	ctx, cancel := context.WithCancel(context.Background())
 	l.starts, l.giveUp = starts, cancel
-	l.s.host.inherit(spec)
 	go func() {
 		defer cancel()
-		p, err := l.s.host.start(ctx, spec)
+		p, err := l.s.host.start(ctx, l.s.spec)
 		starts <- startResult{p, err}
 	}()
 }
@@ -284,7 +258,7 @@ func (l *loop) start(spec *Spec) {
 func (l *loop) started(r startResult) {
 	l.starts = nil
 	if r.err != nil {
-		failure := startError(l.state.spec.Command[0], r.err)
+		failure := startError(l.s.spec.Command[0], r.err)
 		l.step(event{kind: evFailed, err: failure, exit: Exit{At: time.Now(), Code: failure.Code}})
 		return
 	}

@@ -103,11 +103,6 @@ func (w *world) live(b byte) {
 			w.happen(event{kind: evTick})
 		}
 	case 13:
-		if how > 7 {
-			spec := chosen(Spec{Dir: "/new", Restart: w.state.spec.Restart})
-			w.happen(event{kind: evReplaced, spec: &spec})
-			break
-		}
 		w.happen(event{kind: evTick})
 	case 14:
 		w.now = w.now.Add(time.Duration(how) * time.Second)
