@@ -151,6 +151,9 @@ func open(t testing.TB, o *output) *Dir {
 	return d
 }
 
+// unchanged reports whether a publish changed nothing.
+func unchanged(c Change) bool { return len(c.Changed)+len(c.Removed) == 0 }
+
 func publish(t testing.TB, d *Dir, set fileSet) Change {
 	t.Helper()
 	change, err := d.Publish(set.Files, set.keeps)

@@ -27,7 +27,7 @@ func TestFileSystemWithoutOwners(t *testing.T) {
 		}
 		must(t, d.Close())
 		d = open(t, o)
-		if change := publish(t, d, set); !change.Empty() {
+		if change := publish(t, d, set); !unchanged(change) {
 			t.Errorf("%s: after a restart: %+v", mode, change)
 		}
 		must(t, holds(t, o.Dir, set))

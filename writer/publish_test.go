@@ -57,7 +57,7 @@ func TestPublishAndRotate(t *testing.T) {
 	if _, err := tls.LoadX509KeyPair(filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")); err != nil {
 		t.Error(err)
 	}
-	if change := publish(t, d, wanted(first, o)); !change.Empty() {
+	if change := publish(t, d, wanted(first, o)); !unchanged(change) {
 		t.Errorf("the same again: %+v", change)
 	}
 	before, err := os.Stat(filepath.Join(dir, "ca.crt"))
@@ -81,7 +81,7 @@ func TestPublishAndRotate(t *testing.T) {
 
 	d = open(t, o)
 	beforeRestart := tree(t, dir)
-	if change := publish(t, d, wanted(second, o)); !change.Empty() {
+	if change := publish(t, d, wanted(second, o)); !unchanged(change) {
 		t.Errorf("the same after a restart: %+v", change)
 	}
 	if after := tree(t, dir); after != beforeRestart {

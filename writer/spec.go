@@ -55,5 +55,3 @@ type Change struct {
 	Removed []string // names that are gone
 }
 
-// Empty reports whether nothing changed.
-func (c Change) Empty() bool { return len(c.Changed)+len(c.Removed) == 0 }

@@ -47,7 +47,7 @@ func TestTakeover(t *testing.T) {
 					}
 				})
 				d := open(t, &w.output)
-				if change := publish(t, d, after); change.Empty() {
+				if change := publish(t, d, after); unchanged(change) {
 					t.Error("nothing changed")
 				}
 				close(stop)
@@ -76,7 +76,7 @@ func TestTakeoverOfTheSame(t *testing.T) {
 			must(t, os.WriteFile(filepath.Join(dir, f.Name), f.Data, 0o664))
 		}
 		d := open(t, o)
-		if change := publish(t, d, set); !change.Empty() {
+		if change := publish(t, d, set); !unchanged(change) {
 			t.Errorf("%s: %+v", mode, change)
 		}
 		must(t, holds(t, dir, set))
@@ -105,7 +105,7 @@ func TestModeChange(t *testing.T) {
 				must(t, holds(t, dir, set))
 				must(t, d.Close())
 				d = open(t, &w.output)
-				if change := publish(t, d, set); !change.Empty() {
+				if change := publish(t, d, set); !unchanged(change) {
 					t.Errorf("again: %+v", change)
 				}
 				must(t, holds(t, dir, set))
@@ -163,7 +163,7 @@ func TestKeep(t *testing.T) {
 			for _, f := range w.old {
 				set.keep = append(set.keep, f.Name)
 			}
-			if change := publish(t, d, set); !change.Empty() {
+			if change := publish(t, d, set); !unchanged(change) {
 				t.Errorf("nothing new: %+v", change)
 			}
 			must(t, holds(t, dir, full))

@@ -21,16 +21,6 @@ var kindNames = []struct {
 	name string
 }{{KindX509, "x509"}, {KindBundle, "bundle"}, {KindJWT, "jwt"}, {KindWIT, "wit"}}
 
-// ParseKind returns the kind of that name, and whether there is one.
-func ParseKind(name string) (Kind, bool) {
-	for _, k := range kindNames {
-		if k.name == name {
-			return k.kind, true
-		}
-	}
-	return KindNone, false
-}
-
 // Names returns the names of the kinds in the set, in a fixed order.
 func (k Kind) Names() []string {
 	var names []string
