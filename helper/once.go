@@ -74,12 +74,39 @@ func fetch(ctx context.Context, c *config.Config, log *slog.Logger) (*snapshot.S
 			}
 			return nil, fmt.Errorf("nothing was written: not everything came within %v: %s", timeout, cmp.Or(src.Status().Problem(), "everything has been answered, but not what an output asks for"))
 		}
-		s := src.Status().Snapshot
+		status := src.Status()
 		var whole bool
-		if whole, unusable = suffices(s, c.Outputs); whole {
-			return s, nil
+		if whole, unusable = suffices(status.Snapshot, c.Outputs); whole {
+			return status.Snapshot, nil
+		}
+		if c.OneShot {
+			if err := absent(status, c.Outputs); err != nil {
+				return nil, fmt.Errorf("nothing was written: %w", err)
+			}
 		}
 	}
+}
+
+// absent is why the one-shot of a spiffe-helper file does not wait: the Workload
+// API has answered, and its answer lacks an identity that an output asks for.
+// With svidhelper fetch there is time for a registration to arrive.
+func absent(status *source.Status, outputs []encode.Output) error {
+	for _, p := range status.Profiles {
+		if p.Reason == source.ReasonAbsent {
+			return p.LastError
+		}
+	}
+	if status.Snapshot == nil {
+		return nil
+	}
+	for i := range outputs {
+		for _, g := range encode.Encode(status.Snapshot, &outputs[i]).Gaps {
+			if g.Absent {
+				return g.Err
+			}
+		}
+	}
+	return nil
 }
 
 // suffices reports whether a snapshot has everything for the outputs, or why

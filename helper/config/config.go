@@ -76,8 +76,8 @@ type Health struct {
 	Address string
 	// LivePath and ReadyPath are the paths of the two checks; they differ.
 	LivePath, ReadyPath string
-	// LiveNeedsWrites has live, too, answer 503 while a write has failed: both
-	// checks of spiffe-helper do.
+	// LiveNeedsWrites has both checks answer 503 while a write has failed, as those
+	// of spiffe-helper do; an answer that lacks the identity counts as one.
 	LiveNeedsWrites bool
 }
 

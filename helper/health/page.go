@@ -46,9 +46,10 @@ func (s *Server) page(w http.ResponseWriter, _ *http.Request) {
 		}
 		p.printf("</ul>")
 	}
-	if problem := status.Reload.Problem; problem != "" {
-		p.printf("<p class=bad>the configuration file is refused since %s, the one before is in effect: %s</p>", p.ago(status.Reload.At), problem)
-	} else if !status.Reload.At.IsZero() {
+	for _, note := range status.notes(why) {
+		p.printf("<p class=bad>%s</p>", note)
+	}
+	if status.Reload.Problem == "" && !status.Reload.At.IsZero() {
 		p.printf("<p>the configuration file took effect at %s</p>", p.ago(status.Reload.At))
 	}
 	p.outputs(status.Outputs)

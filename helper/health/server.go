@@ -74,7 +74,7 @@ func New(cfg config.Health, current func() Status, log *slog.Logger) (*Server, e
 // address, and that Check has accepted.
 func (s *Server) Follow(cfg config.Health) {
 	cfg, _ = prepare(cfg)
-	checks := map[string]http.HandlerFunc{cfg.LivePath: s.live(cfg.LiveNeedsWrites), cfg.ReadyPath: s.ready}
+	checks := map[string]http.HandlerFunc{cfg.LivePath: s.live(cfg.LiveNeedsWrites), cfg.ReadyPath: s.ready(cfg.LiveNeedsWrites)}
 	for path, check := range maps.Clone(checks) { // as spiffe-helper, which sends /live on to /live/
 		if short := strings.TrimSuffix(path, "/"); short != "" && checks[short] == nil {
 			checks[short] = check
@@ -170,22 +170,28 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) {
 func (s *Server) live(needsWrites bool) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		status := s.current()
-		var why []string
-		if needsWrites && status.writes().failed() {
-			why = append(why, "a file could not be written")
-		}
-		answer(w, &status, why, nil)
+		answer(w, &status, status.unwritten(needsWrites), nil)
 	}
 }
 
-func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
-	status := s.current()
-	_, why := status.ready(time.Now())
-	var notes []string
-	if status.Reload.Problem != "" {
-		notes = append(notes, "the configuration file is refused, the one before is in effect: "+status.Reload.Problem)
+func (s *Server) ready(needsWrites bool) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		status := s.current()
+		ok, why := status.ready(time.Now())
+		if ok {
+			why = status.unwritten(needsWrites)
+		}
+		answer(w, &status, why, status.notes(why))
 	}
-	answer(w, &status, why, notes)
+}
+
+// unwritten is a reason for the checks of spiffe-helper, for which an answer that
+// lacks the hint is a write that failed.
+func (s *Status) unwritten(needsWrites bool) []string {
+	if needsWrites && s.writes().failed() {
+		return []string{"a file could not be written"}
+	}
+	return nil
 }
 
 // A checkAnswer is spiffe-helper's answer, plus the reasons for not being ready,

@@ -65,9 +65,11 @@ func (s *Status) ready(now time.Time) (ok bool, why []string) {
 			why = append(why, what+": "+problem)
 		}
 	}
+	waiting := false // for the Workload API
 	for i := range s.Outputs {
 		o := &s.Outputs[i]
 		what := "output " + o.Spec.Dir
+		waiting = waiting || !o.Complete
 		add(what, o.Problem)
 		switch {
 		case o.Complete, o.Problem != "" && o.Awaited == "":
@@ -81,6 +83,7 @@ func (s *Status) ready(now time.Time) (ok bool, why []string) {
 		}
 		for _, id := range o.Identities {
 			if !id.NotAfter.IsZero() && !now.Before(id.NotAfter) {
+				waiting = true
 				add(what, fmt.Sprintf("%s of %s in %s expired at %s", kindName(id), id.ID, file(id), id.NotAfter.UTC().Format(time.RFC3339)))
 			}
 		}
@@ -96,7 +99,29 @@ func (s *Status) ready(now time.Time) (ok bool, why []string) {
 	for _, p := range s.Proofs {
 		add("proof of "+p.Target, p.Problem)
 	}
+	if problem := s.apiProblem(); waiting && problem != "" {
+		why = append([]string{problem}, why...) // the cause comes first
+	}
 	return len(why) == 0, why
+}
+
+// apiProblem is what is wrong with the Workload API, and what to check.
+func (s *Status) apiProblem() string {
+	if s.Source == nil {
+		return ""
+	}
+	return s.Source.Problem()
+}
+
+// notes are what is to be known and no reason for not being ready.
+func (s *Status) notes(why []string) (notes []string) {
+	if problem := s.apiProblem(); problem != "" && !slices.Contains(why, problem) {
+		notes = append(notes, problem)
+	}
+	if s.Reload.Problem != "" {
+		notes = append(notes, "the configuration file is refused, the one before is in effect: "+s.Reload.Problem)
+	}
+	return notes
 }
 
 // file is one that an identity is in.
@@ -117,7 +142,7 @@ func (s *Status) writes() fileWriteStatuses {
 		o := &s.Outputs[i]
 		status := func(onDisk bool) WriteStatus {
 			switch {
-			case o.Problem != "":
+			case o.Problem != "" || len(o.Absent) > 0:
 				return Failed
 			case onDisk:
 				return Written

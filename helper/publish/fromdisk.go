@@ -91,6 +91,7 @@ func (r *Publisher) startFromDisk() error {
 		}
 		return nil
 	}
+	r.plan.Source.MustNotFail()
 	for i, o := range r.outputs {
 		o.set, o.published = sets[i], now
 		for _, id := range sets[i].Identities {

@@ -178,7 +178,11 @@ func (o *output) settle(causes map[encode.Selection]cause, now time.Time, grace 
 		if st == nil {
 			st = &standing{cause: c, id: o.known[sel], seen: o.shows(sel)}
 			o.standings[sel] = st
-			o.log.Warn("an identity is refused; its files stay for now", "identity", o.spec.Describe(sel), "grace", grace, "error", c.why)
+			if st.seen {
+				o.log.Warn("an identity is refused; its files stay for now", "identity", o.spec.Describe(sel), "grace", grace, "error", c.why)
+			} else {
+				o.log.Error("the Workload API does not give an identity that the output asks for", "identity", o.spec.Describe(sel), "error", c.why)
+			}
 		}
 		st.why, st.denied = c.why, c.denied
 		if !st.acted && now.Sub(st.since) >= grace {

@@ -395,7 +395,10 @@ type Status struct {
 	Awaited  string
 	// Identities are the SVIDs on disk.
 	Identities []encode.Identity
-	// Refused are the identities that the Workload API does not give any more.
+	// Absent is what the last good answer lacks, in words.
+	Absent []string
+	// Refused are the identities that the Workload API does not give any more, for
+	// longer than the grace period.
 	Refused []Refusal
 	// LastSuccess is when the Workload API's last word was last found, or put, on
 	// disk.
@@ -427,6 +430,11 @@ func (o *output) status() Status {
 		Rotations:   o.rotations,
 		Failures:    maps.Clone(o.failures),
 		Has:         o.holds(),
+	}
+	for _, g := range o.set.Gaps {
+		if g.Absent {
+			st.Absent = append(st.Absent, g.String())
+		}
 	}
 	st.Problem = o.problem
 	if o.err != nil {
