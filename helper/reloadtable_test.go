@@ -169,9 +169,12 @@ func TestReloads(t *testing.T) {
 			}, says: inEffect,
 			then: func(r *reloading) {
 				r.onDisk("certs", "tls.crt")
-				if _, err := os.Lstat(r.in("certs", "svid.pem")); err == nil {
-					r.t.Error("the old name is still there")
-				}
+				eventually(r.t, func() error { // the new names come first
+					if _, err := os.Lstat(r.in("certs", "svid.pem")); err == nil {
+						return notYet("the old name is still there")
+					}
+					return nil
+				})
 				r.goesOn()
 			},
 		},

@@ -54,4 +54,3 @@ type Change struct {
 	Changed []string // names that are new, or have new bytes
 	Removed []string // names that are gone
 }
-
