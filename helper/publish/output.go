@@ -163,7 +163,7 @@ func (o *output) publish(s *snapshot.Snapshot, force bool, c *Change) {
 	}
 	set := o.encoder.Encode(s, o.dropped)
 	o.publishing()
-	change, err := o.dir.Publish(set.Files, set.Keeps)
+	change, err := o.dir.Publish(set.Files, set.Keeps())
 	if err != nil {
 		o.failed("publish", err)
 		return
@@ -195,11 +195,12 @@ func (o *output) accept(s *snapshot.Snapshot, set encode.Set) {
 	before := o.identities()
 	kept := map[string]bool{}
 	if len(set.Gaps) > 0 {
+		keeps := set.Keeps()
 		for name := range o.keptFiles {
-			kept[name] = set.Keeps(name)
+			kept[name] = keeps(name)
 		}
 		for _, f := range o.set.Files {
-			kept[f.Name] = set.Keeps(f.Name)
+			kept[f.Name] = keeps(f.Name)
 		}
 	}
 	o.kept = nil
@@ -344,15 +345,25 @@ func (o *output) privateFiles() []string {
 	return paths
 }
 
-// describeAwaited says in words what outputs wait for.
+// describeAwaited says in words what outputs wait for. That can be a thousand
+// tokens: it names ten.
 func describeAwaited(outputs []*output) string {
+	const most = 10
 	var all []string
+	more := 0
 	for _, o := range outputs {
 		for _, g := range o.set.Gaps {
-			if !o.has(g) {
+			switch {
+			case o.has(g):
+			case len(all) == most:
+				more++
+			default:
 				all = append(all, fmt.Sprintf("%s for %s", g, o.spec.Dir))
 			}
 		}
+	}
+	if more > 0 {
+		all = append(all, fmt.Sprintf("%d more", more))
 	}
 	return strings.Join(all, ", ")
 }

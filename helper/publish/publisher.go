@@ -84,8 +84,9 @@ type Publisher struct {
 	adopted   bool    // there was another plan before
 	hooks     map[string]*hookRecord
 	changes   uint64
-	waiting   string // what was last logged as awaited
-	unstarted string // why the process was last not started
+	seen      *source.Status // by the last Rotate
+	waiting   string         // what was last logged as awaited
+	unstarted string         // why the process was last not started
 
 	status atomic.Pointer[[]Status]
 }
@@ -163,6 +164,7 @@ func (r *Publisher) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-r.plan.Source.Updates():
+			gather(ctx, r.plan.Source.Updates(), func() bool { return urgent(r.seen, r.plan.Source.Status()) })
 		case <-tampered:
 			force = true
 		case <-retry.C:
@@ -217,6 +219,7 @@ func (r *Publisher) checkReadable(p *Plan) error {
 func (r *Publisher) Rotate(force bool) (ok bool, err error) {
 	defer r.publishStatus()
 	status := r.plan.Source.Status()
+	r.seen = status
 	s := status.Snapshot
 	now := time.Now()
 	c := Change{Number: r.changes + 1, At: now}
