@@ -575,3 +575,22 @@ func TestEveryFlatKeyIsTested(t *testing.T) {
 		}
 	}
 }
+
+// TestDropInNamesAreLiteral: spiffe-helper knows no placeholders, and what is
+// printed in the native dialect does not make one of a brace.
+func TestDropInNamesAreLiteral(t *testing.T) {
+	c, ds := mustParse(t, `cert_dir = "/d"
+svid_file_name        = "{hint}.pem"
+svid_key_file_name    = "{id}.key"
+svid_bundle_file_name = "ca.pem"
+jwt_bundle_file_name  = "{n}.json"`)
+	x := x509(c)
+	for _, f := range []encode.FileSpec{x.Cert, x.Key, x.Bundle, c.Outputs[0].JWTBundles[0].File} {
+		if f.Varies() {
+			t.Errorf("%q is named by an answer", f.Name)
+		}
+	}
+	if len(ds) > 0 || !strings.Contains(string(Print(c)), `{ file = "{hint}.pem", literal = true }`) {
+		t.Errorf("%v\n%s", ds, Print(c))
+	}
+}

@@ -74,12 +74,16 @@ type namedFile struct {
 	secret bool // a private key or a token is in it
 }
 
-// file is a file of an output: its name, or a block with name, mode and owner.
-func file(dst *encode.FileSpec, secret bool) value { return fileValue{dst, secret} }
+// file is a file of an output: its name, or a block with name, mode and owner. may
+// are the placeholders that mean something in the name.
+func file(dst *encode.FileSpec, secret bool, may ...encode.Placeholder) value {
+	return fileValue{dst, secret, may}
+}
 
 type fileValue struct {
 	dst    *encode.FileSpec
 	secret bool
+	may    []encode.Placeholder
 }
 
 func (v fileValue) table() *block {
@@ -88,6 +92,7 @@ func (v fileValue) table() *block {
 		{key: "mode", doc: "instead of the output's", value: mode(&v.dst.Mode, false)},
 		{key: "owner", doc: "name or number", value: text(&v.dst.Owner)},
 		{key: "group", doc: "name or number", value: text(&v.dst.Group)},
+		{key: "literal", doc: "braces in the name stand for themselves", value: boolean(&v.dst.Literal, true)},
 	}}
 }
 
@@ -105,6 +110,22 @@ func (v fileValue) read(d *decoder, it *item) {
 	if v.dst.Wanted() {
 		d.files = append(d.files, namedFile{*v.dst, it.key, at, v.secret})
 	}
+	for _, p := range encode.Placeholders {
+		if v.dst.Has(p) && !slices.Contains(v.may, p) {
+			hint := fmt.Sprintf("write %s = { file = %s, literal = true } if the braces stand for themselves", it.key, quote(v.dst.Name))
+			if len(v.may) > 0 {
+				hint = "use " + enumerate(placeNames(v.may), "or")
+			}
+			d.errorf(at, hint, "%s: %s means nothing in %q", it.key, p, v.dst.Name)
+		}
+	}
+}
+
+func placeNames(places []encode.Placeholder) (names []string) {
+	for _, p := range places {
+		names = append(names, string(p))
+	}
+	return names
 }
 
 func (v fileValue) print(p *printer, f field) {
@@ -117,8 +138,15 @@ func (v fileValue) print(p *printer, f field) {
 	}
 	var parts []string
 	for _, sub := range v.table().fields {
-		if text := sub.value.(scalar).literal(); text != "" {
-			parts = append(parts, sub.key+" = "+text)
+		literal := ""
+		switch value := sub.value.(type) {
+		case scalar:
+			literal = value.literal()
+		case described:
+			literal = value.literal()
+		}
+		if literal != "" {
+			parts = append(parts, sub.key+" = "+literal)
 		}
 	}
 	p.line(f.key, "{ "+strings.Join(parts, ", ")+" }", f.doc)

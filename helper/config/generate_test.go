@@ -86,6 +86,7 @@ func optional[T any](g *generator, v T) T {
 
 func (g *generator) file() encode.FileSpec {
 	f := encode.FileSpec{Name: g.name()}
+	f.Literal = f.Varies()
 	if g.maybe() {
 		f.Mode, f.Owner, f.Group = g.mode(), optional(g, g.text()), optional(g, g.text())
 	}
@@ -95,7 +96,7 @@ func (g *generator) file() encode.FileSpec {
 // files names a file with a placeholder.
 func (g *generator) files() encode.FileSpec {
 	f := g.file()
-	f.Name = pick(g, "{hint}", "{id}", "{index}") + f.Name
+	f.Name, f.Literal = pick(g, "{hint}", "{id}", "{index}")+f.Name, false
 	return f
 }
 
@@ -173,8 +174,8 @@ func (g *generator) x509SVID() encode.X509SVID {
 		x.PKCS12, x.JKS = g.keystore(file()), g.keystore(file())
 	}
 	if x.Federated = pick(g, encode.FederatedNone, encode.FederatedMerge, encode.FederatedSeparate); x.Federated == encode.FederatedSeparate {
-		x.FederatedFile = file()
-		x.FederatedFile.Name += "{trust_domain}"
+		x.FederatedFile = g.file()
+		x.FederatedFile.Name, x.FederatedFile.Literal = x.FederatedFile.Name+pick(g, "{trust_domain}", "{index}.{n}"), false
 	}
 	return x
 }
@@ -257,6 +258,7 @@ func TestPrintIsParsedBack(t *testing.T) {
 		markSet(set, "Config", reflect.ValueOf(*c))
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) { checkRoundTrip(t, c) })
 	}
+	delete(set, "Config.Outputs.X509SVIDs.FederatedFile.Literal") // it needs a placeholder
 	for path, is := range set {
 		if !is {
 			t.Errorf("%s is never generated", path)

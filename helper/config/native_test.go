@@ -412,7 +412,7 @@ process { command = ["x"] }`, `helper.conf:4:1: error: the process needs on_rota
 		{"output", `file_mode = "rw-r--r--"`, "file_mode|want a mode in octal"},
 		{"output", `fsync = "no"`, "fsync|want true or false"},
 		{"output", `manifest = { mode = 0640 }`, `manifest names no file|{ file = "…", mode = "0640" }`},
-		{"output", `manifest = { name = "x" }`, `unknown key "name" in file|its keys are file, group, mode and owner`},
+		{"output", `manifest = { name = "x" }`, `unknown key "name" in file|its keys are file, group, literal, mode and owner`},
 		{"output", `manifest = ""`, "manifest|is empty"},
 		{"output", `manifest = "svid.pem"`, `"svid.pem" is already the name of cert`},
 		{"output", `manifest = "svid.pem/x"`, `"svid.pem" is already a file`},
@@ -452,6 +452,20 @@ process { command = ["x"] }`, `helper.conf:4:1: error: the process needs on_rota
 		{"output", `x509_svid { }`, `"svid.pem" is already the name of cert`},
 		{"x509_svid", `spiffe_id = "example.org/x"`, "is not a SPIFFE ID"},
 		{"x509_svid", "all = true\nhint = \"x\"", "leave out hint and spiffe_id"},
+		{"output", `manifest = "{id}.json"`, `manifest: {id} means nothing in "{id}.json"|literal = true`},
+		{"output", `manifest = { file = "{n}" }`, `manifest: {n} means nothing`},
+		{"output", `x509_bundle { file = "{id}.pem" }`, `file: {id} means nothing|use {trust_domain}`},
+		{"output", `jwt_bundle { file = "{hint}" }`, `file: {hint} means nothing`},
+		{"output", `wit_bundle { file = "{index}" }`, `file: {index} means nothing`},
+		{"output", "jwt_svid {\n  audience = [\"a\"]\n  file = \"{index}.jwt\"\n}", `file: {index} means nothing|use {trust_domain}, {id} or {hint}`},
+		{"output", "wit_svid {\n  token = \"{n}.jwt\"\n  key = \"k\"\n}", `token: {n} means nothing`},
+		{"x509_svid", `cert = "{n}.pem"`, `cert: {n} means nothing|use {trust_domain}, {id}, {hint} or {index}`},
+		{"x509_svid", `jks {
+  file = "{n}"
+  password = "x"
+}`, `file: {n} means nothing`},
+		{"x509_svid", "federated_bundles = \"separate\"\nfederated_file = \"{trust_domain}{hint}\"", `federated_file: {hint} means nothing|use {trust_domain}, {index} or {n}`},
+		{"x509_svid", "all = true\ncert = { file = \"{hint}\", literal = true }", "needs {hint}, {id} or {index}"},
 		{"x509_svid", `all = true`, "needs {hint}, {id} or {index}"},
 		{"x509_svid", `allow = ["example.org"]`, "does not start with spiffe://"},
 		{"x509_svid", `cert = 5.5.5/x`, "cert|needs double quotes"},
@@ -469,7 +483,7 @@ process { command = ["x"] }`, `helper.conf:4:1: error: the process needs on_rota
 		{"x509_svid", `cert = "` + strings.Repeat("a/", 2048) + `a"`, "1024 is the most"},
 		{"x509_svid", `key_encoding = "sec1"`, "pkcs8 and traditional"},
 		{"x509_svid", `federated_bundles = true`, "federated_bundles|want a string"},
-		{"x509_svid", "federated_bundles = \"separate\"\nfederated_file = \"x.pem\"", "needs {trust_domain}"},
+		{"x509_svid", "federated_bundles = \"separate\"\nfederated_file = \"x.pem\"", "needs {trust_domain} or {n}"},
 		{"x509_svid", `federated_file = "{trust_domain}.pem"`, "is for separate bundles"},
 		{"x509_svid", "federated_bundles = \"merge\"\ncert = \"c\"", "no bundle to merge"},
 		{"x509_svid", `pkcs12 { password = "x" }`, "pkcs12 names no file"},
@@ -548,7 +562,6 @@ func TestNativeWarnings(t *testing.T) {
 		{"output", `key_mode = 0644`, "everybody can use|0644"},
 		{"output", `dir_mode = 444`, "444 is decimal, mode 0674"},
 		{"x509_svid", "cert = \"c\"\nkey = { file = \"k\", mode = 0604 }", "everybody can use"},
-		{"x509_svid", `cert = "{hint}.pem"`, "all = true"},
 		{"root", "daemon_mode = false\nprocess { command = [\"x\"] }", "process is ignored"},
 		{"root", "daemon_mode = false\nhook \"x\" { command = [\"x\"] }", "hook is ignored"},
 		{"process", "on_rotation = \"none\"\nmax_restarts = 3\nrestart_window = \"1m\"", "counts nothing"},
@@ -559,6 +572,39 @@ func TestNativeWarnings(t *testing.T) {
 				t.Errorf("want a warning with %q, got\n%v", c.want, ds)
 			}
 		})
+	}
+}
+
+// TestNamesFromAnswers has placeholders wherever they mean something.
+func TestNamesFromAnswers(t *testing.T) {
+	_, ds := mustParse(t, `output "/d" {
+  x509_svid {
+    cert   = "{trust_domain}/{id}.crt"
+    key    = "{hint}.key"
+    bundle = "{trust_domain}.{index}.pem"
+    federated_bundles = "separate"
+    federated_file    = "federated_bundle.{index}.{n}.pem"
+  }
+  jwt_svid {
+    audience = ["vault"]
+    file     = "{trust_domain}+{hint}+{id}.jwt"
+  }
+  wit_svid {
+    token = "{id}.wit"
+    key   = "{id}.jwk"
+  }
+  x509_bundle {
+    file   = "x/{trust_domain}"
+    format = "spiffe"
+  }
+  jwt_bundle {
+    file   = "j/{trust_domain}"
+    format = "jwks"
+  }
+  wit_bundle { file = "w/{trust_domain}" }
+}`)
+	if len(ds) > 0 {
+		t.Error(ds)
 	}
 }
 

@@ -21,6 +21,14 @@ const (
 	defaultFederated = "{trust_domain}.pem"
 )
 
+// The placeholders that mean something in the names of the files of a block.
+var (
+	placesOfSVID      = []encode.Placeholder{encode.PlaceTrustDomain, encode.PlaceID, encode.PlaceHint, encode.PlaceIndex}
+	placesOfToken     = placesOfSVID[:3]
+	placesOfBundle    = placesOfSVID[:1]
+	placesOfFederated = []encode.Placeholder{encode.PlaceTrustDomain, encode.PlaceIndex, encode.PlaceNumber}
+)
+
 func outputTable(o *encode.Output) *block {
 	return &block{name: "output", label: &o.Dir, labelWant: "a directory", labelExample: "/run/tls", fields: []field{
 		{key: "publish", doc: "how new files become visible: symlink (all in one instant), rename (one by one) or in-place",
@@ -131,18 +139,18 @@ func (d *decoder) checkFiles(o *encode.Output, files []namedFile) {
 func x509SVIDTable(x *encode.X509SVID) *block {
 	return &block{name: "x509_svid", fields: append(selectorFields(&x.Select), []field{
 		{key: "allow", doc: "patterns of SPIFFE IDs; any other is refused", value: texts(&x.Allow)},
-		{key: "cert", doc: "leaf, then intermediates, PEM", value: file(&x.Cert, false)},
-		{key: "key", doc: "private key, PEM", value: file(&x.Key, true)},
-		{key: "bundle", doc: "X.509 authorities of the SVID's trust domain, PEM", value: file(&x.Bundle, false)},
-		{key: "combined", doc: "key, then chain, PEM", value: file(&x.Combined, true)},
-		{key: "crl", doc: "certificate revocation lists, PEM", value: file(&x.CRL, false)},
+		{key: "cert", doc: "leaf, then intermediates, PEM", value: file(&x.Cert, false, placesOfSVID...)},
+		{key: "key", doc: "private key, PEM", value: file(&x.Key, true, placesOfSVID...)},
+		{key: "bundle", doc: "X.509 authorities of the SVID's trust domain, PEM", value: file(&x.Bundle, false, placesOfSVID...)},
+		{key: "combined", doc: "key, then chain, PEM", value: file(&x.Combined, true, placesOfSVID...)},
+		{key: "crl", doc: "certificate revocation lists, PEM", value: file(&x.CRL, false, placesOfSVID...)},
 		{key: "pkcs12", doc: "key, chain and bundle, PKCS#12", value: one[encode.Keystore]{&x.PKCS12, keystoreTable("pkcs12")}},
 		{key: "jks", doc: "key, chain and bundle, Java KeyStore", value: one[encode.Keystore]{&x.JKS, keystoreTable("jks")}},
 		{key: "key_encoding", doc: "pkcs8, or traditional: SEC 1 or PKCS#1", value: choice(&x.KeyEncoding,
 			word[encode.KeyEncoding]{"pkcs8", encode.KeyPKCS8}, word[encode.KeyEncoding]{"traditional", encode.KeyTraditional})},
 		{key: "federated_bundles", doc: "foreign trust domains' bundles: none, a file each (separate), or appended to ours (merge)", value: choice(&x.Federated,
 			word[encode.Federated]{"none", encode.FederatedNone}, word[encode.Federated]{"separate", encode.FederatedSeparate}, word[encode.Federated]{"merge", encode.FederatedMerge})},
-		{key: "federated_file", doc: "the name of each foreign bundle", value: file(&x.FederatedFile, false)},
+		{key: "federated_file", doc: "the name of each foreign bundle", value: file(&x.FederatedFile, false, placesOfFederated...)},
 		{key: "intermediates_in_bundle", doc: "intermediates stand in the bundle, not behind the leaf", value: boolean(&x.IntermediatesInBundle, true)},
 		{key: "omit_expired", doc: "expired authorities are left out", value: boolean(&x.OmitExpired, true)},
 	}...), check: func(d *decoder, at places) { d.checkX509SVID(x, at) }}
@@ -175,8 +183,8 @@ func (d *decoder) checkFederated(x *encode.X509SVID, at places) {
 	case x.Federated == encode.FederatedSeparate && !x.FederatedFile.Wanted():
 		x.FederatedFile.Name = defaultFederated
 		d.files = append(d.files, namedFile{x.FederatedFile, "federated_file", at.of("federated_bundles"), false})
-	case x.Federated == encode.FederatedSeparate && !strings.Contains(x.FederatedFile.Name, "{trust_domain}"):
-		d.errorf(at.of("federated_file"), "write "+quote(defaultFederated), "federated_file needs {trust_domain} in its name: each trust domain has a file")
+	case x.Federated == encode.FederatedSeparate && !x.FederatedFile.Has(encode.PlaceTrustDomain) && !x.FederatedFile.Has(encode.PlaceNumber):
+		d.errorf(at.of("federated_file"), "write "+quote(defaultFederated), "federated_file needs {trust_domain} or {n} in its name: each trust domain has a file")
 	case x.Federated != encode.FederatedSeparate && at.has("federated_file"):
 		d.errorf(at.of("federated_file"), `write federated_bundles = "separate"`, "federated_file is for separate bundles")
 	case x.Federated == encode.FederatedMerge && !x.Bundle.Wanted() && x.PKCS12 == nil && x.JKS == nil:
@@ -189,12 +197,8 @@ func (d *decoder) checkPlaceholder(f *encode.FileSpec, all bool, at span, key st
 	if f == nil || !f.Wanted() {
 		return
 	}
-	has := slices.ContainsFunc([]string{"{hint}", "{id}", "{index}"}, func(p string) bool { return strings.Contains(f.Name, p) })
-	switch {
-	case all && !has:
+	if all && !f.Has(encode.PlaceHint) && !f.Has(encode.PlaceID) && !f.Has(encode.PlaceIndex) {
 		d.errorf(at, "write "+quote("{index}-"+f.Name), "%s: all = true needs {hint}, {id} or {index} in every file's name", key)
-	case !all && has:
-		d.warnf(at, "write all = true to have a file for each SVID", "%s: %q is taken as it stands", key, f.Name)
 	}
 }
 
@@ -215,7 +219,7 @@ func (d *decoder) checkSelector(s *encode.Selector, at places) {
 func keystoreTable(name string) func(*encode.Keystore) *block {
 	return func(k *encode.Keystore) *block {
 		return &block{name: name, fields: []field{
-			{key: "file", doc: "its name", value: file(&k.File, true)},
+			{key: "file", doc: "its name", value: file(&k.File, true, placesOfSVID...)},
 			{key: "password", doc: "password_file is better", value: filled(&k.Password, "write a password, or name a file that holds one: password_file")},
 			{key: "password_file", doc: "read at each publish", value: text(&k.PasswordFile)},
 			{key: "alias", doc: "the entry's name, instead of the SPIFFE ID", value: text(&k.Alias)},
@@ -240,7 +244,7 @@ func keystoreFile(k *encode.Keystore) *encode.FileSpec {
 func jwtSVIDTable(j *encode.JWTSVID) *block {
 	return &block{name: "jwt_svid", fields: []field{
 		{key: "audience", doc: "whom the token is for", value: texts(&j.Audience)},
-		{key: "file", doc: "the token, without a newline", value: file(&j.File, true)},
+		{key: "file", doc: "the token, without a newline", value: file(&j.File, true, placesOfToken...)},
 		{key: "spiffe_id", doc: "the token of this SPIFFE ID", value: spiffeID(&j.ID)},
 		{key: "hint", doc: "the first token with this hint", value: text(&j.Hint)},
 	}, check: func(d *decoder, at places) {
@@ -255,8 +259,8 @@ func jwtSVIDTable(j *encode.JWTSVID) *block {
 
 func witSVIDTable(w *encode.WITSVID) *block {
 	return &block{name: "wit_svid", fields: append(selectorFields(&w.Select), []field{
-		{key: "token", doc: "the token, without a newline", value: file(&w.Token, true)},
-		{key: "key", doc: "the private key that the token is bound to, PEM", value: file(&w.Key, true)},
+		{key: "token", doc: "the token, without a newline", value: file(&w.Token, true, placesOfSVID...)},
+		{key: "key", doc: "the private key that the token is bound to, PEM", value: file(&w.Key, true, placesOfSVID...)},
 	}...), check: func(d *decoder, at places) {
 		d.checkSelector(&w.Select, at)
 		if at.lacks("token") || at.lacks("key") {
@@ -273,15 +277,15 @@ func bundleTable(name string, f *encode.FileSpec, domains *[]spiffeid.TrustDomai
 		words = append(words, word[encode.BundleFormat]{string(f), f})
 	}
 	return &block{name: name, fields: []field{
-		{key: "file", doc: "its name", value: file(f, false)},
+		{key: "file", doc: "its name", value: file(f, false, placesOfBundle...)},
 		{key: "trust_domains", doc: "instead of all", value: trustDomains(domains)},
 		{key: "format", doc: "of the file", value: choice(format, words...)},
 	}, check: func(d *decoder, at places) {
 		if at.lacks("file") {
 			d.errorf(at.block, `write file = "name"`, "%s names no file", name)
 		}
-		if *format == encode.FormatSPIFFE && len(*domains) != 1 {
-			d.errorf(at.of("format"), `write trust_domains = ["example.org"]`, "format: a SPIFFE bundle is of exactly one trust domain")
+		if *format == encode.FormatSPIFFE && len(*domains) != 1 && !f.Has(encode.PlaceTrustDomain) {
+			d.errorf(at.of("format"), `write trust_domains = ["example.org"], or {trust_domain} in the file's name`, "format: a SPIFFE bundle is of exactly one trust domain")
 		}
 	}}
 }

@@ -161,6 +161,7 @@ type spread struct {
 func (s *spread) file(at places, key, name string, mode fs.FileMode, secret bool) (*encode.Output, encode.FileSpec) {
 	dir, name := s.place(name)
 	spec := encode.FileSpec{Name: name, Mode: mode}
+	spec.Literal = spec.Varies() // spiffe-helper knows no placeholders
 	if hint, err := checkName(spec.Name, s.goos); err != nil {
 		s.errorf(at.of(key), hint, "%s: %v", key, err)
 	}

@@ -12,7 +12,7 @@ import (
 // equal are found when it is encoded.
 func Check(o *Output) error {
 	for f := range o.uses() {
-		if err := writer.CheckName(sample(f.Name)); err != nil {
+		if err := writer.CheckName(sample(f)); err != nil {
 			return fmt.Errorf("output %s: %w", o.Dir, err)
 		}
 	}
@@ -36,7 +36,7 @@ func Warnings(o *Output) []string {
 func (o *Output) known() []writer.File {
 	var files []writer.File
 	for f, use := range o.uses() {
-		if !HasPlaceholder(f.Name) {
+		if !f.Varies() {
 			files = append(files, writer.File{Name: f.Name, Mode: o.mode(f, use.Private), Owner: f.Owner, Group: f.Group})
 		}
 	}

@@ -33,6 +33,7 @@ type Encoder struct {
 	output   *Output
 	memo     memo
 	foreign  map[*X509SVID]foreign
+	varying  int // names that only an answer tells
 	size     int // of the last set, in files
 	now      func() time.Time
 	readFile func(name string) ([]byte, error)
@@ -40,7 +41,13 @@ type Encoder struct {
 
 // NewEncoder returns an Encoder for an output, which must not change any more.
 func NewEncoder(o *Output) *Encoder {
-	return &Encoder{output: o, now: time.Now, readFile: os.ReadFile}
+	e := &Encoder{output: o, now: time.Now, readFile: os.ReadFile}
+	for f := range o.uses() {
+		if f.Varies() {
+			e.varying++
+		}
+	}
+	return e
 }
 
 // Ages reports whether the same snapshot can give other files later.
@@ -54,15 +61,19 @@ func (e *Encoder) Encode(s *snapshot.Snapshot, dropped map[Selection]bool) Set {
 	if s == nil {
 		s = &snapshot.Snapshot{}
 	}
-	r := &encoding{Encoder: e, now: e.now(), dropped: dropped, recent: make(memo, len(e.memo)), abroad: map[*X509SVID]foreign{}}
+	r := &encoding{Encoder: e, now: e.now(), dropped: dropped, recent: make(memo, len(e.memo)), abroad: map[*X509SVID]foreign{}, picked: map[*X509SVID][]int{}}
 	r.set.Files = make([]writer.File, 0, e.size)
 	r.set.Uses = make([]Use, 0, e.size)
 	o := e.output
+	// Our own SVIDs take their names first: no foreign trust domain takes one away.
 	r.each(BlockX509SVID, len(o.X509SVIDs), s.X509 != nil, func(sel Selection) (bool, error) { return r.x509SVID(sel, s.X509) })
-	r.each(BlockX509Bundle, len(o.X509Bundles), s.X509Bundles != nil, func(sel Selection) (bool, error) { return r.x509Bundle(sel, s.X509Bundles) })
 	r.each(BlockJWTSVID, len(o.JWTSVIDs), true, func(sel Selection) (bool, error) { return r.jwtSVID(sel, s.JWTSVIDs) })
-	r.each(BlockJWTBundle, len(o.JWTBundles), s.JWTBundles != nil, func(sel Selection) (bool, error) { return r.jwtBundle(sel, s.JWTBundles) })
 	r.each(BlockWITSVID, len(o.WITSVIDs), s.WIT != nil, func(sel Selection) (bool, error) { return r.witSVIDs(sel, s.WIT) })
+	for i := range o.X509SVIDs {
+		r.separate(Selection{BlockX509SVID, i}, s.X509)
+	}
+	r.each(BlockX509Bundle, len(o.X509Bundles), s.X509Bundles != nil, func(sel Selection) (bool, error) { return r.x509Bundle(sel, s.X509Bundles) })
+	r.each(BlockJWTBundle, len(o.JWTBundles), s.JWTBundles != nil, func(sel Selection) (bool, error) { return r.jwtBundle(sel, s.JWTBundles) })
 	r.each(BlockWITBundle, len(o.WITBundles), s.WITBundles != nil, func(sel Selection) (bool, error) { return r.witBundle(sel, s.WITBundles) })
 	r.manifest()
 	e.memo, e.foreign, e.size = r.recent, r.abroad, len(r.set.Files)
@@ -76,6 +87,8 @@ type encoding struct {
 	dropped map[Selection]bool
 	set     Set
 	taken   writer.Names // names of files; nil: not needed so far
+	// Which of the SVIDs selected are in the set, by their numbers.
+	picked map[*X509SVID][]int
 	// What this call used, for the next one.
 	recent memo
 	abroad map[*X509SVID]foreign
@@ -87,7 +100,7 @@ func (r *encoding) claim(name string) error {
 	if r.taken == nil {
 		r.taken = writer.Names{}
 		for f := range r.output.uses() {
-			if !HasPlaceholder(f.Name) {
+			if !f.Varies() {
 				_ = r.taken.Take(f.Name) // Check has seen to it that they differ
 			}
 		}
@@ -103,11 +116,14 @@ func (r *encoding) add(f FileSpec, kind snapshot.Kind, private bool, data []byte
 	if len(data) == 0 {
 		return fmt.Errorf("there is nothing to put in %q, and no file is ever empty", f.Name)
 	}
-	r.set.Files = append(r.set.Files, writer.File{
-		Name: f.Name, Data: data, Mode: r.output.mode(f, private), Owner: f.Owner, Group: f.Group,
-	})
+	r.set.Files = append(r.set.Files, r.file(f, private, data))
 	r.set.Uses = append(r.set.Uses, Use{kind, private})
 	return nil
+}
+
+// file is a file as the writer has it.
+func (r *encoding) file(f FileSpec, private bool, data []byte) writer.File {
+	return writer.File{Name: f.Name, Data: data, Mode: r.output.mode(f, private), Owner: f.Owner, Group: f.Group}
 }
 
 // mode is the mode of a file: its own, else the output's, else the default.

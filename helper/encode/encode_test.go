@@ -265,7 +265,7 @@ func TestSelection(t *testing.T) {
 		{name: "allowed", allow: []string{"spiffe://example.org/w*"}, file: "crt", want: []string{"crt"}},
 		{name: "not allowed", allow: []string{"spiffe://example.org/db/**", "spiffe://x/web"}, file: "crt",
 			err: "SPIFFE ID spiffe://example.org/web is not allowed: it matches none of spiffe://example.org/db/**, spiffe://x/web"},
-		{name: "literal braces", file: "{hint}", want: []string{"{hint}"}},
+		{name: "names from the answer without all", selector: Selector{Hint: "external"}, file: "{hint}/{trust_domain}/{id}.{index}", want: []string{"external/example.org/example.org+web.0"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			set, err := tryEncode(NewEncoder(x509Output(X509SVID{Select: c.selector, Allow: c.allow, Cert: FileSpec{Name: c.file}})), s)

@@ -58,18 +58,27 @@ func (o *Output) uses() iter.Seq2[FileSpec, Use] {
 
 // KindOf returns the kind of the file that a name on disk is of.
 func (o *Output) KindOf(name string) snapshot.Kind {
+	kind := snapshot.KindNone
 	for f, use := range o.uses() {
-		if matchName(f.Name, name) {
+		switch {
+		case f.Varies():
+			if kind == snapshot.KindNone && f.Matches(name) {
+				kind = use.Kind
+			}
+		case f.Name == name: // no answer can take a configured name
 			return use.Kind
 		}
 	}
-	return snapshot.KindNone
+	return kind
 }
 
 // sample fills the placeholders of a name with what no name objects to.
-func sample(name string) string {
-	for _, p := range placeholders {
-		name = strings.ReplaceAll(name, p, "x")
+func sample(f FileSpec) string {
+	name := f.Name
+	for _, p := range Placeholders {
+		if f.Has(p) {
+			name = strings.ReplaceAll(name, string(p), "x")
+		}
 	}
 	return name
 }

@@ -32,12 +32,16 @@ func (r *encoding) jwtSVID(sel Selection, tokens map[snapshot.JWTRequest]*snapsh
 		r.gap(sel, false, nil)
 		return false, nil
 	}
-	if err := r.add(want.File, snapshot.KindJWT, true, []byte(svid.Token)); err != nil {
+	file, err := r.expand(want.File, ofSVID(svid.ID, svid.Hint, 0))
+	if err == nil {
+		err = r.add(file, snapshot.KindJWT, true, []byte(svid.Token))
+	}
+	if err != nil {
 		return false, err
 	}
 	r.set.Identities = append(r.set.Identities, Identity{
 		Kind: snapshot.KindJWT, Selection: sel, ID: svid.ID, Hint: svid.Hint, Audience: want.Audience,
-		Serial: svid.TokenID, NotAfter: svid.Expiry.UTC(), Files: []string{want.File.Name},
+		Serial: svid.TokenID, NotAfter: svid.Expiry.UTC(), Files: []string{file.Name},
 	})
 	return false, nil
 }
@@ -45,13 +49,17 @@ func (r *encoding) jwtSVID(sel Selection, tokens map[snapshot.JWTRequest]*snapsh
 func (r *encoding) jwtBundle(sel Selection, answer *snapshot.JWTBundles) (absent bool, err error) {
 	want := &r.output.JWTBundles[sel.Index]
 	bundles := choose(r, sel, "JWT bundle", answer.Bundles, want.TrustDomains)
-	return false, bundleFile(r, sel, "JWT", want.File, want.Format, want.TrustDomains, bundles, jwtKeys)
+	return false, files(r, sel, want.File, want.TrustDomains, bundles, func(f FileSpec, bundles []*jwtbundle.Bundle) error {
+		return bundleFile(r, sel, "JWT", f, want.Format, want.TrustDomains, bundles, jwtKeys)
+	})
 }
 
 func (r *encoding) witBundle(sel Selection, answer *snapshot.WITBundles) (absent bool, err error) {
 	want := &r.output.WITBundles[sel.Index]
 	bundles := choose(r, sel, "WIT bundle", answer.Bundles, want.TrustDomains)
-	return false, bundleFile(r, sel, "WIT", want.File, want.Format, want.TrustDomains, bundles, witKeys)
+	return false, files(r, sel, want.File, want.TrustDomains, bundles, func(f FileSpec, bundles []*witbundle.Bundle) error {
+		return bundleFile(r, sel, "WIT", f, want.Format, want.TrustDomains, bundles, witKeys)
+	})
 }
 
 // A bundle is what the bundles of all profiles have in common.
@@ -78,6 +86,28 @@ func choose[B bundle](r *encoding, sel Selection, what string, all []B, wanted [
 	}
 	slices.SortStableFunc(chosen, func(a, b B) int { return a.TrustDomain().Compare(b.TrustDomain()) })
 	return chosen
+}
+
+// files encodes bundles into one file, or each into its own when the file's name
+// holds {trust_domain}. A trust domain that cannot have one is left out by itself.
+func files[B bundle](r *encoding, sel Selection, f FileSpec, wanted []spiffeid.TrustDomain, bundles []B, encode func(FileSpec, []B) error) error {
+	if !f.Varies() || len(bundles) == 0 {
+		return encode(f, bundles)
+	}
+	first := len(r.set.Files)
+	for _, b := range bundles {
+		own, err := r.expand(f, naming{trustDomain: b.TrustDomain()})
+		if err == nil {
+			err = encode(own, []B{b})
+		}
+		if err != nil {
+			r.skip(fmt.Errorf("bundle of %.80s: %w", b.TrustDomain(), err))
+		}
+	}
+	if len(r.set.Files) == first && len(wanted) == 0 {
+		r.lack(sel, r.output.Describe(sel))
+	}
+	return nil
 }
 
 // pointers returns bundles as memo keys.
@@ -234,12 +264,9 @@ func (r *encoding) witSVID(sel Selection, want *WITSVID, svid *snapshot.WITSVID,
 		if !f.spec.Wanted() {
 			continue
 		}
-		spec := f.spec
-		if want.Select.All {
-			var err error
-			if spec.Name, err = r.expand(spec.Name, svid.Hint, svid.ID, index); err != nil {
-				return err
-			}
+		spec, err := r.expand(f.spec, ofSVID(svid.ID, svid.Hint, index))
+		if err != nil {
+			return err
 		}
 		data, err := r.recall("file", spec.Name, []any{svid}, f.encode)
 		if err != nil {

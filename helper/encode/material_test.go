@@ -235,7 +235,15 @@ func tryEncode(e *Encoder, s *snapshot.Snapshot) (Set, error) {
 // awaited says what a set lacks, and keeps are the names that stay for it.
 func awaited(set Set) (what, keeps []string) {
 	for _, g := range set.Gaps {
-		what, keeps = append(what, g.What), append(keeps, g.Files...)
+		what, keeps = append(what, g.What), append(keeps, names(g.Files)...)
 	}
 	return what, keeps
+}
+
+// names are the names of the files that stay for a gap.
+func names(files []FileSpec) (all []string) {
+	for _, f := range files {
+		all = append(all, f.Name)
+	}
+	return all
 }

@@ -3,33 +3,49 @@ package encode
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 )
 
-// The placeholders that stand in a file name for what only an answer tells.
+// A Placeholder stands in a file's name for what only an answer tells.
+type Placeholder string
+
+// The placeholders.
 const (
-	placeHint        = "{hint}"
-	placeID          = "{id}"
-	placeIndex       = "{index}"
-	placeTrustDomain = "{trust_domain}"
+	PlaceTrustDomain Placeholder = "{trust_domain}" // of the SVID or the bundle that the file holds
+	PlaceID          Placeholder = "{id}"           // the SVID's SPIFFE ID, with "+" for each slash
+	PlaceHint        Placeholder = "{hint}"         // the SVID's hint
+	PlaceIndex       Placeholder = "{index}"        // the SVID's number among those selected, from 0
+	PlaceNumber      Placeholder = "{n}"            // the foreign bundle's number in the answer, from 0
 )
 
-var placeholders = []string{placeHint, placeID, placeIndex, placeTrustDomain}
+// Placeholders are all of them.
+var Placeholders = []Placeholder{PlaceHint, PlaceID, PlaceIndex, PlaceNumber, PlaceTrustDomain}
 
-// HasPlaceholder reports whether name holds one of {hint}, {id}, {index} and
-// {trust_domain}.
-func HasPlaceholder(name string) bool {
-	_, _, found := cutPlaceholder(name)
-	return found
+// Has reports whether a placeholder stands in the file's name.
+func (f FileSpec) Has(p Placeholder) bool {
+	return !f.Literal && strings.Contains(f.Name, string(p))
+}
+
+// Varies reports whether only an answer tells the file's name.
+func (f FileSpec) Varies() bool { return slices.ContainsFunc(Placeholders, f.Has) }
+
+// Matches reports whether a name is one that the file can have.
+func (f FileSpec) Matches(name string) bool {
+	if !f.Varies() {
+		return f.Wanted() && f.Name == name
+	}
+	return matchName(f.Name, name)
 }
 
 // cutPlaceholder cuts name around its first placeholder.
 func cutPlaceholder(name string) (before, after string, found bool) {
 	at, length := len(name), 0
-	for _, p := range placeholders {
-		if i := strings.Index(name, p); i >= 0 && i < at {
+	for _, p := range Placeholders {
+		if i := strings.Index(name, string(p)); i >= 0 && i < at {
 			at, length = i, len(p)
 		}
 	}
@@ -55,20 +71,38 @@ func matchName(pattern, name string) bool {
 	return false
 }
 
-// expand fills in the placeholders of a name and claims the result: what fills
-// them comes from outside.
-func (r *encoding) expand(name string, hint string, id spiffeid.ID, index int) (string, error) {
-	if strings.Contains(name, placeHint) {
-		if err := checkHint(hint); err != nil {
-			return "", fmt.Errorf("%w: %s cannot stand for it in %q; use %s or %s", err, placeHint, name, placeID, placeIndex)
+// A naming is what fills the placeholders of a name. All of it comes from outside.
+type naming struct {
+	trustDomain spiffeid.TrustDomain
+	id          spiffeid.ID
+	hint        string
+	index, n    int
+}
+
+// ofSVID names a file of an SVID.
+func ofSVID(id spiffeid.ID, hint string, index int) naming {
+	return naming{trustDomain: id.TrustDomain(), id: id, hint: hint, index: index}
+}
+
+// expand fills in the placeholders of a file's name and claims the result. An
+// error is about that name alone.
+func (r *encoding) expand(f FileSpec, by naming) (FileSpec, error) {
+	if !f.Varies() {
+		return f, nil
+	}
+	if f.Has(PlaceHint) {
+		if err := checkHint(by.hint); err != nil {
+			return f, fmt.Errorf("%w: %s cannot stand for it in %q; use %s or %s", err, PlaceHint, f.Name, PlaceID, PlaceIndex)
 		}
 	}
-	out := strings.NewReplacer(
-		placeHint, hint,
-		placeID, idName(id),
-		placeIndex, fmt.Sprint(index),
-	).Replace(name)
-	return out, r.claim(out)
+	f.Name = strings.NewReplacer(
+		string(PlaceTrustDomain), by.trustDomain.Name(),
+		string(PlaceID), idName(by.id),
+		string(PlaceHint), by.hint,
+		string(PlaceIndex), strconv.Itoa(by.index),
+		string(PlaceNumber), strconv.Itoa(by.n),
+	).Replace(f.Name)
+	return f, r.claim(f.Name)
 }
 
 // checkHint accepts a hint that can be part of a file name.

@@ -30,9 +30,13 @@ type Output struct {
 }
 
 // A FileSpec names one file of an output, relative to its directory. An empty Name
-// means that the file is not wanted.
+// means that the file is not wanted. Placeholders in the name are filled in, each
+// where it means something; a name that an answer makes and no file can have, or
+// another file has, is left out by itself.
 type FileSpec struct {
 	Name string
+	// Literal says that no placeholder is meant, whatever is in the name.
+	Literal bool `json:",omitempty"`
 	// Mode, Owner and Group, unless zero, take precedence over the output's.
 	Mode         fs.FileMode
 	Owner, Group string
@@ -66,7 +70,7 @@ type X509SVID struct {
 
 	KeyEncoding           KeyEncoding
 	Federated             Federated
-	FederatedFile         FileSpec // for FederatedSeparate; its name holds {trust_domain}
+	FederatedFile         FileSpec // for FederatedSeparate; its name holds {trust_domain} or {n}
 	IntermediatesInBundle bool
 	OmitExpired           bool
 }
@@ -117,7 +121,9 @@ type WITSVID struct {
 	Key    FileSpec // the bound private key
 }
 
-// An X509Bundle writes X.509 bundles that need no identity.
+// An X509Bundle writes X.509 bundles that need no identity: in one file, or in one
+// for each trust domain when the name holds {trust_domain}. So do a JWTBundle and a
+// WITBundle.
 type X509Bundle struct {
 	TrustDomains []spiffeid.TrustDomain // empty: all
 	File         FileSpec

@@ -80,7 +80,7 @@ func (r *restoring) file(f FileSpec, use Use) ([]byte, error) {
 	if !f.Wanted() {
 		return nil, nil
 	}
-	if HasPlaceholder(f.Name) {
+	if f.Varies() {
 		return nil, fmt.Errorf("%q is named by an answer of the Workload API", f.Name)
 	}
 	data, err := r.read(f.Name)
@@ -132,7 +132,7 @@ func (r *restoring) x509SVID(sel Selection) error {
 	}
 	id.Selection = sel
 	for _, f := range want.files() {
-		if f.Wanted() && !HasPlaceholder(f.Name) && f.Name != want.CRL.Name {
+		if f.Wanted() && !f.Varies() && f.Name != want.CRL.Name {
 			id.Files = append(id.Files, f.Name)
 		}
 	}

@@ -116,13 +116,19 @@ func (o *Output) files(sel Selection) []FileSpec {
 }
 
 // SelectionOf returns the selection that a file on disk belongs to, if any.
-func (o *Output) SelectionOf(name string) (sel Selection, ok bool) {
+func (o *Output) SelectionOf(name string) (found Selection, ok bool) {
 	for sel := range o.Selections() {
-		if slices.ContainsFunc(o.files(sel), func(f FileSpec) bool { return f.Wanted() && matchName(f.Name, name) }) {
-			return sel, true
+		for _, f := range o.files(sel) {
+			switch {
+			case !f.Matches(name):
+			case !f.Varies(): // no answer can take a configured name
+				return sel, true
+			case !ok:
+				found, ok = sel, true
+			}
 		}
 	}
-	return sel, false
+	return found, ok
 }
 
 // Kinds are the kinds of material that the output asks for.
@@ -140,9 +146,8 @@ type Gap struct {
 	Kind      snapshot.Kind
 	// What names it in words.
 	What string
-	// Files are the names, placeholders included, under which what is on disk
-	// stays.
-	Files []string
+	// Files are those that stay on disk.
+	Files []FileSpec
 	// ID is the SPIFFE ID of an SVID that was received and cannot be used, if it is
 	// known.
 	ID spiffeid.ID
@@ -171,7 +176,7 @@ func (r *encoding) gap(sel Selection, absent bool, err error) {
 	if !r.dropped[sel] {
 		for _, f := range r.output.files(sel) {
 			if f.Wanted() {
-				g.Files = append(g.Files, f.Name)
+				g.Files = append(g.Files, f)
 			}
 		}
 	}
@@ -230,13 +235,16 @@ func (r *encoding) one(s Selector, c candidate, encode func() error) error {
 	return nil
 }
 
-// maxSkipped bounds what Set.Skipped says one by one.
-const maxSkipped = 10
+// What bounds Set.Skipped: how many it says one by one, and how long each is.
+const (
+	maxSkipped  = 10
+	longSkipped = 300
+)
 
 func (r *encoding) skip(err error) {
 	switch n := len(r.set.Skipped); {
 	case n < maxSkipped:
-		r.set.Skipped = append(r.set.Skipped, err.Error())
+		r.set.Skipped = append(r.set.Skipped, fmt.Sprintf("%.*s", longSkipped, err))
 	case n == maxSkipped:
 		r.set.Skipped = append(r.set.Skipped, "and more")
 	}

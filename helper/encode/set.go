@@ -54,18 +54,18 @@ type Identity struct {
 // Keeps returns what reports whether a file that is on disk and not in the set
 // stays there. A thousand gaps cost a name no more than one.
 func (s *Set) Keeps() func(name string) bool {
-	names, patterns := map[string]bool{}, []string(nil)
+	names, varying := map[string]bool{}, []FileSpec(nil)
 	for _, g := range s.Gaps {
 		for _, f := range g.Files {
-			if HasPlaceholder(f) {
-				patterns = append(patterns, f)
+			if f.Varies() {
+				varying = append(varying, f)
 			} else {
-				names[f] = true
+				names[f.Name] = true
 			}
 		}
 	}
 	return func(name string) bool {
-		return names[name] || slices.ContainsFunc(patterns, func(p string) bool { return matchName(p, name) })
+		return names[name] || slices.ContainsFunc(varying, func(f FileSpec) bool { return f.Matches(name) })
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"encoding/pem"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/spiffe/go-spiffe/v2/bundle/x509bundle"
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
@@ -38,13 +37,19 @@ func (r *encoding) x509SVID(sel Selection, answer *snapshot.X509) (absent bool, 
 		}
 		return true, err
 	}
+	encoded := []int{}
 	for index, c := range picked {
 		one := x509Encoding{r, sel, want, c.X509SVID, answer, index}
+		before := len(r.set.Identities)
 		if err := r.one(want.Select, c, func() error { return one.encode() }); err != nil {
 			return false, err
 		}
+		if len(r.set.Identities) > before {
+			encoded = append(encoded, index)
+		}
 	}
-	return false, r.separate(want, answer)
+	r.picked[want] = encoded
+	return false, nil
 }
 
 // files are all files that an X509SVID can name.
@@ -102,12 +107,13 @@ func (x x509Encoding) encode() error {
 		if !f.spec.Wanted() {
 			continue
 		}
-		spec := f.spec
-		if w.Select.All {
-			var err error
-			if spec.Name, err = x.expand(spec.Name, x.svid.Hint, x.svid.ID, x.index); err != nil {
-				return err
-			}
+		spec, err := x.expand(f.spec, ofSVID(x.svid.ID, x.svid.Hint, x.index))
+		if err != nil && f.kind == snapshot.KindBundle {
+			x.nameless(f.spec, err)
+			continue
+		}
+		if err != nil {
+			return err
 		}
 		data, err := x.recall("file", spec.Name, f.from, f.encode)
 		if err == errNothing {
@@ -123,6 +129,16 @@ func (x x509Encoding) encode() error {
 	}
 	x.set.Identities = append(x.set.Identities, identity)
 	return nil
+}
+
+// nameless leaves out a bundle or a CRL that cannot have the name that the answer
+// makes for it. The SVID is of use without.
+func (x x509Encoding) nameless(f FileSpec, err error) {
+	if err = fmt.Errorf("%s: %w", f.Name, err); x.want.Select.All {
+		x.skip(err)
+		return
+	}
+	x.lack(x.sel, fmt.Sprintf("%.*s", longSkipped, err))
 }
 
 // leafAndRest is what the certificate file holds, and what the bundle file
@@ -214,65 +230,86 @@ func (x x509Encoding) crl() ([]byte, error) { return crlPEM(x.answer.CRLs) }
 // foreign is what was made of the bundles of foreign trust domains.
 type foreign struct {
 	bundles []*x509bundle.Bundle
+	picked  []int
 	files   []writer.File
-	made    map[*x509bundle.Bundle]writer.File
+	made    map[foreignKey]writer.File
+	whole   bool // none was left out
+}
+
+type foreignKey struct {
+	bundle *x509bundle.Bundle
+	name   string
 }
 
 // federatedUse is the use of the file of a foreign bundle.
 var federatedUse = Use{Kind: snapshot.KindBundle}
 
-// separate encodes a file for each foreign trust domain whose bundle is new.
-// While all are the same, it takes no more than to see that.
-func (r *encoding) separate(want *X509SVID, answer *snapshot.X509) error {
-	if want.Federated != FederatedSeparate || !want.FederatedFile.Wanted() {
-		return nil
+// maxFederated bounds the files of foreign bundles, of which each SVID can have
+// its own.
+const maxFederated = 4096
+
+// separate encodes a file for each foreign trust domain, or for each of them and
+// each SVID that is in the set. While all are the same, it takes no more than to
+// see that.
+func (r *encoding) separate(sel Selection, answer *snapshot.X509) {
+	want := &r.output.X509SVIDs[sel.Index]
+	picked, encoded := r.picked[want]
+	if want.Federated != FederatedSeparate || !want.FederatedFile.Wanted() || !encoded || r.dropped[sel] {
+		return
+	}
+	if !want.FederatedFile.Has(PlaceIndex) {
+		picked = []int{0}
 	}
 	last := r.foreign[want]
-	if len(last.files) > 0 && slices.Equal(last.bundles, answer.Federated) && !want.OmitExpired {
+	// With other names from the answer, each has to be looked at.
+	if r.varying == 1 && last.whole && slices.Equal(last.bundles, answer.Federated) && slices.Equal(last.picked, picked) && !want.OmitExpired {
 		r.set.Files = append(r.set.Files, last.files...)
 		r.set.Uses = append(r.set.Uses, slices.Repeat([]Use{federatedUse}, len(last.files))...)
 		r.abroad[want] = last
-		return nil
+		return
+	}
+	now := foreign{
+		bundles: answer.Federated, picked: picked, whole: true,
+		made: make(map[foreignKey]writer.File, len(answer.Federated)*len(picked)),
 	}
 	first := len(r.set.Files)
-	made := make(map[*x509bundle.Bundle]writer.File, len(answer.Federated))
-	for _, b := range answer.Federated {
-		if f, ok := last.made[b]; ok && !want.OmitExpired {
-			if err := r.claim(f.Name); err != nil {
-				return err
+	for _, index := range picked {
+		for n, b := range answer.Federated {
+			err := r.separateFile(want, b, naming{trustDomain: b.TrustDomain(), index: index, n: n}, last, now)
+			if err != nil {
+				r.skip(fmt.Errorf("federated bundle of %.80s: %w", b.TrustDomain(), err))
+				now.whole = false
 			}
-			made[b], r.set.Files, r.set.Uses = f, append(r.set.Files, f), append(r.set.Uses, federatedUse)
-			continue
-		}
-		added, err := r.separateFile(want, b)
-		if err != nil {
-			r.skip(fmt.Errorf("federated bundle of %s: %w", b.TrustDomain(), err))
-			continue
-		}
-		if added {
-			made[b] = r.set.Files[len(r.set.Files)-1]
 		}
 	}
-	r.abroad[want] = foreign{answer.Federated, slices.Clone(r.set.Files[first:]), made}
-	return nil
+	now.files = slices.Clone(r.set.Files[first:])
+	r.abroad[want] = now
 }
 
-// separateFile adds the file of one foreign trust domain, and reports whether
-// there is one: to trust no authority and to have no file are the same.
-func (r *encoding) separateFile(want *X509SVID, b *x509bundle.Bundle) (bool, error) {
-	data, err := r.bundlePEM(b, want.OmitExpired)
-	if err == errNothing {
-		return false, nil
+// separateFile adds the file of one foreign trust domain, if there is one: to trust
+// no authority and to have no file are the same.
+func (r *encoding) separateFile(want *X509SVID, b *x509bundle.Bundle, by naming, last, now foreign) error {
+	if len(now.made) >= maxFederated {
+		return fmt.Errorf("there are more than %d such files", maxFederated)
 	}
+	spec, err := r.expand(want.FederatedFile, by)
 	if err != nil {
-		return false, err
+		return err
 	}
-	spec := want.FederatedFile
-	spec.Name = strings.ReplaceAll(spec.Name, placeTrustDomain, b.TrustDomain().Name())
-	if err := r.claim(spec.Name); err != nil {
-		return false, err
+	key := foreignKey{b, spec.Name}
+	f, same := last.made[key]
+	if !same || want.OmitExpired {
+		data, err := r.bundlePEM(b, want.OmitExpired)
+		if err == errNothing {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		f = r.file(spec, false, data)
 	}
-	return true, r.add(spec, snapshot.KindBundle, false, data)
+	now.made[key], r.set.Files, r.set.Uses = f, append(r.set.Files, f), append(r.set.Uses, federatedUse)
+	return nil
 }
 
 // bundlePEM encodes one bundle, in the order of its authorities.
@@ -357,11 +394,13 @@ func writePEM(out *bytes.Buffer, label string, der []byte) {
 func (r *encoding) x509Bundle(sel Selection, answer *snapshot.X509Bundles) (absent bool, err error) {
 	want := &r.output.X509Bundles[sel.Index]
 	bundles := choose(r, sel, "X.509 bundle", answer.Bundles, want.TrustDomains)
-	return false, r.x509BundleFile(sel, want, bundles)
+	return false, files(r, sel, want.File, want.TrustDomains, bundles, func(f FileSpec, bundles []*x509bundle.Bundle) error {
+		return r.x509BundleFile(sel, want, f, bundles)
+	})
 }
 
-func (r *encoding) x509BundleFile(sel Selection, want *X509Bundle, bundles []*x509bundle.Bundle) error {
-	data, err := r.recall("file", want.File.Name, pointers(bundles), func() ([]byte, error) {
+func (r *encoding) x509BundleFile(sel Selection, want *X509Bundle, file FileSpec, bundles []*x509bundle.Bundle) error {
+	data, err := r.recall("file", file.Name, pointers(bundles), func() ([]byte, error) {
 		switch want.Format {
 		case FormatDefault, FormatPEM:
 			var out []byte
@@ -386,10 +425,10 @@ func (r *encoding) x509BundleFile(sel Selection, want *X509Bundle, bundles []*x5
 		return err
 	}
 	if len(data) == 0 {
-		if len(want.TrustDomains) == 0 {
+		if len(want.TrustDomains) == 0 && !want.File.Varies() {
 			r.lack(sel, r.output.Describe(sel))
 		}
 		return nil
 	}
-	return r.add(want.File, snapshot.KindBundle, false, data)
+	return r.add(file, snapshot.KindBundle, false, data)
 }

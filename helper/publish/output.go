@@ -247,12 +247,20 @@ func (o *output) has(g encode.Gap) bool {
 	if len(g.Files) == 0 || o.dropped[g.Selection] {
 		return false
 	}
-	for _, name := range g.Files {
-		if !o.keptFiles[name] {
-			return false
+	return !slices.ContainsFunc(g.Files, func(f encode.FileSpec) bool { return !o.keeps(f) })
+}
+
+// keeps reports whether a file that the last set lacks has stayed on disk.
+func (o *output) keeps(f encode.FileSpec) bool {
+	if !f.Varies() {
+		return o.keptFiles[f.Name]
+	}
+	for name, kept := range o.keptFiles {
+		if kept && f.Matches(name) {
+			return true
 		}
 	}
-	return true
+	return false
 }
 
 // say remembers and logs what of a snapshot could not be encoded: what is on disk
