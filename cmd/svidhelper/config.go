@@ -48,6 +48,7 @@ func checkConfigs(fs *flag.FlagSet, here bool, stdout, stderr io.Writer) int {
 	code := exitOK
 	for _, path := range fs.Args() {
 		c, dialect, diagnostics := config.Check(path)
+		diagnostics = append(diagnostics, openToOthers(path)...)
 		if dialect != config.Unread {
 			fmt.Fprintf(stdout, "%s: the dialect is %s\n", path, dialect)
 		}

@@ -9,10 +9,12 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"runtime"
 	"slices"
 	"sync"
 
 	"github.com/svidhelper/svidhelper/helper/config"
+	"github.com/svidhelper/svidhelper/helper/source"
 )
 
 // Where the Workload API is unless something says otherwise.
@@ -102,6 +104,9 @@ func (o *options) read() (c *config.Config, diagnostics config.Diagnostics) {
 	var parsing sync.WaitGroup
 	parsing.Go(func() { c, diagnostics = o.flags.Load(o.path()) })
 	parsing.Wait()
+	if file := o.path(); file != "" {
+		diagnostics = append(diagnostics, openToOthers(file)...)
+	}
 	if c == nil || c.AgentAddress != "" {
 		return c, diagnostics
 	}
@@ -111,11 +116,11 @@ func (o *options) read() (c *config.Config, diagnostics config.Diagnostics) {
 		diagnostics = append(diagnostics, config.Diagnostic{Severity: config.Warning, File: oldVariable,
 			Message: "the Workload API's address is taken from here", Hint: "set " + addressVariable + " instead: that is what other programs read"})
 	}
-	address, err := config.ParseAddress(cmp.Or(os.Getenv(variable), defaultAddress))
+	address, err := source.ParseAddress(cmp.Or(os.Getenv(variable), defaultAddress), runtime.GOOS)
 	if err != nil {
 		return nil, append(diagnostics, config.Diagnostic{File: variable, Message: err.Error()})
 	}
-	c.AgentAddress = address
+	c.AgentAddress = address.String()
 	return c, diagnostics
 }
 

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/svidhelper/svidhelper/helper/encode"
+	"github.com/svidhelper/svidhelper/helper/source"
 	"github.com/svidhelper/svidhelper/supervisor"
 	"github.com/svidhelper/svidhelper/writer"
 )
@@ -191,6 +192,15 @@ func TestParseSignal(t *testing.T) {
 	}
 }
 
+// parsed is an address as the configuration keeps it.
+func parsed(s, goos string) (string, error) {
+	a, err := source.ParseAddress(s, goos)
+	if err != nil {
+		return "", err
+	}
+	return a.String(), nil
+}
+
 func TestParseAddress(t *testing.T) {
 	for _, c := range []struct{ goos, in, want string }{
 		{"linux", "/run/a.sock", "unix:///run/a.sock"},
@@ -211,12 +221,12 @@ func TestParseAddress(t *testing.T) {
 		{"linux", "tcp://localhost:80", ""}, {"linux", "tcp://127.0.0.1", ""}, {"linux", "tcp://127.0.0.1:0", ""}, {"linux", "tcp:127.0.0.1:80", ""}, {"linux", "tcp://127.0.0.1:80/x", ""},
 		{"linux", "npipe:x", ""}, {"linux", "http://x", ""}, {"linux", "UNIX:///x", ""}, {"windows", "/run/a.sock", ""}, {"windows", "npipe:", ""},
 	} {
-		got, err := parseAddress(c.in, c.goos)
+		got, err := parsed(c.in, c.goos)
 		if got != c.want || (err != nil) != (c.want == "") {
 			t.Errorf("%s: parseAddress(%q) = %q, %v; want %q", c.goos, c.in, got, err, c.want)
 		}
 		if err == nil {
-			if again, err := parseAddress(got, c.goos); again != got || err != nil {
+			if again, err := parsed(got, c.goos); again != got || err != nil {
 				t.Errorf("%s: parseAddress(%q) = %q, %v", c.goos, got, again, err)
 			}
 		}

@@ -66,11 +66,13 @@ func agentAddress(dst *string) value {
 			if !ok || s == "" { // empty: as if it were not there
 				return
 			}
-			address, err := parseAddress(s, d.goos)
+			address, err := source.ParseAddress(s, d.goos)
 			if err != nil && d.counts {
 				d.complain(n, "", "%v", err)
 			}
-			*dst = address
+			if err == nil {
+				*dst = address.String()
+			}
 		},
 		func() string { return literalText(*dst) },
 	}

@@ -520,7 +520,7 @@ process { command = ["x"] }`, `helper.conf:4:1: error: the process needs on_rota
 		{"process", `proof { tls = "localhost" }`, `"localhost" is not host:port`},
 		{"process", `proof { tls = ":443" }`, "names no host"},
 		{"process", `proof { tls = "localhost:https" }`, `"https" is not a port`},
-		{"process", `proof { tls = "unix:x" }`, "must be absolute"},
+		{"process", `proof { tls = "unix:x" }`, "is absolute"},
 		{"process", `proof {
   tls = "a:1"
   starttls = "ftp"

@@ -12,6 +12,7 @@ import (
 
 	"github.com/svidhelper/svidhelper/helper/encode"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
+	"github.com/svidhelper/svidhelper/helper/source"
 	"github.com/svidhelper/svidhelper/supervisor"
 )
 
@@ -169,11 +170,11 @@ func (f Flags) needRotation(d *decoder, c *Config, at places) {
 // apply lets the flags override the file.
 func (f Flags) apply(d *decoder, c *Config, at places) {
 	if f.AgentAddress != "" {
-		address, err := parseAddress(f.AgentAddress, d.goos)
+		address, err := source.ParseAddress(f.AgentAddress, d.goos)
 		if err != nil {
 			d.flagErrorf("", "-agent-address: %v", err)
 		}
-		c.AgentAddress = address
+		c.AgentAddress = address.String()
 	}
 	switch {
 	case f.Dir == "":

@@ -1,12 +1,10 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"slices"
 	"strconv"
-	"strings"
 	"syscall"
 
 	"github.com/svidhelper/svidhelper/helper/proof"
@@ -121,15 +119,7 @@ func proofTable(p *proof.Config) *block {
 
 // checkDial accepts host:port and unix:///path.
 func checkDial(s string) (string, error) {
-	if strings.HasPrefix(s, "unix:") {
-		_, err := unixAddress(strings.TrimPrefix(s, "unix:"))
-		return "", err
-	}
-	host, _, err := splitHostPort(s)
-	if err == nil && host == "" {
-		err = errors.New("names no host")
-	}
-	return `write "127.0.0.1:8443" or "unix:///path"`, err
+	return `write "127.0.0.1:8443" or "unix:///path"`, proof.CheckAddress(s)
 }
 
 // splitHostPort splits an address whose port is a number.

@@ -14,23 +14,30 @@ type address struct {
 	host             string // for SNI; empty for an IP address or a socket
 }
 
+// CheckAddress reports why an address cannot be dialled: it is host:port,
+// [IPv6]:port or unix:///path.
+func CheckAddress(s string) error {
+	_, err := parseAddress(s)
+	return err
+}
+
 func parseAddress(s string) (address, error) {
 	if path, ok := strings.CutPrefix(s, "unix:"); ok {
 		path = strings.TrimPrefix(path, "//")
-		if !strings.HasPrefix(path, "/") {
-			return address{}, fmt.Errorf("address %q: write unix:///path", s)
+		if !strings.HasPrefix(path, "/") || strings.HasSuffix(path, "/") {
+			return address{}, fmt.Errorf("address %q: the path of a socket is absolute, and no directory's", s)
 		}
 		return address{network: "unix", address: path}, nil
 	}
 	host, port, err := net.SplitHostPort(s)
 	if err != nil {
-		return address{}, fmt.Errorf("address %q: %w; write host:port, [IPv6]:port or unix:///path", s, err)
+		return address{}, fmt.Errorf("address %q is not host:port", s)
 	}
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
 		return address{}, fmt.Errorf("address %q: %q is not a port", s, port)
 	}
 	if host == "" {
-		return address{}, fmt.Errorf("address %q: the host is missing; write 127.0.0.1:%s", s, port)
+		return address{}, fmt.Errorf("address %q names no host", s)
 	}
 	a := address{network: "tcp", address: s}
 	if _, err := netip.ParseAddr(host); err != nil {

@@ -1,57 +1,98 @@
 package source
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
-	"os"
-	"runtime"
+	"path"
 	"strings"
+	"unicode"
 )
 
-// socketEnv holds the Workload API's address (Workload Endpoint 4).
-const socketEnv = "SPIFFE_ENDPOINT_SOCKET"
-
-// DefaultAddress returns the address to use when the configuration names none:
-// that of SPIFFE_ENDPOINT_SOCKET, which may be a bare path, else where a SPIRE
-// agent has its socket.
-func DefaultAddress() string {
-	if addr := os.Getenv(socketEnv); strings.HasPrefix(addr, "/") {
-		return "unix://" + addr
-	} else if addr != "" {
-		return addr
-	}
-	if runtime.GOOS == "windows" {
-		return "npipe:spire-agent/public/api"
-	}
-	return "unix:///tmp/spire-agent/public/api.sock"
+// An Address is where the Workload API is (SPIFFE Workload Endpoint 4).
+type Address struct {
+	Network string // "unix", "tcp" or "npipe"
+	Target  string // a path, IP:port, or the name of a pipe
 }
 
-// An address is where to dial.
-type address struct {
-	network string // unix, tcp or npipe
-	target  string // path, IP:port or name of the pipe
+// String is the address as a URI.
+func (a Address) String() string {
+	if a.Network == "npipe" {
+		return "npipe:" + a.Target
+	}
+	return a.Network + "://" + a.Target
 }
 
-// parseAddress parses a URI as in the Workload Endpoint standard (4). The path
-// of a Unix socket is taken as it is written: it is a path, nothing in it is
-// escaped.
-func parseAddress(s string) (address, error) {
-	scheme, rest, _ := strings.Cut(s, ":")
-	windows := runtime.GOOS == "windows"
+// ParseAddress parses an address of the Workload API as it is written for an
+// operating system: unix:///path, unix:/path or a bare path; tcp://IP:port; on
+// Windows, npipe:name or a bare name for a named pipe, and no path. A path is
+// taken as it is written: nothing in it is escaped.
+func ParseAddress(s, goos string) (Address, error) {
+	scheme, rest, hasScheme := strings.Cut(s, ":")
+	windows := goos == "windows"
 	switch {
-	case scheme == "unix" && !windows:
-		if path := strings.TrimPrefix(rest, "//"); strings.HasPrefix(path, "/") {
-			return address{"unix", path}, nil
-		}
-		return address{}, fmt.Errorf("address of the Workload API %q: want unix:///absolute/path", s)
-	case scheme == "tcp":
-		hostPort := strings.TrimPrefix(rest, "//")
-		if _, err := netip.ParseAddrPort(hostPort); err != nil {
-			return address{}, fmt.Errorf("address of the Workload API %q: want tcp://IP:port, not a name", s)
-		}
-		return address{"tcp", hostPort}, nil
-	case scheme == "npipe" && windows && rest != "":
-		return address{"npipe", rest}, nil
+	case s == "":
+		return Address{}, errors.New("the address is empty")
+	case strings.ContainsFunc(s, unicode.IsControl):
+		return Address{}, errors.New("the address has a control character")
+	case hasScheme && scheme == "unix" && windows:
+		return Address{}, errors.New(`on Windows the Workload API has a named pipe; write npipe:spire-agent\public\api`)
+	case hasScheme && scheme == "unix":
+		return parseUnix(rest)
+	case hasScheme && scheme == "tcp":
+		return parseTCP(rest)
+	case windows:
+		return parsePipe(s)
+	case hasScheme && scheme == "npipe":
+		return Address{}, errors.New("named pipes are for Windows; write unix:///path")
+	case hasScheme && !strings.Contains(scheme, "/"):
+		return Address{}, fmt.Errorf("%q is not a scheme of the Workload API; write unix:///path or tcp://IP:port", scheme)
 	}
-	return address{}, fmt.Errorf("address of the Workload API %q: want unix:///path or tcp://IP:port (npipe:name on Windows)", s)
+	return parseSocket(s)
+}
+
+// parseUnix parses what follows "unix:".
+func parseUnix(rest string) (Address, error) {
+	afterSlashes, ok := strings.CutPrefix(rest, "//")
+	if !ok {
+		return parseSocket(rest)
+	}
+	if !strings.HasPrefix(afterSlashes, "/") { // an authority, which a socket has none of
+		return Address{}, errors.New("the socket's path must be absolute; write unix:///path, with three slashes")
+	}
+	return parseSocket(afterSlashes)
+}
+
+func parseSocket(p string) (Address, error) {
+	switch {
+	case !path.IsAbs(p):
+		return Address{}, errors.New("the socket's path must be absolute; write unix:///path")
+	case strings.HasSuffix(p, "/"):
+		return Address{}, errors.New("the path names a directory, not a socket")
+	case strings.ContainsAny(p, "?#"):
+		return Address{}, errors.New("the address of a socket has no query and no fragment")
+	}
+	return Address{"unix", path.Clean(p)}, nil
+}
+
+func parseTCP(rest string) (Address, error) {
+	hostPort, ok := strings.CutPrefix(rest, "//")
+	if !ok {
+		return Address{}, errors.New("write tcp://IP:port")
+	}
+	ap, err := netip.ParseAddrPort(hostPort)
+	if err != nil || ap.Port() == 0 {
+		return Address{}, errors.New("the address must be an IP and a port, as in tcp://127.0.0.1:8081")
+	}
+	return Address{"tcp", ap.String()}, nil
+}
+
+func parsePipe(s string) (Address, error) {
+	s = strings.TrimPrefix(s, "npipe:")
+	s = strings.TrimPrefix(s, `\\.\pipe\`)
+	s = strings.ReplaceAll(s, "/", `\`)
+	if s == "" || strings.HasPrefix(s, `\`) {
+		return Address{}, errors.New(`the address must be a named pipe's name, as in npipe:spire-agent\public\api`)
+	}
+	return Address{"npipe", s}, nil
 }

@@ -10,8 +10,7 @@ import (
 // A Config says where the Workload API is and what is wanted of it.
 type Config struct {
 	// Address is a URI as in the SPIFFE Workload Endpoint standard (4):
-	// unix:///path, tcp://IP:port, or npipe:name on Windows. Empty means
-	// DefaultAddress.
+	// unix:///path, tcp://IP:port, or npipe:name on Windows.
 	Address string
 	// Dial, unless nil, makes each connection in place of one to Address, which
 	// then is a name for logs: for a Workload API that is reached in another way,

@@ -12,6 +12,6 @@ import (
 const errRefused = syscall.ECONNREFUSED
 
 // dialNet connects to a Unix socket or a TCP port.
-func dialNet(ctx context.Context, a address) (net.Conn, error) {
-	return new(net.Dialer).DialContext(ctx, a.network, a.target)
+func dialNet(ctx context.Context, a Address) (net.Conn, error) {
+	return new(net.Dialer).DialContext(ctx, a.Network, a.Target)
 }

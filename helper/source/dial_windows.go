@@ -16,11 +16,11 @@ import (
 const errRefused = windows.WSAECONNREFUSED
 
 // dialNet connects to a TCP port or a named pipe.
-func dialNet(ctx context.Context, a address) (net.Conn, error) {
-	if a.network != "npipe" {
-		return new(net.Dialer).DialContext(ctx, a.network, a.target)
+func dialNet(ctx context.Context, a Address) (net.Conn, error) {
+	if a.Network != "npipe" {
+		return new(net.Dialer).DialContext(ctx, a.Network, a.Target)
 	}
-	return openPipe(a.target)
+	return openPipe(a.Target)
 }
 
 // openPipe opens a named pipe for overlapped I/O, which is what gives it

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -130,64 +129,5 @@ func TestWhatAServerSaysIsMadePrintable(t *testing.T) {
 	got := printable("a\nb\x1b[31mc\xff" + strings.Repeat("é", 1000))
 	if strings.ContainsFunc(got, unicode.IsControl) || !utf8.ValidString(got) || len(got) > 510 {
 		t.Errorf("%q", got)
-	}
-}
-
-func TestAddress(t *testing.T) {
-	unix := runtime.GOOS != "windows"
-	cases := map[string]address{
-		"unix:///run/api.sock": {"unix", "/run/api.sock"},
-		"unix:/run/api.sock":   {"unix", "/run/api.sock"},
-		"unix:///a b/%41.sock": {"unix", "/a b/%41.sock"},
-		"tcp://127.0.0.1:8081": {"tcp", "127.0.0.1:8081"},
-		"tcp://[::1]:8081":     {"tcp", "[::1]:8081"},
-		"unix://run/api.sock":  {}, "unix:": {}, "": {}, "/run/api.sock": {}, "tcp://localhost:80": {},
-		"tcp://127.0.0.1": {}, "http://127.0.0.1:80": {}, "npipe:x": {}, "tcp://127.0.0.1:80/x": {}, "npipe:": {},
-	}
-	for in, want := range cases {
-		switch { // Windows has named pipes where others have sockets
-		case unix:
-		case want.network == "unix":
-			want = address{}
-		case in == "npipe:x":
-			want = address{"npipe", "x"}
-		}
-		got, err := parseAddress(in)
-		if got != want || (err == nil) != (want != address{}) {
-			t.Errorf("%q: %v, %v; want %v", in, got, err, want)
-		}
-	}
-}
-
-func TestDefaultAddress(t *testing.T) {
-	if runtime.GOOS == "windows" {
-		t.Setenv(socketEnv, "")
-		if got := DefaultAddress(); got != "npipe:spire-agent/public/api" {
-			t.Errorf("got %s", got)
-		}
-		return
-	}
-	for env, want := range map[string]string{
-		"":                     "unix:///tmp/spire-agent/public/api.sock",
-		"tcp://127.0.0.1:1":    "tcp://127.0.0.1:1",
-		"unix:///run/api.sock": "unix:///run/api.sock",
-		"/run/api.sock":        "unix:///run/api.sock",
-	} {
-		t.Setenv(socketEnv, env)
-		s, err := New(Config{}, logger(t))
-		if err != nil {
-			t.Errorf("%q: %v", env, err)
-			continue
-		}
-		if got := s.Status().Connection.Address; got != want {
-			t.Errorf("%q: got %s, want %s", env, got, want)
-		}
-		if line := s.Status().Problem(); !strings.Contains(line, want) {
-			t.Errorf("%q: not named: %s", env, line)
-		}
-	}
-	t.Setenv(socketEnv, "x")
-	if _, err := New(Config{}, logger(t)); err == nil {
-		t.Error("an address that is none was accepted")
 	}
 }

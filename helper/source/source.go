@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"runtime"
 	"sync"
 
 	"github.com/spiffe/go-spiffe/v2/proto/spiffe/workload"
@@ -49,20 +50,17 @@ func New(cfg Config, log *slog.Logger) (*Source, error) {
 	if cfg.Dial != nil {
 		return newSource(cfg, grpcDialer{connect: cfg.Dial}, nil, log), nil
 	}
-	if cfg.Address == "" {
-		cfg.Address = DefaultAddress()
-	}
-	a, err := parseAddress(cfg.Address)
+	a, err := ParseAddress(cfg.Address, runtime.GOOS)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("address of the Workload API %q: %w", cfg.Address, err)
 	}
 	var w *socketWatch
-	if a.network == "unix" {
-		w = newSocketWatch(a.target, log)
+	if a.Network == "unix" {
+		w = newSocketWatch(a.Target, log)
 	}
 	d := grpcDialer{
 		connect: func(ctx context.Context) (net.Conn, error) { return dialNet(ctx, a) },
-		ping:    a.network == "tcp",
+		ping:    a.Network == "tcp",
 	}
 	s := newSource(cfg, d, w, log)
 	s.clock = watchClock
