@@ -53,6 +53,11 @@ func checkConfigs(fs *flag.FlagSet, here bool, stdout, stderr io.Writer) int {
 			fmt.Fprintf(stdout, "%s: the dialect is %s\n", path, dialect)
 		}
 		_, _ = diagnostics.WriteTo(stderr)
+		if c != nil {
+			for i := range c.Outputs {
+				warnOf(path, &c.Outputs[i], encode.Warnings, stderr)
+			}
+		}
 		if c == nil || here && !checkHere(path, c, stderr) {
 			code = exitFailure
 			continue
@@ -72,11 +77,15 @@ func checkHere(path string, c *config.Config, stderr io.Writer) bool {
 			fmt.Fprintf(stderr, "%s: error: output %s: %v\n", path, o.Dir, err)
 			ok = false
 		}
-		for _, w := range encode.Warnings(o) {
-			fmt.Fprintf(stderr, "%s: warning: output %s: %s\n", path, o.Dir, w)
-		}
+		warnOf(path, o, encode.WarningsHere, stderr)
 	}
 	return ok
+}
+
+func warnOf(path string, o *encode.Output, warnings func(*encode.Output) []string, stderr io.Writer) {
+	for _, w := range warnings(o) {
+		fmt.Fprintf(stderr, "%s: warning: output %s: %s\n", path, o.Dir, w)
+	}
 }
 
 func printConfig(path string, stdout, stderr io.Writer) int {

@@ -19,9 +19,47 @@ func Check(o *Output) error {
 	return writer.Check(o.Spec, o.known())
 }
 
-// Warnings says, without touching anything, what is allowed in an output and
-// unwise.
+// Warnings says what is allowed in an output and against the advice of the SPIFFE
+// standards, each with what to write instead. It does not look at the disk.
+//
+// A file with the authorities of several trust domains has a verifier accept an
+// SVID of one that another has issued: they are never to be mixed (SPIFFE Workload
+// API 4.6, SPIFFE Federation 4.2).
 func Warnings(o *Output) []string {
+	var all []string
+	mixed := func(f FileSpec, instead string) {
+		all = append(all, fmt.Sprintf("several trust domains go into one file, %s, and each of them can then issue SVIDs in the name of the others: %s", path.Join(o.Dir, f.Name), instead))
+	}
+	for i := range o.X509SVIDs {
+		x := &o.X509SVIDs[i]
+		for _, f := range []FileSpec{x.Bundle, x.PKCS12.file(), x.JKS.file()} {
+			if x.Federated == FederatedMerge && f.Wanted() {
+				mixed(f, `write federated_bundles = "separate" (include_federated_domains is "merge")`)
+			}
+		}
+	}
+	const oneEach = `name one in trust_domains, or write {trust_domain} in the file's name (format = "spiffe" is then possible too)`
+	for _, b := range o.X509Bundles {
+		if len(b.TrustDomains) != 1 && b.Format != FormatSPIFFE && !b.File.Has(PlaceTrustDomain) {
+			mixed(b.File, oneEach)
+		}
+	}
+	for _, b := range o.JWTBundles {
+		if len(b.TrustDomains) != 1 && b.Format == FormatJWKS && !b.File.Has(PlaceTrustDomain) {
+			mixed(b.File, oneEach)
+		}
+	}
+	for _, b := range o.WITBundles {
+		if len(b.TrustDomains) != 1 && b.Format == FormatJWKS && !b.File.Has(PlaceTrustDomain) {
+			mixed(b.File, oneEach)
+		}
+	}
+	return all
+}
+
+// WarningsHere says what is unwise about the place where an output goes, and the
+// rights there. It looks at the disk, and touches nothing.
+func WarningsHere(o *Output) []string {
 	all := writer.Warnings(o.Spec, o.known())
 	for f, use := range o.uses() {
 		if mode := o.mode(f, use.Private); use.Private && mode&0o004 != 0 {

@@ -612,11 +612,39 @@ func TestKinds(t *testing.T) {
 // TestKeyForEverybody has a key mode that lets every user read: a warning says so.
 func TestKeyForEverybody(t *testing.T) {
 	o := trio()
-	if w := Warnings(o); len(w) != 0 {
+	if w := WarningsHere(o); len(w) != 0 {
 		t.Errorf("%q", w)
 	}
 	o.X509SVIDs[0].Key.Mode = 0o644
-	if w := Warnings(o); len(w) != 1 || !strings.Contains(w[0], "tls.key") {
+	if w := WarningsHere(o); len(w) != 1 || !strings.Contains(w[0], "tls.key") {
 		t.Errorf("%q", w)
+	}
+}
+
+// TestMergedTrustDomains: a file that mixes trust domains is a warning with what to
+// write instead, and what it says to write is none.
+func TestMergedTrustDomains(t *testing.T) {
+	one, two := []spiffeid.TrustDomain{td("a.example")}, []spiffeid.TrustDomain{td("a.example"), td("b.example")}
+	f, each := FileSpec{Name: "ca"}, FileSpec{Name: "{trust_domain}"}
+	for _, c := range []struct {
+		o    Output
+		want string // empty: no warning
+	}{
+		{Output{X509SVIDs: []X509SVID{{Bundle: f, Federated: FederatedMerge}}}, `federated_bundles = "separate"`},
+		{Output{X509SVIDs: []X509SVID{{JKS: &Keystore{File: f}, Federated: FederatedMerge}}}, `federated_bundles = "separate"`},
+		{Output{X509SVIDs: []X509SVID{{Bundle: f, Federated: FederatedSeparate, FederatedFile: each}}}, ""},
+		{Output{X509SVIDs: []X509SVID{{Bundle: f}}}, ""},
+		{Output{X509Bundles: []X509Bundle{{File: f}}}, "trust_domains"},
+		{Output{X509Bundles: []X509Bundle{{File: f, TrustDomains: two, Format: FormatPEM}}}, `format = "spiffe"`},
+		{Output{X509Bundles: []X509Bundle{{File: f, TrustDomains: one}, {File: each}}}, ""},
+		{Output{JWTBundles: []JWTBundle{{File: f, Format: FormatJWKS}}}, "{trust_domain}"},
+		{Output{JWTBundles: []JWTBundle{{File: f}, {File: f, Format: FormatJWKS, TrustDomains: one}, {File: each, Format: FormatJWKS}}}, ""},
+		{Output{WITBundles: []WITBundle{{File: f, Format: FormatJWKS}}}, "trust_domains"},
+	} {
+		c.o.Dir = "/run/tls"
+		w := Warnings(&c.o)
+		if c.want == "" && len(w) > 0 || c.want != "" && (len(w) != 1 || !strings.Contains(w[0], c.want) || !strings.Contains(w[0], "/run/tls/ca")) {
+			t.Errorf("%+v: %q", c.o, w)
+		}
 	}
 }

@@ -126,7 +126,7 @@ func (o *output) open() error {
 	if o.err != nil {
 		o.recovered()
 	}
-	for _, w := range encode.Warnings(&o.spec) {
+	for _, w := range slices.Concat(encode.Warnings(&o.spec), encode.WarningsHere(&o.spec)) {
 		o.log.Warn(w)
 	}
 	return nil
