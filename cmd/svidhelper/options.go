@@ -27,8 +27,9 @@ const (
 
 // options are what run and fetch have in common.
 type options struct {
-	file  string
-	flags config.Flags
+	file   string
+	flags  config.Flags
+	loader config.Loader
 }
 
 func (o *options) register(fs *flag.FlagSet) {
@@ -102,7 +103,7 @@ func (o *options) reload() (*config.Config, error) {
 // with a goroutine of their own: the caller's would stay as deep.
 func (o *options) read() (c *config.Config, diagnostics config.Diagnostics) {
 	var parsing sync.WaitGroup
-	parsing.Go(func() { c, diagnostics = o.flags.Load(o.path()) })
+	parsing.Go(func() { c, diagnostics = o.loader.Load(o.flags, o.path()) })
 	parsing.Wait()
 	if file := o.path(); file != "" {
 		diagnostics = append(diagnostics, openToOthers(file)...)

@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -64,14 +65,51 @@ func (f Flags) load(path string) (*Config, Dialect, Diagnostics) {
 	if path == "" {
 		return f.read(commandLine, nil, runtime.GOOS)
 	}
+	src, ds := contents(path)
+	if ds != nil {
+		return nil, Unread, ds
+	}
+	return f.read(path, src, runtime.GOOS)
+}
+
+// contents is what a file says, or why it cannot be read.
+func contents(path string) ([]byte, Diagnostics) {
 	src, err := readFile(path)
 	if err != nil {
 		if cause := (*fs.PathError)(nil); errors.As(err, &cause) {
 			err = cause.Err
 		}
-		return nil, Unread, Diagnostics{{File: path, Message: fmt.Sprintf("cannot read the configuration: %v", err)}}
+		return nil, Diagnostics{{File: path, Message: fmt.Sprintf("cannot read the configuration: %v", err)}}
 	}
-	return f.read(path, src, runtime.GOOS)
+	return src, nil
+}
+
+// A Loader loads a file again and again, with the same flags. A file that says the
+// same as the last time is not parsed again: a parser leaves a heap that a helper
+// would keep. It is not safe for concurrent use.
+type Loader struct {
+	path string
+	sum  [sha256.Size]byte // of what last is made of
+	last *Config           // nil: none, or not valid
+}
+
+// Load is as Flags.Load. If nothing has changed it returns the same configuration,
+// and no diagnostics.
+func (l *Loader) Load(f Flags, path string) (*Config, Diagnostics) {
+	if path == "" {
+		return f.Load(path)
+	}
+	src, ds := contents(path)
+	if ds != nil {
+		return nil, ds
+	}
+	sum := sha256.Sum256(src)
+	if l.last != nil && l.path == path && l.sum == sum {
+		return l.last, nil
+	}
+	c, ds := f.Parse(path, src)
+	l.path, l.sum, l.last = path, sum, c
+	return c, ds
 }
 
 func readFile(path string) ([]byte, error) {
