@@ -84,7 +84,7 @@ func checkPlace(s *Spec, names []string) error {
 		}
 		return fmt.Errorf("no right to write in it: %w", err)
 	}
-	if mode != ModeInPlace && !p.missing {
+	if mode != ModeInPlace && !p.missing && len(names) > 0 {
 		return checkMounts(p.path, names)
 	}
 	return nil

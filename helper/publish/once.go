@@ -10,11 +10,17 @@ import (
 )
 
 // Once publishes a snapshot that has everything for the outputs, and gives the
-// directories back.
+// directories back. The caller has checked the outputs (encode.Check). Nothing is
+// written unless every directory can be opened.
 func Once(specs []encode.Output, s *snapshot.Snapshot, log *slog.Logger) error {
-	outputs, err := exchange(nil, specs, events.New("", log), log)
-	if err != nil {
-		return err
+	var outputs []*output
+	for _, spec := range specs {
+		outputs = append(outputs, newOutput(spec, events.New("", log), log))
+	}
+	for _, o := range outputs {
+		if err := o.open(); err != nil {
+			return errors.Join(err, closeAll(outputs))
+		}
 	}
 	var errs []error
 	for _, o := range outputs {
