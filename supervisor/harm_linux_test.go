@@ -128,12 +128,17 @@ func TestGuardThatDiesIsReaped(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	spec := Spec{Command: shell(`trap '(true &); echo orphan' USR1; echo up; while :; do sleep 0.02; done`), Subreaper: true}
+	spec := Spec{Command: shell(`trap '(true &); echo orphan' USR1; echo up; linger`), Subreaper: true}
 	spec.Command[0] = withAnotherGroup(t, sh)
 	h := startHelper(t, helperCommand(t, spec))
 	h.want("up")
 	guard := 0
 	for _, pid := range descendants(t, h.Process.Pid) {
+		t.Cleanup(func() { // nothing else ends the process if the helper dies now
+			if t.Failed() {
+				_ = syscall.Kill(pid, syscall.SIGKILL)
+			}
+		})
 		line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 		if strings.HasPrefix(string(line), guardian) {
 			guard = pid
@@ -165,8 +170,8 @@ func TestWhatIsLeftOfTheGroupEndsBeforeARestart(t *testing.T) {
 	path, out := pipe(t)
 	s := supervise(t, Spec{Restart: RestartAlways, Command: shell(`
 		mkdir $1.port || { echo taken >>$1; exit 1; }
-		(trap 'sleep 0.3; rmdir $1.port; exit' TERM; echo up >>$1; while :; do sleep 0.02; done) &
-		while :; do sleep 0.02; done`, path)})
+		(trap 'sleep 0.3; rmdir $1.port; exit' TERM; echo up >>$1; linger) &
+		linger`, path)})
 	s.Rotated()
 	for range 3 {
 		out.want("up")

@@ -80,6 +80,7 @@ func recordMain() int {
 	if slices.Contains(os.Args, "slow") {
 		time.Sleep(300 * time.Millisecond) // until it handles anything
 	}
+	time.AfterFunc(10*patience, func() { os.Exit(1) }) // the test has died
 	heard := make(chan os.Signal, 2000)
 	switch arg := func(s string) bool { return slices.Contains(os.Args, s) }; {
 	case arg("hup"):
@@ -134,8 +135,14 @@ func writeProgram(t *testing.T, path, content string, mode os.FileMode) {
 	}
 }
 
+// linger is a loop that hears signals, and ends some minutes later, even if the test
+// has died before it could end the shell.
+const linger = "while [ $((turn+=1)) -lt 20000 ]; do sleep 0.02; done"
+
+// shell returns a command that runs the script, in which the word linger stands for
+// that loop.
 func shell(script string, args ...string) []string {
-	return append([]string{"sh", "-c", script, "sh"}, args...)
+	return append([]string{"sh", "-c", strings.ReplaceAll(script, "linger", linger), "sh"}, args...)
 }
 
 var discard = slog.New(slog.DiscardHandler)
@@ -219,6 +226,7 @@ func startHelper(t *testing.T, cmd *exec.Cmd) *helperProcess {
 	if err != nil {
 		t.Fatal(err)
 	}
+	setDeathSignal(cmd.SysProcAttr, syscall.SIGKILL)
 	// As this process was started itself, whatever it ignores by now.
 	if err := child.Start(cmd); err != nil {
 		t.Fatal(err)

@@ -62,7 +62,7 @@ func TestPID1LeavesNothing(t *testing.T) {
 		done
 		sleep 0.2
 		echo up
-		while :; do sleep 0.05; done`)})
+		linger`)})
 	asPID1(t, cmd)
 	h := startHelper(t, cmd)
 	h.want("up")
@@ -117,7 +117,7 @@ func reapThousand(t *testing.T, pid1 bool) measurement {
 		read go
 		kill -9 $(cat "$1")
 		echo killed
-		while :; do sleep 0.05; done`)
+		linger`)
 	dir := t.TempDir()
 	pidFile, fifo := filepath.Join(dir, "pids"), filepath.Join(dir, "fifo")
 	// To open it takes until somebody writes: nothing has to be executed for a

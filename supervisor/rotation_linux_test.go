@@ -29,7 +29,7 @@ import (
 const slowHandler = `
 	sleep 0.3
 	trap 'echo HUP >>$1' HUP
-	while :; do sleep 0.05; done`
+	linger`
 
 // A rotation right after the start, two hundred times: SIGHUP would end the
 // process at any moment of its first 300 ms.
@@ -321,7 +321,7 @@ func TestRestartAtRotationOfARealProcess(t *testing.T) {
 	t.Parallel()
 	path, out := pipe(t)
 	s := supervise(t, Spec{
-		Command:    shell(`trap 'sleep 0.1; rmdir $1.lock; exit' TERM; mkdir $1.lock || echo two at once >>$1; echo up >>$1; while :; do sleep 0.02; done`, path),
+		Command:    shell(`trap 'sleep 0.1; rmdir $1.lock; exit' TERM; mkdir $1.lock || echo two at once >>$1; echo up >>$1; linger`, path),
 		OnRotation: Rotation{Action: RotationRestart},
 	})
 	s.Rotated()
@@ -348,7 +348,7 @@ func TestRestartAtRotationOfARealProcess(t *testing.T) {
 // How long a rotation takes to reach a process that runs.
 func TestRotationLatency(t *testing.T) {
 	path, out := pipe(t)
-	s := supervise(t, Spec{Command: shell(`trap 'echo HUP >>$1' HUP; echo up >>$1; while :; do sleep 0.001; done`, path)})
+	s := supervise(t, Spec{Command: shell(`trap 'echo HUP >>$1' HUP; echo up >>$1; linger`, path)})
 	s.Rotated()
 	out.want("up")
 	s.running()

@@ -338,7 +338,7 @@ func TestTerminalOfASession(t *testing.T) {
 // A terminal that hangs up takes the process with it.
 func TestTerminalHangup(t *testing.T) {
 	t.Parallel()
-	s := onTerminal(t, helperCommand(t, Spec{Command: shell("trap 'exit 9' HUP; while sleep 0.05; do :; done")}))
+	s := onTerminal(t, helperCommand(t, Spec{Command: shell("trap 'exit 9' HUP; linger")}))
 	s.started()
 	s.types("hello\n")
 	s.expect("hello\r\n")

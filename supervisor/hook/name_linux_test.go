@@ -59,7 +59,7 @@ func TestProcessNameTriesEveryMatch(t *testing.T) {
 		return r
 	}
 	start(`echo up; read x`, 65534)
-	real := start(`trap 'echo hup' HUP; echo up; while :; do read x; done`, uint32(os.Geteuid()))
+	real := start(`trap 'echo hup' HUP; echo up; while [ $((n+=1)) -lt 1000 ]; do read x; done`, uint32(os.Geteuid()))
 
 	all := testHook(t, Spec{ProcessName: name}, nil)
 	stop := runHook(t, all)

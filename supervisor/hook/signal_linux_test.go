@@ -37,7 +37,7 @@ func listen(t *testing.T) *listener {
 		read go
 		trap 'echo hup' HUP
 		echo ready
-		while :; do sleep 60 & wait $!; done`)
+		while [ $((n+=1)) -lt 1000 ]; do sleep 60 & wait $!; done`)
 	l.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	in, err := l.cmd.StdinPipe()
 	if err != nil {
@@ -401,8 +401,8 @@ func TestProcessName(t *testing.T) {
 	// a master with a worker of the same name, which must not be told
 	cmd := exec.Command(bin, "-c", `
 		trap 'echo master' HUP
-		( trap 'echo worker' HUP; echo up; while :; do sleep 60 & wait $!; done ) &
-		while :; do sleep 60 & wait $!; done`)
+		( trap 'echo worker' HUP; echo up; while [ $((n+=1)) -lt 1000 ]; do sleep 60 & wait $!; done ) &
+		while [ $((n+=1)) -lt 1000 ]; do sleep 60 & wait $!; done`)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
