@@ -41,7 +41,7 @@ type Options struct {
 	File string
 	Load func() (*config.Config, error)
 	// Signals are those that the helper receives, of supervisor.Signals.
-	// Whoever subscribes does so until the program's end: one that comes when
+	// The caller subscribes until the program's end: a signal that comes when
 	// the process has just ended must not take the place of its status.
 	Signals <-chan os.Signal
 }

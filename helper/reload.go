@@ -39,7 +39,7 @@ func (d *daemon) requestReload() {
 }
 
 // watchFile reads the configuration again when its file may have changed or
-// somebody asks for it. It watches directories and not the file: editors rename
+// a reload is asked for. It watches directories and not the file: editors rename
 // a new file over it, and Kubernetes a link in the middle of its path.
 func (d *daemon) watchFile(ctx context.Context) error {
 	if info, err := os.Stat(d.options.File); d.options.File == "" || err == nil && !info.Mode().IsRegular() {

@@ -31,8 +31,8 @@ const (
 )
 
 // startGuarded starts a process that needs a guard by begin, with attr. It is held
-// at a gate, as one that ends with the helper, until the guard stands. Whoever
-// calls it calls unguard when the process has been waited for.
+// at a gate, as one that ends with the helper, until the guard stands. The
+// caller calls unguard when it has waited for the process.
 func startGuarded(spec *Spec, path string, attr *syscall.ProcAttr, begin func(path string, argv []string) (int, error)) (pid int, unguard func(), err error) {
 	r, w, err := os.Pipe()
 	if err != nil {

@@ -171,7 +171,7 @@ func (s state) signalled(e event) (state, []action) {
 	ends := e.signal == syscall.SIGTERM || e.signal == syscall.SIGINT || e.signal == s.spec.StopSignal
 	switch s.phase {
 	case waiting, backoff:
-		// Nobody to pass it on to. To end is what SIGQUIT asks for, too.
+		// There is no process to pass it on to. SIGQUIT asks for the end, too.
 		if ends || e.signal == syscall.SIGQUIT {
 			return s.end(nil)
 		}

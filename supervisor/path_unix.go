@@ -42,7 +42,7 @@ func (spec *Spec) inDir(path string) string {
 	return filepath.Join(spec.Dir, path)
 }
 
-// executable reports why path cannot be executed by anybody, if so. Whether the
+// executable reports why no user can execute path, if so. Whether the
 // process's user may execute it only the attempt can tell.
 func executable(path string) error {
 	info, err := os.Stat(path)

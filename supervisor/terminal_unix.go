@@ -118,7 +118,7 @@ func (t *terminal) reclaim() {
 }
 
 func (t *terminal) giveTo(group int) {
-	// Nobody could do anything about an error: the terminal has hung up.
+	// An error means that the terminal has hung up, which we cannot mend.
 	_ = unix.IoctlSetPointerInt(t.fd, unix.TIOCSPGRP, group)
 }
 
@@ -165,7 +165,7 @@ func (t *terminal) suspend(pid int, sig syscall.Signal) {
 		t.hand(pid)
 		return
 	case uncontrolled():
-		// Nobody would continue us: we are a container's first process, say.
+		// No shell would continue us: we are a container's first process, say.
 		// There, Ctrl-Z does nothing.
 		if sig == syscall.SIGTSTP {
 			_ = syscall.Kill(-pid, syscall.SIGCONT)

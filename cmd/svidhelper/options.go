@@ -68,7 +68,7 @@ func (o *options) load(stderr io.Writer) (c *config.Config, log *slog.Logger, co
 	if o.defaultIsMissing() && c == nil {
 		diagnostics[0].Hint = `-config names another file; with -dir, none is needed; "svidhelper help" says more`
 	}
-	if c != nil && c.Log.JSON { // each line that somebody parses can be parsed
+	if c != nil && c.Log.JSON { // a log pipeline can parse every line, these too
 		log = newLogger(c.Log, stderr)
 		for _, d := range diagnostics {
 			log.Warn(d.Message, "file", d.File, "line", d.Line, "column", d.Column, "hint", d.Hint)

@@ -1,13 +1,13 @@
 // Package health says over HTTP how the helper is doing: live, ready, metrics,
 // and a page for people. Status values come in, HTTP goes out; nothing here is
-// shared with those who know, and nothing here acts.
+// shared with the packages that report, and nothing here acts.
 //
 // It promises that ready is true: the validity of what is on disk is compared
 // with the clock at each request, so that an SVID that expires during an outage
 // turns ready false although nothing happens. It promises that no private key
 // and no token can leave through it: a Status has none.
 //
-// It does not promise secrecy: whoever can reach the address learns SPIFFE IDs,
+// It does not promise secrecy: a client that can reach the address learns SPIFFE IDs,
 // serial numbers, paths and error texts. There is no TLS and no login; probes
 // and scrapers rarely have an identity. Bind it to the loopback interface if
 // that is too much.

@@ -10,7 +10,7 @@ import (
 )
 
 // The metrics. Times are absolute, in seconds since 1970: what is left of an
-// SVID's life is for the one who asks to compute, whenever they ask.
+// SVID's life is for the reader to compute, at the time of reading.
 var (
 	metricBuild = &metric{"svidhelper_build_info", "The version, as a label.", []string{"version"}}
 	metricStart = &metric{"svidhelper_start_time_seconds", "When the helper started.", nil}

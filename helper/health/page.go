@@ -21,8 +21,8 @@ th,td{text-align:left;padding:.2em 1em .2em 0;border-bottom:1px solid #ddd;verti
 th{font-weight:600}.good{color:#176b2c}.bad{color:#a61b1b}`
 
 // page is for a person who wants to know what goes on. It is written by hand:
-// html/template keeps the linker from leaving out what nobody calls, which
-// costs megabytes.
+// html/template keeps the linker from leaving out what is never called,
+// which costs megabytes.
 func (s *Server) page(w http.ResponseWriter, _ *http.Request) {
 	status, now := s.current(), time.Now()
 	ready, why := status.ready(now)

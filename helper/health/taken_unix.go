@@ -7,5 +7,5 @@ import (
 	"syscall"
 )
 
-// isTaken reports whether somebody else listens there.
+// isTaken reports whether another socket listens there.
 func isTaken(err error) bool { return errors.Is(err, syscall.EADDRINUSE) }

@@ -6,5 +6,5 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// isTaken reports whether somebody else listens there.
+// isTaken reports whether another socket listens there.
 func isTaken(err error) bool { return errors.Is(err, windows.WSAEADDRINUSE) }

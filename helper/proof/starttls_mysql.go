@@ -78,8 +78,8 @@ func upgradeMySQL(in *bufio.Reader, out io.Writer) error {
 	return writeMySQL(out, seq+1, sslRequest())
 }
 
-// leaveMySQL logs in as nobody and is refused. A client that breaks off before
-// it has said who it is counts against its host, and after a hundred of them
+// leaveMySQL logs in as an unknown user and is refused. A client that breaks
+// off before it has named a user counts against its host, and after a hundred of them
 // (max_connect_errors) the host is locked out; one that is refused does not.
 func leaveMySQL(in *bufio.Reader, out io.Writer) {
 	login := append(sslRequest(), "svidhelper-proof\x00\x00mysql_native_password\x00"...)

@@ -8,9 +8,9 @@ import (
 	"syscall"
 )
 
-// Port returns a TCP port of IPv4's loopback that nobody listens on. Until it is
-// released nobody is given it who asks for any port. Who asks for this one gets
-// it, if he says SO_REUSEADDR before, as all servers do.
+// Port returns a TCP port of IPv4's loopback on which no socket listens. Until it
+// is released, the kernel gives it to no socket that binds to any port. A socket
+// that binds to this one gets it with SO_REUSEADDR, which all servers set.
 func Port() (port int, release func(), err error) {
 	syscall.ForkLock.RLock()
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
@@ -30,7 +30,7 @@ func Port() (port int, release func(), err error) {
 	}
 	port = name.(*syscall.SockaddrInet4).Port
 	if runtime.GOOS != "linux" {
-		// Elsewhere nobody may listen beside a socket, not even one that does not.
+		// Elsewhere no socket may listen beside another, not even beside one that does not.
 		syscall.Close(fd)
 		return port, func() {}, nil
 	}

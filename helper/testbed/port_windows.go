@@ -2,7 +2,7 @@ package testbed
 
 import "net"
 
-// Port returns a TCP port of IPv4's loopback that nobody listens on.
+// Port returns a TCP port of IPv4's loopback on which no socket listens.
 func Port() (port int, release func(), err error) {
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {

@@ -1,5 +1,5 @@
 // Package testbed is what tests need to know of the machine that they run on,
-// and have from it: how late it is, and a port that nobody else gets. It is for
+// and have from it: how late it is, and a port that no other program gets. It is for
 // tests alone.
 package testbed
 

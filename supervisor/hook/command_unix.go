@@ -14,7 +14,7 @@ func ownGroup(cmd *exec.Cmd) {
 }
 
 // killGroup ends the command's process group, and the command itself if it has
-// moved to another one. The group's number is not given to anybody else while
+// moved to another one. The group's number is not given to another group while
 // the command has not been waited for, or a member lives.
 func killGroup(cmd *exec.Cmd) {
 	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)

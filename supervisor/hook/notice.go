@@ -7,8 +7,8 @@ import (
 )
 
 // A Notice says what changed, in plain strings: this package does not know what
-// they mean. Nobody writes to a Notice, or to what it points to, once it has
-// been handed over.
+// they mean. A Notice, and what it points to, does not change once it has been
+// handed over.
 type Notice struct {
 	// Env are NAME=value pairs that a command gets beside the helper's own
 	// environment. When notices coalesce, the newest value of a name stands.

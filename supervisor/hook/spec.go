@@ -24,7 +24,7 @@ type Spec struct {
 	// namespace. Every match is tried.
 	ProcessName string
 	// Owner is the user, a name or a number, whose processes of that name are
-	// meant; empty means anybody's. Any user can give a process any name.
+	// meant; empty means any user's. Any user can give a process any name.
 	Owner string
 	// Signal is what PIDFile's or ProcessName's process gets; 0 means SIGHUP.
 	Signal syscall.Signal
