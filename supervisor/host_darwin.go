@@ -22,3 +22,17 @@ func (spec *Spec) checkHost() error {
 	_, err := spec.files()
 	return err
 }
+
+func listenFDs() []int { return nil } // systemd's
+
+const noGate = -1
+
+func adopting(path string, argv []string, _ int) (string, []string) { return path, argv }
+
+// A guard is for a kernel that has a parent-death signal to forget.
+
+func gains(string, *syscall.Credential) bool { return false }
+
+func startGuarded(*Spec, string, *syscall.ProcAttr, func(string, []string) (int, error)) (int, func(), error) {
+	panic("supervisor: no guard on this system")
+}
