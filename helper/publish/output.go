@@ -1,18 +1,12 @@
 package publish
 
 import (
-	"cmp"
-	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"path/filepath"
-	"reflect"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
@@ -50,51 +44,6 @@ type output struct {
 	published time.Time         // when the last snapshot was last found on disk
 	rotations uint64            // publishes that changed something
 	failures  map[string]uint64 // by reason: "encode" or "publish"
-}
-
-// exchange opens what specs say and is not open, closes what they do not say any
-// more, and returns what is open then. On an error that is what was open before.
-// A directory that cannot be published in as it is now is an error for those
-// that take the place of others; at the start it is tried again.
-func exchange(old []*output, specs []encode.Output, e *events.Stream, log *slog.Logger) ([]*output, error) {
-	refused := func(err error) bool {
-		var place *writer.PlaceError
-		return err != nil && (old != nil || !errors.As(err, &place))
-	}
-	for i := range specs {
-		if err := encode.Check(&specs[i]); refused(err) && serving(old, &specs[i]) == nil {
-			return old, err
-		}
-	}
-	outputs := make([]*output, len(specs))
-	for i := range specs {
-		outputs[i] = cmp.Or(serving(old, &specs[i]), newOutput(specs[i], e, log))
-	}
-	for _, o := range old { // a directory that changes must be closed to be opened
-		if !slices.Contains(outputs, o) {
-			_ = o.close()
-		}
-	}
-	for _, o := range outputs {
-		if err := o.open(); refused(err) && !slices.Contains(old, o) {
-			for _, o := range outputs {
-				if !slices.Contains(old, o) {
-					_ = o.close()
-				}
-			}
-			return old, err // what was closed is opened again by the next publish
-		}
-	}
-	return outputs, nil
-}
-
-// serving returns the output that serves a specification already, if any.
-func serving(outputs []*output, spec *encode.Output) *output {
-	i := slices.IndexFunc(outputs, func(o *output) bool { return reflect.DeepEqual(&o.spec, spec) })
-	if i < 0 {
-		return nil
-	}
-	return outputs[i]
 }
 
 func newOutput(spec encode.Output, e *events.Stream, log *slog.Logger) *output {
@@ -139,14 +88,6 @@ func (o *output) close() error {
 	dir := o.dir
 	o.dir = nil
 	return dir.Close()
-}
-
-func closeAll(outputs []*output) error {
-	var errs []error
-	for _, o := range outputs {
-		errs = append(errs, o.close())
-	}
-	return errors.Join(errs...)
 }
 
 // publish puts the snapshot on disk and adds what that changed to c. What the
@@ -374,94 +315,4 @@ func describeAwaited(outputs []*output) string {
 		all = append(all, fmt.Sprintf("%d more", more))
 	}
 	return strings.Join(all, ", ")
-}
-
-// watch makes one channel of what the outputs' directories say when another
-// program has changed them. stop ends the watch and waits for its end.
-func watch(ctx context.Context, outputs []*output) (tampered <-chan struct{}, stop func()) {
-	c := make(chan struct{}, 1)
-	ctx, cancel := context.WithCancel(ctx)
-	var watching sync.WaitGroup
-	for _, o := range outputs {
-		if o.dir == nil {
-			continue
-		}
-		changed := o.dir.Tampered()
-		watching.Go(func() {
-			for {
-				select {
-				case <-ctx.Done():
-					return
-				case <-changed:
-				}
-				select {
-				case c <- struct{}{}:
-				default: // one is waiting already
-				}
-			}
-		})
-	}
-	return c, func() { cancel(); watching.Wait() }
-}
-
-// A Status is what there is to say of one output. It is a value: nothing in it
-// changes.
-type Status struct {
-	Spec *encode.Output
-	// Complete says that everything configured is on disk; Awaited says what is
-	// missing otherwise.
-	Complete bool
-	Awaited  string
-	// Identities are the SVIDs on disk.
-	Identities []encode.Identity
-	// Absent is what the last good answer lacks, in words.
-	Absent []string
-	// Refused are the identities that the Workload API does not give any more, for
-	// longer than the grace period.
-	Refused []Refusal
-	// LastSuccess is when the Workload API's last word was last found, or put, on
-	// disk.
-	LastSuccess time.Time
-	// Rotations counts publishes that changed something.
-	Rotations uint64
-	// Failures counts failed publishes by reason, each one word.
-	Failures map[string]uint64
-	// Problem is why the last publish failed.
-	Problem string
-	// Has reports whether a file is on disk.
-	Has func(name string) bool
-}
-
-// holds returns a function that tells which files are on disk now.
-func (o *output) holds() func(name string) bool {
-	files, kept := o.set.Files, o.keptFiles
-	return func(name string) bool {
-		return kept[name] || slices.ContainsFunc(files, func(f writer.File) bool { return f.Name == name })
-	}
-}
-
-func (o *output) status() Status {
-	st := Status{
-		Spec:        &o.spec,
-		Identities:  o.identities(),
-		Refused:     o.refusals(),
-		LastSuccess: o.published,
-		Rotations:   o.rotations,
-		Failures:    maps.Clone(o.failures),
-		Has:         o.holds(),
-	}
-	for _, g := range o.set.Gaps {
-		if g.Absent {
-			st.Absent = append(st.Absent, g.String())
-		}
-	}
-	st.Problem = o.problem
-	if o.err != nil {
-		st.Problem = o.err.Error()
-	}
-	st.Complete = o.missing() == snapshot.KindNone && len(o.dropped) == 0 && o.dir != nil
-	if !st.Complete {
-		st.Awaited = describeAwaited([]*output{o})
-	}
-	return st
 }

@@ -1,0 +1,73 @@
+package publish
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/svidhelper/svidhelper/helper/encode"
+	"github.com/svidhelper/svidhelper/helper/snapshot"
+	"github.com/svidhelper/svidhelper/writer"
+)
+
+// A Status is what there is to say of one output. It is a value: nothing in it
+// changes.
+type Status struct {
+	Spec *encode.Output
+	// Complete says that everything configured is on disk; Awaited says what is
+	// missing otherwise.
+	Complete bool
+	Awaited  string
+	// Identities are the SVIDs on disk.
+	Identities []encode.Identity
+	// Absent is what the last good answer lacks, in words.
+	Absent []string
+	// Refused are the identities that the Workload API does not give any more, for
+	// longer than the grace period.
+	Refused []Refusal
+	// LastSuccess is when the Workload API's last word was last found, or put, on
+	// disk.
+	LastSuccess time.Time
+	// Rotations counts publishes that changed something.
+	Rotations uint64
+	// Failures counts failed publishes by reason, each one word.
+	Failures map[string]uint64
+	// Problem is why the last publish failed.
+	Problem string
+	// Has reports whether a file is on disk.
+	Has func(name string) bool
+}
+
+// holds returns a function that tells which files are on disk now.
+func (o *output) holds() func(name string) bool {
+	files, kept := o.set.Files, o.keptFiles
+	return func(name string) bool {
+		return kept[name] || slices.ContainsFunc(files, func(f writer.File) bool { return f.Name == name })
+	}
+}
+
+func (o *output) status() Status {
+	st := Status{
+		Spec:        &o.spec,
+		Identities:  o.identities(),
+		Refused:     o.refusals(),
+		LastSuccess: o.published,
+		Rotations:   o.rotations,
+		Failures:    maps.Clone(o.failures),
+		Has:         o.holds(),
+	}
+	for _, g := range o.set.Gaps {
+		if g.Absent {
+			st.Absent = append(st.Absent, g.String())
+		}
+	}
+	st.Problem = o.problem
+	if o.err != nil {
+		st.Problem = o.err.Error()
+	}
+	st.Complete = o.missing() == snapshot.KindNone && len(o.dropped) == 0 && o.dir != nil
+	if !st.Complete {
+		st.Awaited = describeAwaited([]*output{o})
+	}
+	return st
+}
