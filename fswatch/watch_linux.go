@@ -156,7 +156,7 @@ func (w *Watcher) read() {
 	}
 }
 
-// hand hands an event over. It returns false when nobody takes it any more.
+// hand hands an event over. It returns false after Close.
 func (w *Watcher) hand(n int32, mask uint32, name string) bool {
 	if mask&unix.IN_Q_OVERFLOW != 0 {
 		return w.fail(fsnotify.ErrEventOverflow)

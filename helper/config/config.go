@@ -43,7 +43,7 @@ type Config struct {
 	written map[string]string
 }
 
-// A Process is the process to run and what it wants to know.
+// A Process is the process to run, and which kinds of change concern it.
 type Process struct {
 	supervisor.Spec
 	Target
@@ -55,7 +55,7 @@ type Process struct {
 	NoStartFromDisk bool
 }
 
-// A Hook is somebody else to tell and what they want to know.
+// A Hook is another program to tell, and which kinds of change concern it.
 type Hook struct {
 	hook.Spec
 	Target

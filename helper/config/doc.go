@@ -19,5 +19,5 @@
 // Load, which reads one file, and for the environment.
 //
 // It does not promise that a path exists, that a name belongs to a user or that
-// an address answers: that is found out by whoever uses them.
+// an address answers: the packages that use them find that out.
 package config

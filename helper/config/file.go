@@ -13,7 +13,7 @@ import (
 )
 
 // mode is a file mode. Integers follow base 0 of Go, as do strings, so that
-// 0444 is octal, and 444 is decimal, which hardly anybody means. Bits beyond
+// 0444 is octal, and 444 is decimal, which is hardly ever meant. Bits beyond
 // the permissions are an error, but were ignored by the flat keys.
 func mode(dst *fs.FileMode, flat bool) value {
 	return scalar{
@@ -50,7 +50,7 @@ func octalOf(text string) string {
 	return "0644"
 }
 
-// usualModes are those whose decimal form somebody has computed: JSON has no
+// usualModes are those whose decimal form has been computed: JSON has no
 // octal numbers.
 var usualModes = []fs.FileMode{0o400, 0o440, 0o444, 0o600, 0o640, 0o644, 0o660, 0o664, 0o666, 0o700, 0o750, 0o755}
 

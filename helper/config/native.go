@@ -30,7 +30,7 @@ func nativeFields(c *Config) []field {
 		{key: "events", doc: "a file to which each event is appended, as a line of JSON", value: text(&c.Events)},
 		{key: "output", doc: "a directory: what is in it changes together", value: many[encode.Output]{&c.Outputs, outputTable}},
 		{key: "process", doc: "the process to run on top of the files", value: one[Process]{&c.Process, processTable}},
-		{key: "hook", doc: "somebody else to tell of new material", value: many[Hook]{&c.Hooks, hookTable}},
+		{key: "hook", doc: "another program to tell of new material", value: many[Hook]{&c.Hooks, hookTable}},
 		{key: "health", doc: "where health and metrics are served", value: one[Health]{&c.Health, healthTable}},
 		{key: "log", doc: "on standard error", value: logBlock{&c.Log}},
 	}

@@ -243,7 +243,7 @@ func keystoreFile(k *encode.Keystore) *encode.FileSpec {
 
 func jwtSVIDTable(j *encode.JWTSVID) *block {
 	return &block{name: "jwt_svid", fields: []field{
-		{key: "audience", doc: "whom the token is for", value: texts(&j.Audience)},
+		{key: "audience", doc: "the services that the token is for", value: texts(&j.Audience)},
 		{key: "file", doc: "the token, without a newline", value: file(&j.File, true, placesOfToken...)},
 		{key: "spiffe_id", doc: "the token of this SPIFFE ID", value: spiffeID(&j.ID)},
 		{key: "hint", doc: "the first token with this hint", value: text(&j.Hint)},

@@ -41,7 +41,7 @@ type value interface {
 type places struct {
 	block span // its label, or else its name
 	keys  map[string]span
-	// odd says that there are keys which nobody understood, so that another
+	// odd says that there are keys that are not known, so that another
 	// may only seem to be missing.
 	odd bool
 }
