@@ -51,11 +51,11 @@ func TestCompatVolume(t *testing.T) {
 	s.log.await(t, "on disk from an earlier run")
 	s.api.Rotate()
 	s.log.await(t, "published", "/opt")
-	if got := s.stdout.String(); !strings.HasPrefix(got, "-----BEGIN CERTIFICATE-----") {
-		t.Errorf("the other container reads %q", got)
-	}
 	_ = s.cmd.Process.Signal(os.Interrupt)
 	if got := s.status(); got != 0 {
 		t.Errorf("exit status %d", got)
+	}
+	if got := s.stdout.String(); !strings.HasPrefix(got, "-----BEGIN CERTIFICATE-----") { // whole, now that it has ended
+		t.Errorf("the other container reads %q", got)
 	}
 }
