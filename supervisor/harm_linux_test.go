@@ -219,7 +219,8 @@ func TestSignalsThatDoNotPassDoNotEndTheHelper(t *testing.T) {
 	h.want("SIGUSR1")
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil || !strings.Contains(string(status), "SigIgn:\t0000000000000000\n") {
-		t.Errorf("the process ignores what only the helper should: %v\n%s", err, status)
+		its, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", h.Process.Pid))
+		t.Errorf("the process ignores what only the helper should: %v\n%s\nthe helper:\n%s", err, status, its)
 	}
 	_ = syscall.Kill(pid, syscall.SIGKILL)
 	h.status()

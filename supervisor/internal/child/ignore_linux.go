@@ -10,9 +10,12 @@ import (
 // A sigaction is the kernel's, which begins with the handler. The rest is zero.
 type sigaction [8]uintptr
 
-const (
-	byDefault = 0 // SIG_DFL
-	ignored   = 1 // SIG_IGN
+// The kernel reads the actions where they are, so they are not on a stack, which
+// the runtime may move.
+var (
+	byDefault = sigaction{0} // SIG_DFL
+	ignored   = sigaction{1} // SIG_IGN
+	now       sigaction      // for deadly alone, which runs once
 )
 
 // deadly are the signals that the Go runtime leaves to libc, and about which
@@ -20,8 +23,7 @@ const (
 // them ignored: 32 to 34, but for one that the runtime uses itself.
 var deadly = sync.OnceValue(func() (sigs []uintptr) {
 	for sig := uintptr(32); sig <= 34; sig++ {
-		var now sigaction
-		if setAction(sig, nil, &now); now[0] == byDefault {
+		if changeAction(sig, nil, &now); now[0] == byDefault[0] {
 			sigs = append(sigs, sig)
 		}
 	}
@@ -29,16 +31,16 @@ var deadly = sync.OnceValue(func() (sigs []uintptr) {
 })
 
 func ignoreDeadly(yes bool) {
-	action := sigaction{byDefault}
+	action := &byDefault
 	if yes {
-		action[0] = ignored
+		action = &ignored
 	}
 	for _, sig := range deadly() {
-		setAction(sig, &action, nil)
+		changeAction(sig, action, nil)
 	}
 }
 
-func setAction(sig uintptr, to, from *sigaction) {
+func changeAction(sig uintptr, to, from *sigaction) {
 	// The last argument is the size of the kernel's set of signals.
 	_, _, _ = unix.RawSyscall6(unix.SYS_RT_SIGACTION, sig, uintptr(unsafe.Pointer(to)), uintptr(unsafe.Pointer(from)), 8, 0, 0)
 }
