@@ -72,6 +72,9 @@ hook "fails" {
 	if got := parseEvents(t, read(stdin)); len(got) != 1 || got[0].Identities[0] != published.Identities[0] {
 		t.Errorf("standard input: %s", read(stdin))
 	}
+	if !strings.Contains(read(file), read(stdin)) {
+		t.Errorf("standard input, %s, is not a line of the file:\n%s", read(stdin), read(file))
+	}
 	for _, pair := range []string{
 		"SVIDHELPER_OUTPUT=" + certs,
 		"SVIDHELPER_KINDS=x509,bundle",

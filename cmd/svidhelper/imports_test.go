@@ -9,8 +9,8 @@ import (
 const module = "github.com/svidhelper/svidhelper/"
 
 // TestImports holds the borders between the parts: there is one way through,
-// and no short cut. The reason stands with each rule, for the author whom it
-// stops.
+// and no short cut. The reason stands with each rule, for the author whose
+// import it stops.
 func TestImports(t *testing.T) {
 	rules := []struct{ from, to, why string }{
 		{"writer", "supervisor", "the writer knows no process"},
