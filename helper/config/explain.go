@@ -126,7 +126,7 @@ var syntaxErrors = map[string]struct{ message, hint string }{
 	"Invalid escape sequence":                  {"the string has an invalid escape", `a backslash itself is written \\`},
 	"Attribute redefined":                      {"%s is given twice", "keep one of them"},
 	"Invalid argument name":                    {"a key has no quotes", "leave them out"},
-	"Invalid string literal":                   {"the name of a block is not interpolated", `a literal ${ is written $${; an output's directory can be written dir = "…"`},
+	"Invalid string literal":                   {"the name of a block is not interpolated", `a literal ${ is written $${; an output's directory can be written in it: output "name" { dir = "…" }`},
 	"Invalid expression":                       {"unexpected %s", "a value is one string in double quotes, a number, a list [ … , … ] or a block { … }"},
 }
 
