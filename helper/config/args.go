@@ -7,25 +7,20 @@ import (
 	"strings"
 )
 
-// Errors of SplitArgs.
+// Errors of splitArgs.
 var (
 	errNoArgs       = errors.New("holds no arguments")
 	errStrayQuote   = errors.New("stray double quote: quotes surround a whole argument, and one inside is doubled")
 	errUnterminated = errors.New("unterminated double quote")
 )
 
-// SplitArgs splits cmd_args into arguments as spiffe-helper does: one record of
+// splitArgs splits cmd_args into arguments as spiffe-helper does: one record of
 // comma-separated values (RFC 4180) with a space for the comma. Double quotes
 // surround a whole argument, and one within is doubled. No other character
 // means anything; two spaces in a row hold an empty argument between them. The
-// record is the first line that is not empty; what follows it is ignored.
-func SplitArgs(s string) ([]string, error) {
-	args, _, err := splitRecord(s)
-	return args, err
-}
-
-// splitRecord is SplitArgs, and returns what it ignores too.
-func splitRecord(s string) (args []string, ignored string, err error) {
+// record is the first line that is not empty; what follows it is ignored, and
+// returned.
+func splitArgs(s string) (args []string, ignored string, err error) {
 	if s == "" {
 		return nil, "", nil
 	}

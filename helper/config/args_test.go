@@ -26,13 +26,13 @@ func FuzzSplitArgs(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		got, err := SplitArgs(s)
+		got, _, err := splitArgs(s)
 		want, wantErr := splitCSV(s)
 		if (err == nil) != (wantErr == nil) {
-			t.Fatalf("SplitArgs(%q) = %q, %v; encoding/csv gives %q, %v", s, got, err, want, wantErr)
+			t.Fatalf("splitArgs(%q) = %q, %v; encoding/csv gives %q, %v", s, got, err, want, wantErr)
 		}
 		if err == nil && !slices.Equal(got, want) {
-			t.Fatalf("SplitArgs(%q) = %q; encoding/csv gives %q", s, got, want)
+			t.Fatalf("splitArgs(%q) = %q; encoding/csv gives %q", s, got, want)
 		}
 	})
 }

@@ -542,9 +542,9 @@ func TestCmdArgs(t *testing.T) {
 		{"two spaces in a row", `a  b`, []string{"a", "", "b"}, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got, err := SplitArgs(c.in)
+			got, _, err := splitArgs(c.in)
 			if err != c.err || !slices.Equal(got, c.want) {
-				t.Errorf("SplitArgs(%q) = %q, %v; want %q, %v", c.in, got, err, c.want, c.err)
+				t.Errorf("splitArgs(%q) = %q, %v; want %q, %v", c.in, got, err, c.want, c.err)
 			}
 			src := "cmd = \"x\"\ncmd_args = " + quote(c.in) + x509Names
 			if c.err != nil {

@@ -147,7 +147,7 @@ func (f *dropIn) cmdArgs() value {
 			return
 		}
 		f.args, f.badArgs = nil, nil // the last one wins
-		args, ignored, err := splitRecord(s)
+		args, ignored, err := splitArgs(s)
 		if err != nil {
 			f.badArgs = &misfit{n.span, `double quotes surround a whole argument: cmd_args = "-c \"two words\""`, "cmd_args: " + err.Error()}
 			return

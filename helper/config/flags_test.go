@@ -18,7 +18,7 @@ func TestFlagsAloneAreEnough(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		on, rotation = "restart", supervisor.Rotation{Action: supervisor.RotationRestart}
 	}
-	c, ds := FromFlags("/run/tls", on, []string{"nginx", "-g", "daemon off;"})
+	c, ds := Flags{Dir: "/run/tls", OnRotation: on, Command: []string{"nginx", "-g", "daemon off;"}}.Load("")
 	if len(ds) > 0 {
 		t.Fatal(ds)
 	}
@@ -150,7 +150,7 @@ func TestFlagsOverTheFile(t *testing.T) {
 }
 
 func TestNoFlagsAndNoFile(t *testing.T) {
-	c, ds := FromFlags("", "", nil)
+	c, ds := Flags{}.Load("")
 	if c != nil || !has(ds, Error, "command line: error", "nothing to write", "-dir") {
 		t.Errorf("got %v", ds)
 	}

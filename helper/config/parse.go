@@ -44,13 +44,6 @@ func Parse(filename string, src []byte) (*Config, Diagnostics) {
 // Load reads and parses the file.
 func Load(path string) (*Config, Diagnostics) { return Flags{}.Load(path) }
 
-// FromFlags returns the configuration for a command line without a file: one
-// output, with svid.pem, svid_key.pem and svid_bundle.pem, and a process if
-// there is a command.
-func FromFlags(dir, onRotation string, command []string) (*Config, Diagnostics) {
-	return Flags{Dir: dir, OnRotation: onRotation, Command: command}.Load("")
-}
-
 // Load reads and parses the file, if its path is not empty, and applies the
 // flags.
 func (f Flags) Load(path string) (*Config, Diagnostics) {

@@ -142,7 +142,7 @@ func TestPIDFileIsSignalled(t *testing.T) {
 	}
 }
 
-// Each of these is reported, holds nobody up, and is over soon after the file is
+// Each of these mistakes is reported, delays no other target, and is over soon after the file is
 // right.
 func TestPIDFileThatIsNotRightYet(t *testing.T) {
 	for name, c := range map[string]struct{ content, says string }{
