@@ -5,7 +5,6 @@ import (
 	"context"
 	"log/slog"
 	"os"
-	"reflect"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -77,65 +76,6 @@ func newDaemon(c *config.Config, log *slog.Logger, o Options) (*daemon, error) {
 	return d, nil
 }
 
-// newParts makes the parts of a configuration. Those that are as in old are
-// taken over. Whatever can be refused about the new ones is refused here, before
-// anything changes.
-func (d *daemon) newParts(c *config.Config, old *parts) (*parts, error) {
-	p := &parts{config: c, source: old.source, process: old.process}
-	var err error
-	if old.source == nil || old.config.AgentAddress != c.AgentAddress {
-		if p.source, err = source.New(sourceConfig(c), d.log); err != nil {
-			return nil, err
-		}
-		if old.source != nil {
-			p.source.MustNotFail() // what runs depends on the new one already
-		}
-	}
-	switch {
-	case c.Process == nil:
-		p.process = nil
-	case old.process == nil || !reflect.DeepEqual(old.process.Spec(), c.Process):
-		if p.process, err = notify.NewProcess(c.Process, d.events, d.log); err != nil {
-			return nil, err
-		}
-	}
-	for i := range c.Hooks {
-		h := old.hook(&c.Hooks[i])
-		if h == nil {
-			if h, err = notify.NewHook(&c.Hooks[i], d.delivered, d.events, d.log); err != nil {
-				return nil, err
-			}
-		}
-		p.hooks = append(p.hooks, h)
-	}
-	switch {
-	case c.Health == nil:
-	case old.health != nil && old.config.Health.Address == c.Health.Address:
-		p.health = old.health
-		err = health.Check(*c.Health)
-	default:
-		p.health, err = health.New(*c.Health, d.status, d.log)
-	}
-	return p, err
-}
-
-// discard gives back what parts that do not come to run have taken.
-func (p *parts) discard(old *parts) {
-	if p.health != nil && p.health != old.health {
-		_ = p.health.Close()
-	}
-}
-
-// hook returns the hook that a specification is served by already, if any.
-func (p *parts) hook(spec *config.Hook) *notify.Hook {
-	for _, h := range p.hooks {
-		if reflect.DeepEqual(h.Spec(), spec) {
-			return h
-		}
-	}
-	return nil
-}
-
 // delivered is for hooks, which are made before the publisher.
 func (d *daemon) delivered(hook string, number uint64) { d.publisher.Delivered(hook, number) }
 
@@ -181,48 +121,6 @@ func (d *daemon) exchange(p *parts) {
 func (p *parts) first() *notify.Process {
 	if p.process != nil && p.config.Process.Restart == supervisor.RestartOnRotation {
 		return p.process
-	}
-	return nil
-}
-
-// follow has the runner run the parts that are not in old. Nothing in it fails.
-// The process is for the publisher to exchange (see plan).
-func (d *daemon) follow(p, old *parts) {
-	d.parts.Store(p)
-	d.events.Follow(p.config.Events)
-	if p.source == old.source {
-		p.source.Reconfigure(needs(p.config))
-	} else {
-		d.runner.put("source", ended("the source", p.source.Run))
-	}
-	if p.process == nil && old.process != nil {
-		d.exchange(p)
-	}
-	for _, h := range p.hooks {
-		if old.hook(h.Spec()) != h {
-			d.runner.put("hook "+h.Name(), h.Run)
-		}
-	}
-	for _, h := range old.hooks {
-		if d.hookNamed(p, h.Name()) == nil {
-			d.runner.put("hook "+h.Name(), nil)
-		}
-	}
-	switch {
-	case p.health == nil:
-		d.runner.put("health", nil)
-	case p.health != old.health:
-		d.runner.put("health", p.health.Run)
-	default:
-		p.health.Follow(*p.config.Health)
-	}
-}
-
-func (d *daemon) hookNamed(p *parts, name string) *notify.Hook {
-	for _, h := range p.hooks {
-		if h.Name() == name {
-			return h
-		}
 	}
 	return nil
 }

@@ -2,124 +2,18 @@ package helper
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"reflect"
 	"strings"
 	"time"
 
-	"github.com/svidhelper/svidhelper/fswatch"
 	"github.com/svidhelper/svidhelper/helper/config"
 	"github.com/svidhelper/svidhelper/helper/events"
 	"github.com/svidhelper/svidhelper/helper/health"
+	"github.com/svidhelper/svidhelper/helper/notify"
+	"github.com/svidhelper/svidhelper/helper/source"
 )
-
-// settle is how long a file must be left alone before it is read: editors write
-// in several steps.
-const settle = 100 * time.Millisecond
-
-// unsettled is how long that is waited for, at most: other files may come and go
-// beside it all the time.
-const unsettled = time.Second
-
-// lookAgain is how often a file is looked at that cannot be watched.
-const lookAgain = 2 * time.Second
-
-// newWatcher makes a watcher; a user has only so many.
-var newWatcher = fswatch.New
-
-// requestReload has the configuration read again. It does not block.
-func (d *daemon) requestReload() {
-	select {
-	case d.reload <- struct{}{}:
-	default:
-	}
-}
-
-// watchFile reads the configuration again when its file may have changed or
-// a reload is asked for. It watches directories and not the file: editors rename
-// a new file over it, and Kubernetes a link in the middle of its path.
-func (d *daemon) watchFile(ctx context.Context) error {
-	if info, err := os.Stat(d.options.File); d.options.File == "" || err == nil && !info.Mode().IsRegular() {
-		<-ctx.Done() // a pipe can be read once
-		return nil
-	}
-	watcher, err := newWatcher()
-	if err != nil {
-		watcher = &fswatch.Watcher{} // hears nothing
-	} else {
-		defer watcher.Close()
-		err = d.watchPath(watcher)
-	}
-	var looks <-chan time.Time
-	if err != nil {
-		d.log.Info("cannot watch the configuration file: looking at it", "every", lookAgain, "error", err)
-		ticker := time.NewTicker(lookAgain)
-		defer ticker.Stop()
-		looks = ticker.C
-	}
-	var seen os.FileInfo // nil: not looked at yet
-	quiet := time.NewTimer(0)
-	quiet.Stop()
-	defer quiet.Stop()
-	var since time.Time // of the first event that has not been followed; zero: none
-	stirred := func() {
-		if since.IsZero() {
-			since = time.Now()
-		}
-		quiet.Reset(min(settle, time.Until(since.Add(unsettled))))
-	}
-	stirred() // it may have changed since it was read
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-watcher.Events:
-			stirred()
-		case err := <-watcher.Errors:
-			d.log.Warn("watching the configuration file", "error", err)
-			stirred() // events may be lost
-		case <-looks:
-			now, _ := os.Stat(d.options.File)
-			if !sameVersion(seen, now) {
-				seen = now
-				stirred()
-			}
-		case <-quiet.C:
-			since = time.Time{}
-			if looks == nil {
-				if err := d.watchPath(watcher); err != nil {
-					d.log.Warn("cannot watch the configuration file: another change may go unnoticed", "error", err)
-				}
-			}
-			d.readAgain(ctx)
-		case <-d.reload:
-			d.forget() // a request is answered
-			d.readAgain(ctx)
-		}
-	}
-}
-
-// sameVersion reports whether a file has not been changed or replaced. Nil is
-// none.
-func sameVersion(a, b os.FileInfo) bool {
-	if a == nil || b == nil {
-		return a == b
-	}
-	return os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size()
-}
-
-// watchPath watches the directory that the file is named in, and the one that
-// it really is in.
-func (d *daemon) watchPath(watcher *fswatch.Watcher) error {
-	err := watcher.Add(filepath.Dir(d.options.File))
-	if real, e := filepath.EvalSymlinks(d.options.File); e == nil {
-		err = errors.Join(err, watcher.Add(filepath.Dir(real)))
-	}
-	return err
-}
 
 // readAgain reads the configuration and, when it is valid and different, has it
 // take the place of the running one.
@@ -172,6 +66,107 @@ func (d *daemon) apply(ctx context.Context, c *config.Config) (changed []string,
 		d.log.Warn("the log block takes effect at the next start")
 	}
 	return changes(old.config, c), nil
+}
+
+// newParts makes the parts of a configuration. Those that are as in old are
+// taken over. Whatever can be refused about the new ones is refused here, before
+// anything changes.
+func (d *daemon) newParts(c *config.Config, old *parts) (*parts, error) {
+	p := &parts{config: c, source: old.source, process: old.process}
+	var err error
+	if old.source == nil || old.config.AgentAddress != c.AgentAddress {
+		if p.source, err = source.New(sourceConfig(c), d.log); err != nil {
+			return nil, err
+		}
+		if old.source != nil {
+			p.source.MustNotFail() // what runs depends on the new one already
+		}
+	}
+	switch {
+	case c.Process == nil:
+		p.process = nil
+	case old.process == nil || !reflect.DeepEqual(old.process.Spec(), c.Process):
+		if p.process, err = notify.NewProcess(c.Process, d.events, d.log); err != nil {
+			return nil, err
+		}
+	}
+	for i := range c.Hooks {
+		h := old.hook(&c.Hooks[i])
+		if h == nil {
+			if h, err = notify.NewHook(&c.Hooks[i], d.delivered, d.events, d.log); err != nil {
+				return nil, err
+			}
+		}
+		p.hooks = append(p.hooks, h)
+	}
+	switch {
+	case c.Health == nil:
+	case old.health != nil && old.config.Health.Address == c.Health.Address:
+		p.health = old.health
+		err = health.Check(*c.Health)
+	default:
+		p.health, err = health.New(*c.Health, d.status, d.log)
+	}
+	return p, err
+}
+
+// hook returns the hook that a specification is served by already, if any.
+func (p *parts) hook(spec *config.Hook) *notify.Hook {
+	for _, h := range p.hooks {
+		if reflect.DeepEqual(h.Spec(), spec) {
+			return h
+		}
+	}
+	return nil
+}
+
+// follow has the runner run the parts that are not in old. Nothing in it fails.
+// The process is for the publisher to exchange (see plan).
+func (d *daemon) follow(p, old *parts) {
+	d.parts.Store(p)
+	d.events.Follow(p.config.Events)
+	if p.source == old.source {
+		p.source.Reconfigure(needs(p.config))
+	} else {
+		d.runner.put("source", ended("the source", p.source.Run))
+	}
+	if p.process == nil && old.process != nil {
+		d.exchange(p)
+	}
+	for _, h := range p.hooks {
+		if old.hook(h.Spec()) != h {
+			d.runner.put("hook "+h.Name(), h.Run)
+		}
+	}
+	for _, h := range old.hooks {
+		if d.hookNamed(p, h.Name()) == nil {
+			d.runner.put("hook "+h.Name(), nil)
+		}
+	}
+	switch {
+	case p.health == nil:
+		d.runner.put("health", nil)
+	case p.health != old.health:
+		d.runner.put("health", p.health.Run)
+	default:
+		p.health.Follow(*p.config.Health)
+	}
+}
+
+func (d *daemon) hookNamed(p *parts, name string) *notify.Hook {
+	for _, h := range p.hooks {
+		if h.Name() == name {
+			return h
+		}
+	}
+	return nil
+}
+
+// discard gives back what parts that do not come to run have taken.
+func (p *parts) discard(old *parts) {
+	if p.health != nil && p.health != old.health {
+		_ = p.health.Close()
+	}
 }
 
 // changes names the parts of the configuration that are not the same.

@@ -3,7 +3,7 @@ package config
 import "strings"
 
 // A block is one kind of block: its keys, and the rules that span them. There
-// is one table a kind, in native.go, output.go, target.go and dropin.go; it
+// is one table a kind, in native.go, output.go, process.go, hook.go, proof.go and dropin.go; it
 // drives reading, errors, suggestions, documentation and printing.
 type block struct {
 	// name is what the block is called in messages: "process".

@@ -49,3 +49,31 @@ func printSignal(sig syscall.Signal) string {
 	}
 	return strconv.Itoa(int(sig))
 }
+
+func signal(dst *syscall.Signal) value {
+	return scalar{
+		func(d *decoder, n *node) {
+			if sig, ok := d.signal(n); ok {
+				*dst = sig
+			}
+		},
+		func() string {
+			if *dst == 0 {
+				return ""
+			}
+			return quote(printSignal(*dst))
+		},
+	}
+}
+
+func (d *decoder) signal(n *node) (syscall.Signal, bool) {
+	s, ok := d.str(n)
+	if !ok {
+		return 0, false
+	}
+	sig, err := ParseSignal(s)
+	if err != nil {
+		d.complain(n, signalHint(s), "%v", err)
+	}
+	return sig, err == nil
+}

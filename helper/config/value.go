@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -256,4 +257,17 @@ func oneOf[T comparable](d *decoder, n *node, words []word[T]) (T, bool) {
 		d.complain(n, didYouMean(Nearest(s, texts), "it is one of "+enumerate(texts, "and")), "%q is not known here", s)
 	}
 	return zero, false
+}
+
+// splitHostPort splits an address whose port is a number.
+func splitHostPort(s string) (host string, port int, err error) {
+	host, text, err := net.SplitHostPort(s)
+	if err != nil {
+		return "", 0, fmt.Errorf("%q is not host:port", s)
+	}
+	n, err := strconv.ParseUint(text, 10, 16)
+	if err != nil {
+		return "", 0, fmt.Errorf("%q is not a port", text)
+	}
+	return host, int(n), nil
 }

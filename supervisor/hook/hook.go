@@ -1,6 +1,7 @@
 // Package hook tells others than the helper's own process of rotations: it runs a
 // command, or signals the process that a pid file or a name stands for. It knows
-// nothing of SPIFFE, and nothing of the supervisor.
+// nothing of SPIFFE, and nothing of the supervisor. Each way to tell a target is a
+// file of this package, named by a field of Spec.
 package hook
 
 import (

@@ -1,0 +1,114 @@
+package config
+
+import (
+	"slices"
+	"strconv"
+
+	"github.com/svidhelper/svidhelper/helper/proof"
+	"github.com/svidhelper/svidhelper/helper/snapshot"
+	"github.com/svidhelper/svidhelper/supervisor"
+)
+
+func processTable(p *Process) *block {
+	return &block{name: "process", fields: []field{
+		{key: "command", doc: "its arguments; nothing goes through a shell", value: argv(&p.Command)},
+		{key: "on_rotation", doc: `what it hears of new material: a signal, "restart" or "none"`, value: rotation(&p.OnRotation)},
+		{key: "on", doc: "the kinds of material it wants to hear of", value: kinds(&p.On, defaultKinds)},
+		{key: "start_without", doc: "the kinds of material that its start does not wait for once they are refused", value: kinds(&p.StartWithout, snapshot.KindNone)},
+		{key: "start_from_disk", doc: "false: its start waits for the Workload API, although what is on disk would do", value: boolean(&p.NoStartFromDisk, false)},
+		{key: "splay", doc: "restarts and reloads are spread over this span", value: duration(&p.Splay)},
+		{key: "min_interval", doc: "the least time from one notification to the next", value: duration(&p.MinInterval)},
+		{key: "restart", doc: "when it is started again after it has exited; its exit is ours if never", value: choice(&p.Restart,
+			word[supervisor.RestartPolicy]{"never", supervisor.RestartNever}, word[supervisor.RestartPolicy]{"on-failure", supervisor.RestartOnFailure},
+			word[supervisor.RestartPolicy]{"always", supervisor.RestartAlways}, word[supervisor.RestartPolicy]{"on-rotation", supervisor.RestartOnRotation})},
+		{key: "max_restarts", doc: "this many within restart_window, and we give up with its exit status", value: integer(&p.MaxRestarts, 0, 1_000_000)},
+		{key: "restart_window", doc: "the span in which max_restarts counts", value: duration(&p.RestartWindow)},
+		{key: "stop_signal", doc: "asks it to end", value: signal(&p.StopSignal)},
+		{key: "stop_timeout", doc: "after which SIGKILL follows", value: duration(&p.StopTimeout)},
+		{key: "signal_rewrite", doc: `signals that are forwarded as another, or dropped: "none"`, value: signalMap(&p.SignalRewrite)},
+		{key: "signal_group", doc: "signals go to its whole process group", value: boolean(&p.SignalGroup, true)},
+		{key: "user", doc: "name or number", value: text(&p.User)},
+		{key: "group", doc: "name or number", value: text(&p.Group)},
+		{key: "env", doc: "added to our own environment", value: environment(&p.Env)},
+		{key: "dir", doc: "its working directory", value: text(&p.Dir)},
+		{key: "pass_fds", doc: "descriptors above 2 that it inherits", value: descriptors(&p.PassFDs)},
+		{key: "no_new_privs", doc: "it can never gain privileges (Linux)", value: boolean(&p.NoNewPrivs, true)},
+		{key: "subreaper", doc: "we adopt and reap its orphans (Linux)", value: boolean(&p.Subreaper, true)},
+		{key: "proof", doc: "after each rotation, dial it until it serves the new certificate", value: one[proof.Config]{&p.Proof, proofTable}},
+	}, check: func(d *decoder, at places) {
+		d.idle = at.lacks("command")
+		d.untold = at.lacks("on_rotation")
+		if at.has("max_restarts") != at.has("restart_window") {
+			d.errorf(at.of("max_restarts", "restart_window"), "give both or none", "max_restarts counts within restart_window")
+		}
+		if at.has("max_restarts") && p.Restart == supervisor.RestartNever {
+			d.warnf(at.of("max_restarts"), `write restart = "on-failure" or "always"`, "max_restarts counts nothing: the process is never restarted")
+		}
+		d.only(at, []string{"no_new_privs", "subreaper"}, d.goos == "linux", "only on Linux")
+		d.only(at, []string{"user", "group", "stop_signal", "signal_rewrite", "signal_group"}, d.goos != "windows", "not on Windows, which has no signals and no such users")
+		d.only(at, []string{"on_rotation"}, d.goos != "windows" || p.OnRotation.Signal == 0, `on Windows, write "restart" or "none"`)
+	}}
+}
+
+func descriptors(dst *[]int) value {
+	return listOf(dst, func(d *decoder, n *node) (int, bool) {
+		fd, err := strconv.Atoi(n.text)
+		if err != nil || fd < 3 || fd > 1<<20 {
+			d.complain(n, "0, 1 and 2 are always inherited", "want the number of a descriptor above 2")
+			return 0, false
+		}
+		if slices.Contains(*dst, fd) {
+			d.complain(n, "", "descriptor %d is given twice", fd)
+			return 0, false
+		}
+		return fd, true
+	}, strconv.Itoa)
+}
+
+func rotation(dst *supervisor.Rotation) value {
+	return scalar{
+		func(d *decoder, n *node) {
+			s, ok := d.str(n)
+			if !ok {
+				return
+			}
+			rot, err := parseRotation(s)
+			if err != nil {
+				d.complain(n, rotationHint(s), "%v", err)
+				return
+			}
+			*dst = rot
+		},
+		func() string { return literalText(printRotation(*dst)) },
+	}
+}
+
+// rotationChoices completes an error about a missing on_rotation.
+const rotationChoices = `"SIGHUP" (or another signal at which the program reads its files again), "restart" (it is stopped and started again) or "none" (it notices new files by itself)`
+
+func rotationHint(s string) string {
+	return didYouMean(Nearest(s, []string{"restart", "none"}), signalHint(s))
+}
+
+func parseRotation(s string) (supervisor.Rotation, error) {
+	switch s {
+	case "restart":
+		return supervisor.Rotation{Action: supervisor.RotationRestart}, nil
+	case "none":
+		return supervisor.Rotation{Action: supervisor.RotationNone}, nil
+	}
+	sig, err := ParseSignal(s)
+	return supervisor.Rotation{Signal: sig}, err
+}
+
+func printRotation(r supervisor.Rotation) string {
+	switch {
+	case r.Action == supervisor.RotationRestart:
+		return "restart"
+	case r.Action == supervisor.RotationNone:
+		return "none"
+	case r.Signal != 0:
+		return printSignal(r.Signal)
+	}
+	return ""
+}

@@ -1,0 +1,116 @@
+package helper
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/svidhelper/svidhelper/fswatch"
+)
+
+// settle is how long a file must be left alone before it is read: editors write
+// in several steps.
+const settle = 100 * time.Millisecond
+
+// unsettled is how long that is waited for, at most: other files may come and go
+// beside it all the time.
+const unsettled = time.Second
+
+// lookAgain is how often a file is looked at that cannot be watched.
+const lookAgain = 2 * time.Second
+
+// newWatcher makes a watcher; a user has only so many.
+var newWatcher = fswatch.New
+
+// requestReload has the configuration read again. It does not block.
+func (d *daemon) requestReload() {
+	select {
+	case d.reload <- struct{}{}:
+	default:
+	}
+}
+
+// watchFile reads the configuration again when its file may have changed or
+// a reload is asked for. It watches directories and not the file: editors rename
+// a new file over it, and Kubernetes a link in the middle of its path.
+func (d *daemon) watchFile(ctx context.Context) error {
+	if info, err := os.Stat(d.options.File); d.options.File == "" || err == nil && !info.Mode().IsRegular() {
+		<-ctx.Done() // a pipe can be read once
+		return nil
+	}
+	watcher, err := newWatcher()
+	if err != nil {
+		watcher = &fswatch.Watcher{} // hears nothing
+	} else {
+		defer watcher.Close()
+		err = d.watchPath(watcher)
+	}
+	var looks <-chan time.Time
+	if err != nil {
+		d.log.Info("cannot watch the configuration file: looking at it", "every", lookAgain, "error", err)
+		ticker := time.NewTicker(lookAgain)
+		defer ticker.Stop()
+		looks = ticker.C
+	}
+	var seen os.FileInfo // nil: not looked at yet
+	quiet := time.NewTimer(0)
+	quiet.Stop()
+	defer quiet.Stop()
+	var since time.Time // of the first event that has not been followed; zero: none
+	stirred := func() {
+		if since.IsZero() {
+			since = time.Now()
+		}
+		quiet.Reset(min(settle, time.Until(since.Add(unsettled))))
+	}
+	stirred() // it may have changed since it was read
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-watcher.Events:
+			stirred()
+		case err := <-watcher.Errors:
+			d.log.Warn("watching the configuration file", "error", err)
+			stirred() // events may be lost
+		case <-looks:
+			now, _ := os.Stat(d.options.File)
+			if !sameVersion(seen, now) {
+				seen = now
+				stirred()
+			}
+		case <-quiet.C:
+			since = time.Time{}
+			if looks == nil {
+				if err := d.watchPath(watcher); err != nil {
+					d.log.Warn("cannot watch the configuration file: another change may go unnoticed", "error", err)
+				}
+			}
+			d.readAgain(ctx)
+		case <-d.reload:
+			d.forget() // a request is answered
+			d.readAgain(ctx)
+		}
+	}
+}
+
+// sameVersion reports whether a file has not been changed or replaced. Nil is
+// none.
+func sameVersion(a, b os.FileInfo) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size()
+}
+
+// watchPath watches the directory that the file is named in, and the one that
+// it really is in.
+func (d *daemon) watchPath(watcher *fswatch.Watcher) error {
+	err := watcher.Add(filepath.Dir(d.options.File))
+	if real, e := filepath.EvalSymlinks(d.options.File); e == nil {
+		err = errors.Join(err, watcher.Add(filepath.Dir(real)))
+	}
+	return err
+}
