@@ -9,6 +9,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -90,7 +91,11 @@ jwt_svids = [{jwt_audience = "a", jwt_svid_file_name = %q}]
 		other.Stderr = log
 		faultlessly(t, other.Start())
 		t.Cleanup(func() { _ = other.Process.Kill(); _ = other.Wait() })
-		log.await(t, "published")
+		eventually(t, func() error { // the bundle may come before the token
+			_, err := os.Stat(s.path("certs", "a.jwt"))
+			_, also := os.Stat(s.path("certs", "jwks.json"))
+			return errors.Join(err, also)
+		})
 		for range 20 {
 			before := s.read("certs", "svid.pem")
 			s.api.Rotate()
