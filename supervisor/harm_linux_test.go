@@ -201,6 +201,31 @@ func TestWhatIsLeftOfTheGroupEndsWithTheHelper(t *testing.T) {
 	}
 }
 
+// A PID 1 that does not reap held up every restart and every end for seconds.
+func TestWhatIsNotReapedIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	cmd := exec.Command("sleep", "1000")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	pid := cmd.Process.Pid
+	if !groupLives(pid) {
+		t.Error("a group that lives is not seen")
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	awaitGone(t, pid)
+	if err := syscall.Kill(-pid, 0); err != nil {
+		t.Errorf("the group is gone already: %v", err)
+	}
+	if groupLives(pid) {
+		t.Error("what has ended counts as alive")
+	}
+	_ = cmd.Wait()
+}
+
 // dead reports whether the process has ended, and is not reaped yet.
 func dead(pid int) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))

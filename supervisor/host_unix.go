@@ -195,7 +195,7 @@ func (p *unixProcess) clear() {
 func (p *unixProcess) emptyWithin(limit time.Duration) bool {
 	wait := time.Millisecond // nothing tells us
 	for end := time.Now().Add(limit); time.Now().Before(end); wait = min(2*wait, 50*time.Millisecond) {
-		if syscall.Kill(-p.pid, 0) != nil {
+		if !groupLives(p.pid) {
 			return true
 		}
 		time.Sleep(wait)
