@@ -17,6 +17,8 @@ fi
 {
 	status=0
 	${GO:-go} test $race -v -tags "$TAGS" -timeout 10m ./... 2>&1 || status=$?
+	# What others read of us, with their libraries, in a module of its own.
+	CGO_ENABLED=0 ${GO:-go} -C .ci/consumers test -v -timeout 10m . 2>&1 || status=$?
 	echo $status >"$dir/status"
 } |
 	awk -v skipped="$dir/skipped" '

@@ -35,6 +35,16 @@ func Once(ctx context.Context, c *config.Config, log *slog.Logger) error {
 	return publish.Once(c.Outputs, s, log)
 }
 
+// Get fetches everything that an output needs, as Once does, and returns what would
+// be written.
+func Get(ctx context.Context, address string, o encode.Output, timeout time.Duration, log *slog.Logger) (encode.Set, error) {
+	s, err := fetch(ctx, &config.Config{AgentAddress: address, Outputs: []encode.Output{o}, Timeout: timeout}, log)
+	if err != nil {
+		return encode.Set{}, err
+	}
+	return encode.Encode(s, &o), nil
+}
+
 // fetch runs a source until its snapshot has everything that the outputs need.
 func fetch(ctx context.Context, c *config.Config, log *slog.Logger) (*snapshot.Snapshot, error) {
 	timeout := c.Timeout

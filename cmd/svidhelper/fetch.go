@@ -9,12 +9,19 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/svidhelper/svidhelper/helper"
 	"github.com/svidhelper/svidhelper/helper/config"
 )
 
 func runFetch(args []string, stdout, stderr io.Writer) int {
+	switch {
+	case len(args) > 0 && args[0] == "jwt":
+		return runFetchJWT(args[1:], stdout, stderr)
+	case len(args) > 0 && args[0] == "x509":
+		return runFetchX509(args[1:], stdout, stderr)
+	}
 	fs := newFlags("fetch")
 	var o options
 	o.register(fs)
@@ -25,8 +32,7 @@ func runFetch(args []string, stdout, stderr io.Writer) int {
 	if refuseArguments(fs, stderr) {
 		return exitUsage
 	}
-	if *timeout < 0 {
-		fmt.Fprintf(stderr, "svidhelper: -timeout %v: a duration cannot be negative\n", *timeout)
+	if refuseNegative(*timeout, stderr) {
 		return exitUsage
 	}
 	command := o.flags.Command
@@ -39,6 +45,15 @@ func runFetch(args []string, stdout, stderr io.Writer) int {
 		c.Timeout = *timeout
 	}
 	return exit(fetchThen(command, c, log), stderr)
+}
+
+// refuseNegative reports a timeout that cannot be meant.
+func refuseNegative(timeout time.Duration, stderr io.Writer) bool {
+	if timeout >= 0 {
+		return false
+	}
+	fmt.Fprintf(stderr, "svidhelper: -timeout %v: a duration cannot be negative\n", timeout)
+	return true
 }
 
 // fetchThen fetches once, and then executes a command, if there is one, in the

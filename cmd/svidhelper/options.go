@@ -111,6 +111,19 @@ func (o *options) read() (c *config.Config, diagnostics config.Diagnostics) {
 	if c == nil || c.AgentAddress != "" {
 		return c, diagnostics
 	}
+	address, about := environmentAddress()
+	diagnostics = append(diagnostics, about...)
+	if about.HasErrors() {
+		return nil, diagnostics
+	}
+	c.AgentAddress = address
+	return c, diagnostics
+}
+
+// environmentAddress is the Workload API's address where neither a flag nor a file
+// says it.
+func environmentAddress() (string, config.Diagnostics) {
+	var diagnostics config.Diagnostics
 	variable := addressVariable
 	if os.Getenv(addressVariable) == "" && os.Getenv(oldVariable) != "" {
 		variable = oldVariable
@@ -119,10 +132,9 @@ func (o *options) read() (c *config.Config, diagnostics config.Diagnostics) {
 	}
 	address, err := source.ParseAddress(cmp.Or(os.Getenv(variable), defaultAddress), runtime.GOOS)
 	if err != nil {
-		return nil, append(diagnostics, config.Diagnostic{File: variable, Message: err.Error()})
+		return "", append(diagnostics, config.Diagnostic{File: variable, Message: err.Error()})
 	}
-	c.AgentAddress = address.String()
-	return c, diagnostics
+	return address.String(), diagnostics
 }
 
 // path is the file to read, or empty for none.
