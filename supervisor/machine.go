@@ -113,6 +113,9 @@ func (s state) exited(e event) (state, []action) {
 // ended decides what follows the end of a process.
 func (s state) ended(e event) (state, []action) {
 	over := s.phase == stopping && !s.stop
+	if e.at.Sub(s.startedAt) >= backoffReset {
+		s.failures = 0
+	}
 	s.last = &e.exit
 	s.pid = 0
 	s.killAt, s.lateAt, s.tellAt = time.Time{}, time.Time{}, time.Time{}
@@ -141,9 +144,6 @@ func (s state) ended(e event) (state, []action) {
 
 // back goes into the backoff, or gives up.
 func (s state) back(e event) (state, []action) {
-	if e.at.Sub(s.startedAt) >= backoffReset {
-		s.failures = 0
-	}
 	s.recent = slices.DeleteFunc(slices.Clone(s.recent), func(t time.Time) bool {
 		return s.spec.RestartWindow > 0 && e.at.Sub(t) >= s.spec.RestartWindow
 	})
@@ -156,6 +156,7 @@ func (s state) back(e event) (state, []action) {
 	}
 	wait := min(backoffFirst<<min(s.failures, 10), backoffMax)
 	wait += time.Duration(jitterShare * e.random * float64(wait))
+	s.crashes++
 	s.failures++
 	s.phase, s.startAt = backoff, e.at.Add(wait)
 	return s, nil

@@ -33,6 +33,7 @@ type state struct {
 	asked, delivered, atStart uint64
 	starts                    uint64
 	startedAt                 time.Time
+	crashes                   uint64
 	failures                  int           // in a row, for the backoff
 	recent                    []time.Time   // restarts within the window
 	watch                     signals.Watch // for the rotation signal

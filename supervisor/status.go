@@ -15,6 +15,10 @@ type Status struct {
 	Started time.Time
 	// Starts counts the processes so far, Restarts all but the first.
 	Starts, Restarts uint64
+	// Crashes counts the ends that nobody asked for and that a restart follows.
+	// InARow are those of them since the process last ran for half a minute.
+	Crashes uint64
+	InARow  int
 	// LastExit is the last end of a process; nil before there was one.
 	LastExit *Exit
 	// Backoff is when a process is started again, while State is StateBackoff.
@@ -83,6 +87,8 @@ func (s state) status() Status {
 		PID:           s.pid,
 		Started:       s.startedAt,
 		Starts:        s.starts,
+		Crashes:       s.crashes,
+		InARow:        s.failures,
 		LastExit:      s.last,
 		Rotated:       s.asked,
 		Delivered:     s.delivered,
