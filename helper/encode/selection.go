@@ -257,6 +257,8 @@ func (e *refusedError) Error() string {
 	return fmt.Sprintf("the Workload API's SVID is refused: %v", e.Why)
 }
 
+func (e *refusedError) Unwrap() error { return e.Why }
+
 // refusedIn returns why an SVID that a selector might want is not among the good
 // ones of an answer: it is there, and failed a check. That is no withdrawal.
 func refusedIn(refused []snapshot.Refused, s Selector) error {

@@ -44,7 +44,8 @@ type Event struct {
 	// one that was published.
 	Serial string `json:"serial,omitempty"`
 	Want   string `json:"want,omitempty"`
-	// Latency is from the publish to the proof, in seconds.
+	// Latency is, in seconds, from the publish to the proof; of a notification,
+	// from the Workload API's answer to when the target was told.
 	Latency float64 `json:"latency_seconds,omitempty"`
 	// Connections is how many the proof took.
 	Connections int `json:"connections,omitempty"`

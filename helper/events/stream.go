@@ -14,11 +14,12 @@ import (
 
 // A Stream appends events to a file, in an actor of its own: no caller waits for
 // the disk. The file is opened for each batch, so that it can be rotated away at
-// any time. A stream without a path forgets everything.
+// any time. A stream without a path has the last few for Recent alone.
 type Stream struct {
 	path   atomic.Value // string
 	log    *slog.Logger
 	events chan *Event // room for an Event each would be 256 kB
+	recent recent
 }
 
 // backlog is how many events wait for a slow disk. More are dropped, and the log
@@ -39,11 +40,12 @@ func (s *Stream) file() string { return s.path.Load().(string) }
 
 // Note adds an event; one without a time happened now. It never blocks.
 func (s *Stream) Note(e Event) {
-	if s.file() == "" {
-		return
-	}
 	if e.Time.IsZero() {
 		e.Time = time.Now()
+	}
+	s.recent.add(e)
+	if s.file() == "" {
+		return
 	}
 	select {
 	case s.events <- &e:

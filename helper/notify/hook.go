@@ -61,8 +61,7 @@ func (h *Hook) Spec() *config.Hook { return h.spec }
 func (h *Hook) Tell(c publish.Change) {
 	tell := func() {
 		h.number.Store(c.Number)
-		h.hook.Rotated(notice(c))
-		h.target.prove(c)
+		h.target.tell(c, func() { h.hook.Rotated(notice(c)) })
 	}
 	if before := h.before.Load(); before != nil {
 		before.then(tell)
@@ -77,6 +76,9 @@ func (h *Hook) Prove(c publish.Change) { h.target.prove(c) }
 
 // Status is what has become of the hook's notifications.
 func (h *Hook) Status() hook.Status { return h.hook.Status() }
+
+// Told is how soon the hook's target hears of what the Workload API sends.
+func (h *Hook) Told() ToldStatus { return h.target.toldStatus() }
 
 // Proof is how the last proof went; nil if none is configured.
 func (h *Hook) Proof() *ProofStatus { return h.target.proof.current() }

@@ -33,6 +33,7 @@ type target struct {
 	line   line
 	proof  *proofRunner // nil: none
 	events *events.Stream
+	pushes pushes
 	// followed, unless nil, is called by follow after each change of progress.
 	followed func(progress)
 	wake     chan struct{} // capacity 1: followed has something to look at
@@ -65,7 +66,8 @@ func (t *target) follow(ctx context.Context) {
 		}
 		now := t.line.progress()
 		if now.delivered > last.delivered {
-			t.events.Note(events.Event{Time: now.at, Event: events.Notified, Target: t.name, Rotations: now.delivered})
+			took := t.pushes.reached(now.delivered, now.at)
+			t.events.Note(events.Event{Time: now.at, Event: events.Notified, Target: t.name, Rotations: now.delivered, Latency: took.Seconds()})
 		}
 		if now.stuck != "" && now.stuck != last.stuck {
 			t.events.Note(events.Event{Event: events.Failed, Failed: "notify", Target: t.name, Error: now.stuck})
@@ -87,6 +89,16 @@ func (t *target) look() {
 	default:
 	}
 }
+
+// tell has the target told of a change by call.
+func (t *target) tell(c publish.Change, call func()) {
+	t.pushes.came(t.line.progress().asked+1, c.Pushed)
+	call()
+	t.prove(c)
+}
+
+// toldStatus is how soon the target hears of what comes.
+func (t *target) toldStatus() ToldStatus { return ToldStatus{t.name, t.pushes.latencies()} }
 
 // prove has the proof of what a change left on disk looked for, if there is one
 // to look for.

@@ -53,16 +53,16 @@ func (p *Process) CheckReadable(paths []string) error { return p.spec.CheckReada
 
 // Tell says that every output is on disk, which starts the process, or, later,
 // that a change concerns it. It never blocks.
-func (p *Process) Tell(c publish.Change) {
-	p.supervisor.Rotated()
-	p.target.prove(c)
-}
+func (p *Process) Tell(c publish.Change) { p.target.tell(c, p.supervisor.Rotated) }
 
 // Signal passes on a signal that the helper received.
 func (p *Process) Signal(sig syscall.Signal) { p.supervisor.Signal(sig) }
 
 // Status is what the supervisor knows.
 func (p *Process) Status() supervisor.Status { return p.supervisor.Status() }
+
+// Told is how soon the process hears of what the Workload API sends.
+func (p *Process) Told() ToldStatus { return p.target.toldStatus() }
 
 // Proof is how the last proof went; nil if none is configured.
 func (p *Process) Proof() *ProofStatus { return p.target.proof.current() }
@@ -102,5 +102,5 @@ func (l processLine) updates() <-chan struct{} { return l.s.Updates() }
 
 func (l processLine) progress() progress {
 	st := l.s.Status()
-	return progress{asked: st.Rotated, delivered: st.Delivered, stuck: st.Failure}
+	return progress{asked: st.Rotated, delivered: st.Delivered, at: st.LastDelivered, stuck: st.Failure}
 }

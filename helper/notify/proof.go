@@ -12,8 +12,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
-
 	"github.com/svidhelper/svidhelper/helper/events"
 	"github.com/svidhelper/svidhelper/helper/proof"
 	"github.com/svidhelper/svidhelper/helper/publish"
@@ -161,8 +159,8 @@ func beside(ctx context.Context, f func(context.Context)) (stop func()) {
 }
 
 // prove proves what is expected. One that fails is looked at again, with a
-// connection a look, ever more seldom: a restart may take longer than a proof
-// waits, and a person may mend what no escalation could. It ends early with ctx.
+// connection a look: a restart may take longer than a proof waits, and a person may
+// mend what no escalation could. It ends early with ctx.
 func (r *proofRunner) prove(ctx context.Context, e expectation) {
 	r.begin(e)
 	r.cut = proof.Result{}
@@ -179,11 +177,11 @@ func (r *proofRunner) prove(ctx context.Context, e expectation) {
 		return
 	}
 	r.conclude(res, err)
-	for pauses := latePauses(); err != nil; {
+	for err != nil {
 		select {
 		case <-ctx.Done():
 		case <-r.progress:
-		case <-time.After(pauses.NextBackOff()):
+		case <-time.After(latePause):
 		}
 		res, err = r.prover.Look(ctx, e.want())
 		switch {
@@ -197,14 +195,10 @@ func (r *proofRunner) prove(ctx context.Context, e expectation) {
 	}
 }
 
-// latePauses are the pauses between looks after a proof has failed.
-func latePauses() *backoff.ExponentialBackOff {
-	return &backoff.ExponentialBackOff{
-		InitialInterval: time.Second,
-		Multiplier:      2,
-		MaxInterval:     10 * time.Minute,
-	}
-}
+// latePause is the pause between looks after a proof has failed: ready is true
+// within a second of what mends the service. A handshake a second is a thousandth
+// of a processor.
+const latePause = 700 * time.Millisecond
 
 // arrived waits until the target has been told, and reports false if ctx ended.
 // It gives up on a target that cannot be told: a service that watches its files

@@ -16,6 +16,9 @@ type Change struct {
 	Number uint64
 	// At is when the new set became visible.
 	At time.Time
+	// Pushed is when the answer of the Workload API came that the change follows;
+	// zero: none did.
+	Pushed time.Time
 	// First says that the target is told for the first time: it is not splayed.
 	First bool
 	// Kinds are the kinds of material that changed.

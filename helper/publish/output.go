@@ -39,11 +39,13 @@ type output struct {
 	note        *note                       // beside the set; nil: not read yet
 	sums        map[*byte][sha256.Size]byte // of files, by their memory
 
-	err       error             // why the last snapshot is not on disk, or nil
-	problem   string            // what of it could not be encoded; empty: nothing
-	published time.Time         // when the last snapshot was last found on disk
-	rotations uint64            // publishes that changed something
-	failures  map[string]uint64 // by reason: "encode" or "publish"
+	err       error              // why the last snapshot is not on disk, or nil
+	problem   string             // what of it could not be encoded; empty: nothing
+	published time.Time          // when the last snapshot was last found on disk
+	rotations uint64             // publishes that changed something
+	failures  map[string]uint64  // by reason: "encode" or "publish"
+	counted   map[Refused]uint64 // refusals so far
+	unusable  map[Refused]bool   // what of the last snapshot could not be encoded
 }
 
 func newOutput(spec encode.Output, e *events.Stream, log *slog.Logger) *output {
@@ -56,7 +58,7 @@ func newOutput(spec encode.Output, e *events.Stream, log *slog.Logger) *output {
 		known:       map[encode.Selection]spiffeid.ID{},
 		standings:   map[encode.Selection]*standing{},
 		dropped:     map[encode.Selection]bool{},
-		failures:    map[string]uint64{},
+		failures:    map[string]uint64{"encode": 0, "publish": 0},
 		sums:        map[*byte][sha256.Size]byte{},
 	}
 }
@@ -208,11 +210,19 @@ func (o *output) keeps(f encode.FileSpec) bool {
 // stays. What a good answer lacks is for judge.
 func (o *output) say(set encode.Set) {
 	var problems []string
+	unusable := map[Refused]bool{}
 	for _, g := range set.Gaps {
 		if g.Err != nil && !g.Absent {
 			problems = append(problems, g.String())
+			unusable[Refused{o.spec.Describe(g.Selection), reasonOf(g.Err)}] = true
 		}
 	}
+	for r := range unusable {
+		if !o.unusable[r] {
+			o.countRefusal(r)
+		}
+	}
+	o.unusable = unusable
 	problem := strings.Join(problems, ", ")
 	if problem != "" {
 		o.failures["encode"]++

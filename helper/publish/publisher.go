@@ -85,10 +85,11 @@ type Publisher struct {
 	hooks     map[string]*hookRecord
 	changes   uint64
 	seen      *source.Status // by the last Rotate
+	pushed    time.Time      // when the answer came that is not on disk everywhere; zero: all is
 	waiting   string         // what was last logged as awaited
-	unstarted string         // why the process was last not started
 
-	status atomic.Pointer[[]Status]
+	status    atomic.Pointer[[]Status]
+	unstarted atomic.Pointer[string] // why the process of the plan is not started; nil: it is
 }
 
 type adoption struct {
@@ -131,6 +132,15 @@ func (r *Publisher) Follow(ctx context.Context, p *Plan) error {
 
 // Status is how each output is. Nothing in it changes.
 func (r *Publisher) Status() []Status { return *r.status.Load() }
+
+// Unstarted is why the process of the plan does not take the place of the one
+// before; empty if it has.
+func (r *Publisher) Unstarted() string {
+	if why := r.unstarted.Load(); why != nil {
+		return *why
+	}
+	return ""
+}
 
 // Run publishes until ctx ends. An error is one that ends the helper.
 func (r *Publisher) Run(ctx context.Context) error {
@@ -195,6 +205,7 @@ func (r *Publisher) adopt(p *Plan) error {
 		r.process = nil
 	}
 	r.plan, r.adopted = p, true
+	r.unstarted.Store(nil)
 	return nil
 }
 
@@ -219,10 +230,13 @@ func (r *Publisher) checkReadable(p *Plan) error {
 func (r *Publisher) Rotate(force bool) (ok bool, err error) {
 	defer r.publishStatus()
 	status := r.plan.Source.Status()
-	r.seen = status
 	s := status.Snapshot
+	if r.seen == nil || r.seen.Snapshot != s {
+		r.pushed = status.LastAnswer()
+	}
+	r.seen = status
 	now := time.Now()
-	c := Change{Number: r.changes + 1, At: now}
+	c := Change{Number: r.changes + 1, At: now, Pushed: r.pushed}
 	r.publishAll(s, force, &c)
 	again, refused := r.judge(s, status, now)
 	if again {
@@ -238,6 +252,9 @@ func (r *Publisher) Rotate(force bool) (ok bool, err error) {
 		return false, fmt.Errorf("stopped, as on_revoked says: %w", refused)
 	}
 	ok = !slices.ContainsFunc(r.outputs, func(o *output) bool { return o.err != nil || o.problem != "" })
+	if ok {
+		r.pushed = time.Time{}
+	}
 	return ok, r.tell(c, r.mayStart(status))
 }
 
@@ -264,7 +281,7 @@ func (r *Publisher) tell(c Change, whole bool) error {
 			r.notStarted(err)
 			break
 		}
-		r.unstarted = ""
+		r.unstarted.Store(nil)
 		if r.plan.Exchange != nil {
 			r.plan.Exchange()
 		}
@@ -285,8 +302,8 @@ func (r *Publisher) tell(c Change, whole bool) error {
 // notStarted says why the process of a new plan does not take the place of the
 // one before, once a reason.
 func (r *Publisher) notStarted(err error) {
-	if r.unstarted != err.Error() {
-		r.unstarted = err.Error()
+	if why := err.Error(); r.Unstarted() != why {
+		r.unstarted.Store(&why)
 		r.log.Error("the process of the new configuration is not started, the one before goes on", "error", err)
 	}
 }

@@ -22,8 +22,15 @@ import (
 type cause struct {
 	since  time.Time
 	why    string
-	denied bool // by PermissionDenied: the snapshot is older than that
+	reason string // in one word
 }
+
+// The reasons of causes.
+const (
+	denied    = "denied"    // by PermissionDenied: the snapshot is older than that
+	absent    = "absent"    // a good answer lacks it
+	withdrawn = "withdrawn" // a token, whose SPIFFE ID's X.509-SVID is refused
+)
 
 // A standing is a selection that is refused.
 type standing struct {
@@ -48,6 +55,8 @@ type Refusal struct {
 	ID    spiffeid.ID
 	Since time.Time
 	Why   string
+	// Reason is why in one word: "denied", "absent" or "withdrawn".
+	Reason string
 	// Removed says that its files have left the disk.
 	Removed bool
 }
@@ -66,7 +75,7 @@ func (r Refusal) Error() string {
 }
 
 func (o *output) refusal(sel encode.Selection, st *standing) Refusal {
-	return Refusal{What: o.spec.Describe(sel), ID: st.id, Since: st.since, Why: st.why, Removed: o.dropped[sel]}
+	return Refusal{What: o.spec.Describe(sel), ID: st.id, Since: st.since, Why: st.why, Reason: st.reason, Removed: o.dropped[sel]}
 }
 
 // refusals are those that have lasted for the grace period.
@@ -85,10 +94,10 @@ func (o *output) refusals() []Refusal {
 // published. again says that files have to come or go for it. stop is the
 // refusal that ends the helper, if on_revoked says so.
 func (r *Publisher) judge(s *snapshot.Snapshot, status *source.Status, now time.Time) (again bool, stop *Refusal) {
-	denied := deniedIn(status)
+	refused := deniedIn(status)
 	causes := make([]map[encode.Selection]cause, len(r.outputs))
 	for i, o := range r.outputs {
-		causes[i] = o.causes(denied, status, now)
+		causes[i] = o.causes(refused, status, now)
 		for sel, st := range o.settle(causes[i], now, r.plan.Grace) {
 			ref := o.refusal(sel, st)
 			o.log.Error("an identity is refused for longer than the grace period",
@@ -117,33 +126,33 @@ func (r *Publisher) judge(s *snapshot.Snapshot, status *source.Status, now time.
 // deniedIn are the profiles and requests that are answered with
 // PermissionDenied.
 func deniedIn(status *source.Status) map[encode.Source]cause {
-	denied := map[encode.Source]cause{}
+	all := map[encode.Source]cause{}
 	for _, p := range status.Profiles {
 		if !p.DeniedSince.IsZero() {
-			c := cause{since: p.DeniedSince, why: "the Workload API denies it", denied: true}
+			c := cause{since: p.DeniedSince, why: "the Workload API denies it", reason: denied}
 			if p.LastError != nil {
 				c.why = p.LastError.Error()
 			}
-			denied[encode.Source{Block: encode.Block(p.Profile), Request: p.Request}] = c
+			all[encode.Source{Block: encode.Block(p.Profile), Request: p.Request}] = c
 		}
 	}
-	return denied
+	return all
 }
 
 // causes are the selections that are refused at this moment.
-func (o *output) causes(denied map[encode.Source]cause, status *source.Status, now time.Time) map[encode.Selection]cause {
+func (o *output) causes(refused map[encode.Source]cause, status *source.Status, now time.Time) map[encode.Selection]cause {
 	all := map[encode.Selection]cause{}
 	for _, g := range o.set.Gaps {
 		switch {
 		case g.Absent:
-			all[g.Selection] = cause{since: now, why: g.Err.Error()}
+			all[g.Selection] = cause{since: now, why: g.Err.Error(), reason: absent}
 		case o.dropped[g.Selection] && g.Err != nil: // only a good SVID brings it back
 			all[g.Selection] = o.standings[g.Selection].cause
 		}
 	}
-	if len(denied) > 0 {
+	if len(refused) > 0 {
 		for sel := range o.spec.Selections() {
-			if c, is := denied[o.spec.Source(sel)]; is {
+			if c, is := refused[o.spec.Source(sel)]; is {
 				all[sel] = c
 			}
 		}
@@ -178,13 +187,14 @@ func (o *output) settle(causes map[encode.Selection]cause, now time.Time, grace 
 		if st == nil {
 			st = &standing{cause: c, id: o.known[sel], seen: o.shows(sel)}
 			o.standings[sel] = st
+			o.countRefusal(Refused{o.spec.Describe(sel), c.reason})
 			if st.seen {
 				o.log.Warn("an identity is refused; its files stay for now", "identity", o.spec.Describe(sel), "grace", grace, "error", c.why)
 			} else {
 				o.log.Error("the Workload API does not give an identity that the output asks for", "identity", o.spec.Describe(sel), "error", c.why)
 			}
 		}
-		st.why, st.denied = c.why, c.denied
+		st.why, st.reason = c.why, c.reason
 		if !st.acted && now.Sub(st.since) >= grace {
 			st.acted, st.actedAt = true, now
 			ended[sel] = st
@@ -205,8 +215,8 @@ func (r *Publisher) withdrawn(s *snapshot.Snapshot, causes []map[encode.Selectio
 	for i, o := range r.outputs {
 		for sel := range causes[i] {
 			st := o.standings[sel]
-			if st.acted && sel.Block == encode.BlockX509SVID && !st.id.IsZero() && (st.denied || !given(s, st.id)) {
-				gone[st.id] = cause{since: st.since, why: "its identity is refused: " + st.why}
+			if st.acted && sel.Block == encode.BlockX509SVID && !st.id.IsZero() && (st.reason == denied || !given(s, st.id)) {
+				gone[st.id] = cause{since: st.since, why: "its identity is refused: " + st.why, reason: withdrawn}
 			}
 		}
 	}

@@ -1,12 +1,15 @@
 package publish
 
 import (
+	"cmp"
+	"errors"
 	"maps"
 	"slices"
 	"time"
 
 	"github.com/svidhelper/svidhelper/helper/encode"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
+	"github.com/svidhelper/svidhelper/helper/source"
 	"github.com/svidhelper/svidhelper/writer"
 )
 
@@ -32,10 +35,38 @@ type Status struct {
 	Rotations uint64
 	// Failures counts failed publishes by reason, each one word.
 	Failures map[string]uint64
+	// Refusals counts how often each identity came to be refused, by reason.
+	Refusals map[Refused]uint64
 	// Problem is why the last publish failed.
 	Problem string
 	// Has reports whether a file is on disk.
 	Has func(name string) bool
+}
+
+// A Refused is an identity, as the configuration names it, and in one word why it
+// is not given, or why what is given cannot be used.
+type Refused struct{ What, Reason string }
+
+// Compare orders by identity, then by reason.
+func (r Refused) Compare(o Refused) int {
+	return cmp.Or(cmp.Compare(r.What, o.What), cmp.Compare(r.Reason, o.Reason))
+}
+
+// countRefusal counts in a new map: a Status has the one before.
+func (o *output) countRefusal(r Refused) {
+	if o.counted = maps.Clone(o.counted); o.counted == nil {
+		o.counted = map[Refused]uint64{}
+	}
+	o.counted[r]++
+}
+
+// reasonOf says in one word why what was received cannot be encoded.
+func reasonOf(err error) string {
+	var r *source.Rejection
+	if errors.As(err, &r) {
+		return string(r.Reason)
+	}
+	return "not_usable"
 }
 
 // holds returns a function that tells which files are on disk now.
@@ -54,6 +85,7 @@ func (o *output) status() Status {
 		LastSuccess: o.published,
 		Rotations:   o.rotations,
 		Failures:    maps.Clone(o.failures),
+		Refusals:    o.counted,
 		Has:         o.holds(),
 	}
 	for _, g := range o.set.Gaps {

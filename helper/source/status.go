@@ -111,6 +111,18 @@ type ProfileStatus struct {
 	DeniedSince time.Time
 }
 
+// LastAnswer returns when the last good answer came, of whatever profile; zero if
+// there was none.
+func (s *Status) LastAnswer() time.Time {
+	var last time.Time
+	for _, p := range s.Profiles {
+		if p.LastSuccess.After(last) {
+			last = p.LastSuccess
+		}
+	}
+	return last
+}
+
 // Awaited returns the profiles that have not had a good answer.
 func (s *Status) Awaited() []*ProfileStatus {
 	var awaited []*ProfileStatus
