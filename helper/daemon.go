@@ -156,6 +156,7 @@ func (d *daemon) status() health.Status {
 	s := health.Status{
 		Version: d.version, Started: d.started,
 		Source: p.source.Status(), Outputs: d.publisher.Status(), Reload: d.lastReload(),
+		Unstarted: d.publisher.Unstarted(), Recent: d.events.Recent(),
 	}
 	proof := func(st *notify.ProofStatus) {
 		if st != nil {
@@ -165,10 +166,12 @@ func (d *daemon) status() health.Status {
 	if running := d.running.Load(); running != nil {
 		st := running.Status()
 		s.Process = &st
+		s.Told = append(s.Told, running.Told())
 		proof(running.Proof())
 	}
 	for _, h := range p.hooks {
 		s.Hooks = append(s.Hooks, h.Status())
+		s.Told = append(s.Told, h.Told())
 		proof(h.Proof())
 	}
 	return s

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,9 +15,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
-	"github.com/prometheus/common/expfmt"
-	"github.com/prometheus/common/model"
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"github.com/svidhelper/svidhelper/helper/config"
 	"github.com/svidhelper/svidhelper/helper/encode"
@@ -56,11 +52,13 @@ func healthy() Status {
 			Failures: map[string]uint64{"no_space": 1},
 			Identities: []encode.Identity{{
 				Kind: snapshot.KindX509, Selection: encode.Selection{Block: encode.BlockX509SVID}, ID: web,
-				Files: []string{"svid.pem"}, Serial: "abc", NotAfter: time.Now().Add(time.Hour),
+				Files: []string{"svid.pem"}, Serial: "abc", NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 			}},
-			Has: func(string) bool { return true },
+			Refusals: map[publish.Refused]uint64{{What: "X.509-SVID", Reason: "expired"}: 2},
+			Has:      func(string) bool { return true },
 		}},
 		Process: &supervisor.Status{State: supervisor.StateRunning, PID: 42, Started: time.Now(), Restarts: 1, Rotated: 7, Delivered: 7},
+		Told:    []notify.ToldStatus{{Target: "process", Latency: notify.Latencies{}.Observe(2 * time.Millisecond)}},
 		Hooks:   []hook.Status{{Name: "pgbouncer", Asked: 7, Delivered: 7, Runs: 8, Failures: 1, LastDelivered: time.Now()}},
 		Proofs: []notify.ProofStatus{{
 			Target: "process", Address: "127.0.0.1:8443", Served: "abc", Want: "abc", Proven: true, Attempts: 12,
@@ -167,14 +165,27 @@ func TestReady(t *testing.T) {
 		"not published":        {func(s *Status) { s.Outputs[0].Complete = false }, "output /run/tls: not published yet"},
 		"something is missing": {func(s *Status) { s.Outputs[0].Complete, s.Outputs[0].Awaited = false, "jwt_svid" }, "output /run/tls: waiting for jwt_svid"},
 		"publish failed":       {func(s *Status) { s.Outputs[0].Problem = "read-only" }, "output /run/tls: read-only"},
-		"expires this moment":  {func(s *Status) { s.Outputs[0].Identities[0].NotAfter = now }, "output /run/tls: x509_svid of spiffe://example.org/web in svid.pem expired at " + now.UTC().Format(time.RFC3339)},
-		"never expires":        {func(s *Status) { s.Outputs[0].Identities[0].NotAfter = time.Time{} }, ""},
+		"expires this moment": {func(s *Status) { s.Outputs[0].Identities[0].NotAfter = now }, "output /run/tls: x509_svid of spiffe://example.org/web in svid.pem expired at " + now.UTC().Format(time.RFC3339) +
+			", and the Workload API has sent no newer one: look at the agent's log, and at the clock here and there"},
+		"never expires": {func(s *Status) { s.Outputs[0].Identities[0].NotAfter = time.Time{} }, ""},
 		"refused": {func(s *Status) {
 			s.Outputs[0].Refused = []publish.Refusal{{What: "X.509-SVID", Since: time.Unix(0, 0), Why: "no identity"}}
 		}, "output /run/tls: X.509-SVID is refused since 1970-01-01T00:00:00Z: no identity"},
 		"process": {func(s *Status) { s.Process.Failure = "not told" }, "process: not told"},
-		"hook":    {func(s *Status) { s.Hooks[0].LastError = errors.New("exit status 1") }, "hook pgbouncer: exit status 1"},
-		"proof":   {func(s *Status) { s.Proofs[0].Problem = "serves abd" }, "proof of process: serves abd"},
+		"hook":    {func(s *Status) { s.Hooks[0].LastError = errors.New("exit status 1") }, "hook pgbouncer: exit status 1; its target has not heard of the last rotation"},
+		"crashed": {func(s *Status) {
+			s.Process.State, s.Process.LastExit, s.Process.InARow = supervisor.StateBackoff, &supervisor.Exit{Code: 3}, 2
+			s.Process.Backoff = now
+		}, "process: it ended by itself with status 3, 2 times in a row, and is started again at " + now.UTC().Format(time.RFC3339) + ": what it printed says why"},
+		"crashed, and has just been started": {func(s *Status) {
+			s.Process.LastExit, s.Process.InARow, s.Process.Started = &supervisor.Exit{Code: 3}, 2, now
+		}, "process: it has been started again after it ended by itself with status 3, 2 times in a row: what it printed says why"},
+		"crashed, and runs long enough": {func(s *Status) {
+			s.Process.LastExit, s.Process.InARow, s.Process.Started = &supervisor.Exit{Code: 3}, 2, now.Add(-steady)
+		}, ""},
+		"a reload whose process cannot start": {func(s *Status) { s.Unstarted = "no right" },
+			"process: the one of the new configuration is not started, the one before goes on: no right"},
+		"proof": {func(s *Status) { s.Proofs[0].Problem = "serves abd" }, "proof of process: serves abd"},
 	} {
 		s := healthy()
 		c.change(&s)
@@ -259,109 +270,6 @@ func TestPathsAreTakenAsTheyAre(t *testing.T) {
 	resp.Body.Close()
 	if resp.StatusCode != http.StatusMethodNotAllowed {
 		t.Errorf("POST = %d", resp.StatusCode)
-	}
-}
-
-func TestMetrics(t *testing.T) {
-	status := healthy()
-	end := time.Now().Add(time.Hour).Truncate(time.Second)
-	ids := status.Outputs[0].Identities
-	ids[0].NotAfter = end
-	// twice the same, and a path that is not UTF-8, must not spoil the rest
-	status.Outputs[0].Identities = append(ids, ids[0], encode.Identity{
-		Selection: encode.Selection{Block: encode.BlockJWTSVID}, Files: []string{"\xff.jwt"}, NotAfter: end,
-	})
-	base := start(t, config.Health{}, func() Status { return status })
-	code, body := get(t, base+"/metrics")
-	if code != 200 {
-		t.Fatalf("%d %s", code, body)
-	}
-	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := make(map[string]float64)
-	for name, f := range families {
-		if !strings.HasPrefix(name, "svidhelper_") {
-			t.Errorf("metric %s lacks our prefix", name)
-		}
-		for _, m := range f.GetMetric() {
-			key := strings.TrimPrefix(name, "svidhelper_")
-			var labels []string
-			for _, l := range m.GetLabel() {
-				labels = append(labels, " "+l.GetName()+"="+l.GetValue())
-			}
-			slices.Sort(labels)
-			key += strings.Join(labels, "")
-			got[key] = m.GetGauge().GetValue() + m.GetCounter().GetValue() + float64(m.GetHistogram().GetSampleCount())
-		}
-	}
-	for key, want := range map[string]float64{
-		"ready":                     1,
-		"build_info version=v1.2.3": 1,
-		"identity_expiry_timestamp_seconds file=svid.pem hint= kind=x509_svid output=/run/tls spiffe_id=spiffe://example.org/web": float64(end.Unix()),
-		"identity_expiry_timestamp_seconds file=\uFFFD.jwt hint= kind=jwt_svid output=/run/tls spiffe_id=":                        float64(end.Unix()),
-		"output_rotations_total output=/run/tls":                  7,
-		"output_failures_total output=/run/tls reason=no_space":   1,
-		"workload_api_connected":                                  1,
-		"stream_state profile=x509_svid state=streaming":          1,
-		"stream_last_success_timestamp_seconds profile=x509_svid": 1_700_000_000,
-		"stream_failures_total profile=x509_svid reason=chain":    2,
-		"process_up":                                                    1,
-		"process_restarts_total":                                        1,
-		"hook_failures_total hook=pgbouncer":                            1,
-		"proof_success address=127.0.0.1:8443 target=process":           1,
-		"proof_latency_seconds address=127.0.0.1:8443 target=process":   2,
-		"proof_connections_total address=127.0.0.1:8443 target=process": 12,
-		"hook_rotations_delivered_total hook=pgbouncer":                 7,
-		"process_rotations_delivered_total":                             7,
-		"workload_api_connection_attempts_total":                        3,
-		"output_complete output=/run/tls":                               1,
-		"proof_failures_total address=127.0.0.1:8443 target=process":    0,
-	} {
-		if have, ok := got[key]; !ok || have != want {
-			t.Errorf("%s is %v (%v), want %v", key, have, ok, want)
-		}
-	}
-	problems, err := promlint.New(strings.NewReader(body)).Lint()
-	if err != nil || len(problems) > 0 {
-		t.Errorf("promlint: %v %v", err, problems)
-	}
-	t.Logf("%d metrics, %d bytes", len(got), len(body))
-}
-
-func TestPageEscapes(t *testing.T) {
-	evil := `<script>alert("x")</script>&%s%!`
-	s := healthy()
-	s.Version = evil
-	s.Source.Connection.Address = evil
-	s.Source.Profiles = []*source.ProfileStatus{{Profile: source.Profile(evil), State: source.State(evil), LastError: errors.New(evil)}}
-	s.Outputs[0].Spec, s.Outputs[0].Problem = &encode.Output{Spec: writer.Spec{Dir: evil}}, evil
-	s.Reload = Reload{At: time.Now(), Problem: evil}
-	s.Outputs[0].Identities[0].Hint = evil
-	s.Process.State, s.Hooks[0].Name = supervisor.State(evil), evil
-	s.Proofs[0].Served, s.Proofs[0].Target = evil, evil
-	base := start(t, config.Health{}, func() Status { return s })
-	resp, err := http.Get(base + "/")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	body, _ := io.ReadAll(resp.Body)
-	if strings.Contains(string(body), "<script") || !strings.Contains(string(body), "&lt;script&gt;") {
-		t.Errorf("not escaped:\n%s", body)
-	}
-	if strings.Contains(strings.ReplaceAll(string(body), "%s%!", ""), "%!") {
-		t.Errorf("badly formatted:\n%s", body)
-	}
-	if !strings.Contains(resp.Header.Get("Content-Security-Policy"), "default-src 'none'") {
-		t.Errorf("headers %v", resp.Header)
-	}
-	for _, want := range []string{"spiffe://example.org/web", "not ready", "127.0.0.1:8443"} {
-		if !strings.Contains(string(body), want) {
-			t.Errorf("the page lacks %q", want)
-		}
 	}
 }
 

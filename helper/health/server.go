@@ -26,6 +26,9 @@ const (
 	idleTimeout  = time.Minute
 	// maxHeader bounds, in bytes, a request's header; net/http adds 4 KiB.
 	maxHeader = 4 << 10
+	// maxBodies is how many metrics, statuses and versions of the page are written
+	// at a time. Each is in memory as long as its reader takes.
+	maxBodies = 8
 	// goodbye is how long requests may go on when the helper ends.
 	goodbye = 100 * time.Millisecond
 )
@@ -36,6 +39,7 @@ type Server struct {
 	http     *http.Server
 	checks   atomic.Pointer[map[string]http.HandlerFunc] // by path
 	pages    map[string]http.HandlerFunc
+	bodies   chan struct{} // of capacity maxBodies: those that are being written
 	current  func() Status
 	log      *slog.Logger
 }
@@ -48,9 +52,9 @@ func New(cfg config.Health, current func() Status, log *slog.Logger) (*Server, e
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{current: current, log: log}
+	s := &Server{current: current, log: log, bodies: make(chan struct{}, maxBodies)}
 	s.Follow(cfg)
-	s.pages = map[string]http.HandlerFunc{"/": s.page, "/metrics": s.scrape}
+	s.pages = map[string]http.HandlerFunc{"/": s.page, "/metrics": s.bounded(s.scrape), "/status.json": s.bounded(s.json)}
 
 	listener, err := net.Listen("tcp", cfg.Address)
 	if err != nil {
@@ -123,6 +127,7 @@ func (s *Server) Close() error { return s.listener.Close() }
 // Run answers until ctx ends, and then returns nil as soon as requests have
 // been answered, or after a tenth of a second.
 func (s *Server) Run(ctx context.Context) error {
+	s.http.BaseContext = func(net.Listener) context.Context { return ctx } // ends the documents that do not end
 	ended := make(chan error, 1)
 	go func() { ended <- s.http.Serve(s.listener) }()
 	s.log.Info("health is served", "address", s.Addr().String())
@@ -161,6 +166,20 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
 	default:
 		page(w, r)
+	}
+}
+
+// bounded refuses a reader when too many others take their time.
+func (s *Server) bounded(answer http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case s.bodies <- struct{}{}:
+			defer func() { <-s.bodies }()
+			answer(w, r)
+		default:
+			w.Header().Set("Retry-After", "1")
+			http.Error(w, "too many others read slowly; try again", http.StatusServiceUnavailable)
+		}
 	}
 }
 

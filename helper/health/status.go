@@ -1,13 +1,12 @@
 package health
 
 import (
-	"fmt"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/svidhelper/svidhelper/helper/encode"
+	"github.com/svidhelper/svidhelper/helper/events"
 	"github.com/svidhelper/svidhelper/helper/notify"
 	"github.com/svidhelper/svidhelper/helper/publish"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
@@ -26,8 +25,14 @@ type Status struct {
 	Outputs []publish.Status
 	Process *supervisor.Status // nil: none
 	Hooks   []hook.Status
+	Told    []notify.ToldStatus
 	Proofs  []notify.ProofStatus
 	Reload  Reload
+	// Unstarted is why the process of the configuration does not take the place of
+	// the one before; empty if it has.
+	Unstarted string
+	// Recent are the last events, the oldest first.
+	Recent []events.Event
 }
 
 // A Reload is what became of the configuration file since the start.
@@ -50,79 +55,6 @@ const (
 	Written   WriteStatus = "written"
 	Failed    WriteStatus = "failed"
 )
-
-// ready reports whether everything is as it should be at that moment, and if
-// not, why.
-//
-// An outage of the Workload API is no reason, nor is an answer that was refused:
-// the last good set is on disk, and it is good until it expires, which is one.
-// To be not ready at once would make an outage of every service out of a fault
-// of the agent. An identity that is refused for longer than the grace period is
-// a reason: that is meant for this workload.
-func (s *Status) ready(now time.Time) (ok bool, why []string) {
-	add := func(what, problem string) {
-		if problem != "" {
-			why = append(why, what+": "+problem)
-		}
-	}
-	waiting := false // for the Workload API
-	for i := range s.Outputs {
-		o := &s.Outputs[i]
-		what := "output " + o.Spec.Dir
-		waiting = waiting || !o.Complete
-		add(what, o.Problem)
-		switch {
-		case o.Complete, o.Problem != "" && o.Awaited == "":
-		case o.Awaited != "":
-			add(what, "waiting for "+o.Awaited)
-		default:
-			add(what, "not published yet")
-		}
-		for _, r := range o.Refused {
-			add(what, r.Error())
-		}
-		for _, id := range o.Identities {
-			if !id.NotAfter.IsZero() && !now.Before(id.NotAfter) {
-				waiting = true
-				add(what, fmt.Sprintf("%s of %s in %s expired at %s", kindName(id), id.ID, file(id), id.NotAfter.UTC().Format(time.RFC3339)))
-			}
-		}
-	}
-	if s.Process != nil {
-		add("process", s.Process.Failure)
-	}
-	for _, h := range s.Hooks {
-		if h.LastError != nil {
-			add("hook "+h.Name, h.LastError.Error())
-		}
-	}
-	for _, p := range s.Proofs {
-		add("proof of "+p.Target, p.Problem)
-	}
-	if problem := s.apiProblem(); waiting && problem != "" {
-		why = append([]string{problem}, why...) // the cause comes first
-	}
-	return len(why) == 0, why
-}
-
-// apiProblem is what is wrong with the Workload API, and what to check.
-func (s *Status) apiProblem() string {
-	if s.Source == nil {
-		return ""
-	}
-	return s.Source.Problem()
-}
-
-// notes are what is to be known and no reason for not being ready.
-func (s *Status) notes(why []string) (notes []string) {
-	if problem := s.apiProblem(); problem != "" && !slices.Contains(why, problem) {
-		notes = append(notes, problem)
-	}
-	if s.Reload.Problem != "" {
-		notes = append(notes, "the configuration file is refused, the one before is in effect: "+s.Reload.Problem)
-	}
-	return notes
-}
 
 // file is one that an identity is in.
 func file(id encode.Identity) string {
@@ -166,12 +98,4 @@ func (s *Status) writes() fileWriteStatuses {
 		}
 	}
 	return w
-}
-
-// lastError is why a profile is not received, in one line.
-func lastError(p *source.ProfileStatus) string {
-	if p.LastError == nil {
-		return ""
-	}
-	return strings.ReplaceAll(p.LastError.Error(), "\n", " ")
 }
