@@ -292,5 +292,11 @@ func metric(t *testing.T, address, name string) float64 {
 // refusals is how often an answer was refused for a reason.
 func refusals(t *testing.T, address string, p source.Profile, reason source.Reason) float64 {
 	t.Helper()
-	return metric(t, address, fmt.Sprintf("svidhelper_stream_failures_total{profile=%q,reason=%q}", p, reason))
+	return tokenRefusals(t, address, p, "", reason)
+}
+
+// tokenRefusals is how often a token for an audience was refused for a reason.
+func tokenRefusals(t *testing.T, address string, p source.Profile, audience string, reason source.Reason) float64 {
+	t.Helper()
+	return metric(t, address, fmt.Sprintf("svidhelper_stream_failures_total{profile=%q,audience=%q,spiffe_id=\"\",hint=\"\",reason=%q}", p, audience, reason))
 }

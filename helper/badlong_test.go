@@ -139,9 +139,9 @@ func TestBadTokens(t *testing.T) {
 		edits[audience[0]].Edit(answer)
 	})
 	for audience, b := range edits {
-		profile, reason := source.Profile("jwt_svid for "+audience), reasonsJWT[b.Name]
+		reason := reasonsJWT[b.Name]
 		eventually(t, func() error {
-			if refusals(t, address, profile, reason) == 0 {
+			if tokenRefusals(t, address, source.ProfileJWTSVID, audience, reason) == 0 {
 				return notYet("%s: not counted as %q:\n%s", b.Name, reason, metrics(t, address))
 			}
 			return nil

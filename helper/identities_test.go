@@ -106,7 +106,7 @@ health { address = %q }
 	}
 	for _, name := range []string{
 		fmt.Sprintf("svidhelper_output_failures_total{output=%q,reason=\"encode\"}", in("allow")),
-		fmt.Sprintf("svidhelper_identity_refused_timestamp_seconds{output=%q,identity=\"X.509-SVID with hint \\\"db-hint\\\"\",spiffe_id=\"spiffe://example.org/db\"}", in("hint")),
+		fmt.Sprintf("svidhelper_identity_refused_timestamp_seconds{output=%q,identity=\"X.509-SVID with hint \\\"db-hint\\\"\",spiffe_id=\"spiffe://example.org/db\",reason=\"absent\"}", in("hint")),
 	} {
 		if n := metric(t, address, name); n == 0 {
 			t.Errorf("there is no %s:\n%s", name, metrics(t, address))

@@ -98,6 +98,7 @@ type daemonRun struct {
 	done chan error
 	log  *testbed.Log
 	file string
+	text string // of the file at the start, unless the caller wrote it
 	api  string
 
 	reads atomic.Int64 // of the file
@@ -110,7 +111,9 @@ func startDaemon(t *testing.T, api *devapi.Server, text string) *daemonRun {
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	return startDaemonAt(t, api, file)
+	r := startDaemonAt(t, api, file)
+	r.text = text
+	return r
 }
 
 func startDaemonAt(t *testing.T, api *devapi.Server, file string) *daemonRun {

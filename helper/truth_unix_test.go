@@ -1,0 +1,244 @@
+//go:build unix
+
+package helper
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/spiffe/go-spiffe/v2/spiffeid"
+
+	"github.com/svidhelper/svidhelper/helper/devapi"
+	"github.com/svidhelper/svidhelper/helper/devapi/devapitest"
+	"github.com/svidhelper/svidhelper/helper/testbed"
+)
+
+// A trouble is what can make a helper not ready. hurt and mend return when ready
+// has to turn.
+type trouble struct {
+	name       string
+	ttl        time.Duration // of SVIDs; 0: long
+	config     func(w *troubled) string
+	reason     string
+	hurt, mend func(w *troubled) time.Time
+}
+
+// A troubled is a helper in trouble.
+type troubled struct {
+	*testing.T
+	api     *devapi.Server
+	run     *daemonRun
+	dir     string
+	address string
+	served  atomic.Pointer[tls.Certificate] // by the service at service
+	service string
+}
+
+func (w *troubled) in(parts ...string) string {
+	return filepath.Join(append([]string{w.dir}, parts...)...)
+}
+
+// config is a configuration with an output, health, and more.
+func (w *troubled) config(output, more string) string {
+	return fmt.Sprintf("output %q {\n%s\n}\nhealth { address = %q }\nrevocation_grace = \"50ms\"\n%s\n", w.in("certs"), output, w.address, more)
+}
+
+// must fails the test at once.
+func (w *troubled) must(errs ...error) {
+	w.Helper()
+	for _, err := range errs {
+		if err != nil {
+			w.Fatal(err)
+		}
+	}
+}
+
+// serve has the service serve the pair that is on disk.
+func (w *troubled) serve() {
+	w.Helper()
+	eventually(w.T, func() error {
+		c, err := tls.LoadX509KeyPair(w.in("certs", "svid.pem"), w.in("certs", "svid_key.pem"))
+		if err == nil && c.Leaf.SerialNumber.Cmp(w.api.SVIDs()[0].Certificates[0].SerialNumber) == 0 {
+			w.served.Store(&c)
+			return nil
+		}
+		return notYet("the last SVID is not on disk: %v", err)
+	})
+}
+
+// listen runs the service until the end of the test.
+func (w *troubled) listen() {
+	ln, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+		if c := w.served.Load(); c != nil {
+			return c, nil
+		}
+		return nil, net.ErrClosed
+	}})
+	w.must(err)
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		for {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			serving.Go(func() { _ = conn.(*tls.Conn).Handshake(); conn.Close() })
+		}
+	})
+	w.Cleanup(func() { ln.Close(); serving.Wait() })
+	w.service = ln.Addr().String()
+}
+
+const oneSVID = "  x509_svid {}"
+
+var troubles = []trouble{
+	{
+		name: "expired", ttl: 3 * time.Second, reason: "expired at",
+		config: func(w *troubled) string { return w.config(oneSVID, "") },
+		hurt: func(w *troubled) time.Time {
+			w.api.Down()
+			return leafOnDisk(w.T, w.in("certs"), "svid.pem").NotAfter
+		},
+		mend: func(w *troubled) time.Time {
+			w.api.Rotate()
+			w.must(w.api.Up())
+			return time.Now()
+		},
+	},
+	{
+		name: "cannot be published", reason: "svid.pem",
+		config: func(w *troubled) string { return w.config(oneSVID+"\n  publish = \"rename\"", "") },
+		hurt: func(w *troubled) time.Time {
+			w.must(os.Remove(w.in("certs", "svid.pem")), os.MkdirAll(w.in("certs", "svid.pem", "in the way"), 0o755))
+			return time.Now()
+		},
+		mend: func(w *troubled) time.Time {
+			w.must(os.RemoveAll(w.in("certs", "svid.pem")))
+			return time.Now()
+		},
+	},
+	{
+		name: "not proven", reason: "proof of service: ",
+		config: func(w *troubled) string {
+			return w.config(oneSVID, fmt.Sprintf("hook \"service\" {\n command = [\"true\"]\n proof {\n tls = %q\n timeout = \"300ms\"\n }\n}", w.service))
+		},
+		hurt: func(w *troubled) time.Time {
+			w.api.Rotate()
+			w.run.log.Await(w.T, 1, "rotation not proven")
+			return time.Now()
+		},
+		mend: func(w *troubled) time.Time {
+			w.serve()
+			return time.Now()
+		},
+	},
+	{
+		name: "refused", reason: "is refused since",
+		config: func(w *troubled) string { return w.config("  x509_svid { hint = \"db\" }", "") },
+		hurt: func(w *troubled) time.Time {
+			w.must(w.api.SetIdentities(anyIdentity("web")))
+			return time.Now().Add(50 * time.Millisecond)
+		},
+		mend: func(w *troubled) time.Time {
+			w.must(w.api.SetIdentities(anyIdentity("db")))
+			return time.Now()
+		},
+	},
+	{
+		name: "crashes again and again", reason: "process: it ended by itself with status 3, 3 times in a row",
+		config: func(w *troubled) string {
+			return w.config(oneSVID, fmt.Sprintf("process {\n restart = \"always\"\n on_rotation = \"none\"\n command = [\"sh\", \"-c\", %q]\n}",
+				fmt.Sprintf("while [ ! -e %[1]s/crash ]; do sleep 0.02; done; echo >>%[1]s/crashed; exit 3", w.dir)))
+		},
+		hurt: func(w *troubled) time.Time {
+			w.must(os.WriteFile(w.in("crash"), nil, 0o644))
+			eventually(w.T, func() error {
+				if n := strings.Count(read(w.in("crashed")), "\n"); n < 3 {
+					return notYet("%d crashes", n)
+				}
+				return nil
+			})
+			return time.Now()
+		},
+		mend: func(w *troubled) time.Time {
+			w.must(os.Remove(w.in("crash")))
+			w.run.log.Await(w.T, 4, "process started") // its backoff is over
+			return time.Now()
+		},
+	},
+	{
+		name: "a new process that cannot be started", reason: "the one of the new configuration is not started",
+		config: func(w *troubled) string {
+			return w.config(oneSVID, "process {\n on_rotation = \"none\"\n command = [\"sleep\", \"1000\"]\n}")
+		},
+		hurt: func(w *troubled) time.Time {
+			w.run.write(strings.NewReplacer(
+				w.in("certs"), w.in("others"), "on_rotation", "user = \"nobody\"\n on_rotation",
+			).Replace(w.run.text))
+			w.run.log.Await(w.T, 1, "the process of the new configuration is not started")
+			return time.Now()
+		},
+		mend: func(w *troubled) time.Time {
+			w.run.write(w.run.text)
+			w.run.log.Await(w.T, 2, "the new configuration is in effect")
+			return time.Now()
+		},
+	},
+}
+
+func anyIdentity(name string) devapi.Identity {
+	return devapi.Identity{ID: spiffeid.RequireFromString("spiffe://example.org/" + name), Hint: name}
+}
+
+// TestReadyTurnsWithinASecond: whatever the trouble, ready is false within a
+// second of it, and names it; and true within a second of its end.
+func TestReadyTurnsWithinASecond(t *testing.T) {
+	for _, c := range troubles {
+		t.Run(c.name, func(t *testing.T) {
+			if strings.Contains(c.reason, "is not started") && os.Geteuid() != 0 {
+				t.Log("only root can run a process as another user: not tried")
+				return
+			}
+			t.Parallel()
+			w := &troubled{T: t, dir: t.TempDir(), address: freeAddress(t)}
+			w.api, _ = devapitest.Start(t, devapi.Config{ManualRotation: true, TTL: c.ttl, Identities: []devapi.Identity{anyIdentity("db")}})
+			w.listen()
+			w.run = startDaemon(t, w.api, c.config(w))
+			if c.reason == "proof of service: " {
+				w.serve()
+			}
+			awaitReadyAgain(t, w.api, w.address)
+
+			machine := testbed.StartPulse()
+			defer machine.Stop()
+			within := func(what string, turned, since time.Time) {
+				t.Helper()
+				late := machine.Since(since)
+				t.Logf("%s %v after it had to be; the machine was late by up to %v", what, turned.Sub(since).Round(time.Millisecond), late)
+				if turned.Sub(since)-hops*late > time.Second {
+					t.Errorf("%s %v after it had to be", what, turned.Sub(since))
+				}
+			}
+			since := c.hurt(w)
+			within("not ready", awaitReady(t, w.address, http.StatusServiceUnavailable), since)
+			eventually(t, func() error {
+				_, body, err := get("http://" + w.address + "/ready")
+				if err != nil || !strings.Contains(body, c.reason) {
+					return notYet("ready: %s %v; want the reason %q", body, err, c.reason)
+				}
+				return nil
+			})
+			since = c.mend(w)
+			within("ready", awaitReadyAgain(t, w.api, w.address), since)
+		})
+	}
+}
