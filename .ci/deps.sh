@@ -22,6 +22,8 @@ wanted() {
 	socat socat
 	openssl openssl
 	tini tini
+	promtool prometheus
+	chromium-headless-shell chromium-headless-shell
 	T
 }
 
