@@ -10,7 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Name returns SIGHUP for 1, SIGRTMIN+3 for 37 on Linux.
+// Name returns SIGHUP for 1, SIGRTMIN+3 for 37 on Linux, and the number of a signal
+// that has no name.
 func Name(sig syscall.Signal) string {
 	if name := unix.SignalName(sig); name != "" {
 		return name
@@ -18,7 +19,7 @@ func Name(sig syscall.Signal) string {
 	if isRealTime(sig) {
 		return strings.TrimSuffix("SIGRTMIN+"+strconv.Itoa(int(sig-firstRealTime)), "+0")
 	}
-	return "signal " + strconv.Itoa(int(sig))
+	return strconv.Itoa(int(sig))
 }
 
 // Continues reports whether sig continues a process that was stopped.
