@@ -167,7 +167,7 @@ func (r *daemonRun) write(text string) {
 
 func (r *daemonRun) load() (*config.Config, error) {
 	defer r.reads.Add(1)
-	c, diagnostics := config.Load(r.file)
+	c, diagnostics := new(config.Loader).Load(config.Flags{}, r.file)
 	if err := diagnostics.Err(); err != nil {
 		return nil, err
 	}

@@ -80,7 +80,10 @@ type Names map[string]string
 func (n Names) Take(name string) error {
 	folded := fold(name)
 	if other, taken := n[folded]; taken {
-		return fmt.Errorf("%q and %q cannot both be in one directory: give each file a name of its own", strings.TrimSuffix(other, "/"), name)
+		if strings.HasSuffix(other, "/") {
+			return fmt.Errorf("%q is the directory of other files", name)
+		}
+		return fmt.Errorf("%q and %q cannot both be in one directory: give each file a name of its own", other, name)
 	}
 	n[folded] = name
 	for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {

@@ -4,17 +4,19 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 
 	"github.com/svidhelper/svidhelper/examples"
 	"github.com/svidhelper/svidhelper/helper/config"
 	"github.com/svidhelper/svidhelper/helper/encode"
+	"github.com/svidhelper/svidhelper/nearest"
 )
 
 func runConfig(args []string, stdout, stderr io.Writer) int {
 	fs := newFlags("config")
-	here := fs.Bool("here", false, "check looks at the disk of this machine too, and changes nothing")
+	here := fs.Bool("here", false, "check looks at the disk of this machine too, and changes nothing; init takes what runs here")
 	if code, done := parseFlags(fs, args, stdout, stderr); done {
 		return code
 	}
@@ -31,7 +33,7 @@ func runConfig(args []string, stdout, stderr io.Writer) int {
 	}
 	switch {
 	case verb == "init" && fs.NArg() <= 1:
-		return initConfig(fs.Arg(0), stdout, stderr)
+		return initConfig(fs.Arg(0), *here, stdout, stderr)
 	case verb == "schema" && fs.NArg() == 0:
 		_, _ = stdout.Write(config.JSONSchema())
 		return exitOK
@@ -52,7 +54,7 @@ func checkConfigs(fs *flag.FlagSet, here bool, stdout, stderr io.Writer) int {
 		if dialect != config.Unread {
 			fmt.Fprintf(stdout, "%s: the dialect is %s\n", path, dialect)
 		}
-		_, _ = diagnostics.WriteTo(stderr)
+		fmt.Fprint(stderr, diagnostics)
 		if c != nil {
 			for i := range c.Outputs {
 				warnOf(path, &c.Outputs[i], encode.Warnings, stderr)
@@ -89,8 +91,8 @@ func warnOf(path string, o *encode.Output, warnings func(*encode.Output) []strin
 }
 
 func printConfig(path string, stdout, stderr io.Writer) int {
-	c, diagnostics := config.Load(path)
-	_, _ = diagnostics.WriteTo(stderr)
+	c, _, diagnostics := config.Check(path)
+	fmt.Fprint(stderr, diagnostics)
 	if c == nil {
 		return exitFailure
 	}
@@ -98,18 +100,27 @@ func printConfig(path string, stdout, stderr io.Writer) int {
 	return exitOK
 }
 
-// initConfig prints a configuration to start from, or lists them.
-func initConfig(name string, stdout, stderr io.Writer) int {
+// initConfig prints a configuration to start from: that of the name, or of the one
+// server that runs here. Otherwise it lists them.
+func initConfig(name string, here bool, stdout, stderr io.Writer) int {
+	names := examples.Names()
+	if name == "" && here {
+		switch running := examples.Running(os.DirFS("/proc")); len(running) {
+		case 1:
+			name = running[0]
+		case 0:
+			fmt.Fprintln(stderr, "svidhelper: none of the servers that there is a configuration for runs here")
+		default:
+			names = running
+		}
+	}
 	if name == "" {
-		fmt.Fprintf(stdout, "svidhelper config init NAME >helper.conf prints a configuration for\n  %s\n", strings.Join(examples.Names(), "\n  "))
+		fmt.Fprintf(stdout, "svidhelper config init NAME >helper.conf prints a configuration for\n  %s\n", strings.Join(names, "\n  "))
 		return exitOK
 	}
 	text, err := examples.Config(name)
 	if err != nil {
-		hint := "they are " + strings.Join(examples.Names(), ", ")
-		if near := config.Nearest(name, examples.Names()); near != "" {
-			hint = "did you mean " + near + "?"
-		}
+		hint := nearest.Hint(name, names, "they are "+strings.Join(names, ", "))
 		fmt.Fprintf(stderr, "svidhelper: there is no example %q\n  %s\n", name, hint)
 		return exitUsage
 	}

@@ -23,6 +23,7 @@ import (
 	"github.com/svidhelper/svidhelper/helper/credential"
 	"github.com/svidhelper/svidhelper/helper/encode"
 	"github.com/svidhelper/svidhelper/helper/source"
+	"github.com/svidhelper/svidhelper/nearest"
 )
 
 func runFetchJWT(args []string, stdout, stderr io.Writer) int {
@@ -107,7 +108,7 @@ func (w *wanted) parse(fs *flag.FlagSet, args []string, stdout, stderr io.Writer
 		return exitOK, false
 	}
 	address, diagnostics := environmentAddress()
-	diagnostics.WriteTo(stderr)
+	fmt.Fprint(stderr, diagnostics)
 	w.address = address
 	return exitFailure, diagnostics.HasErrors()
 }
@@ -154,12 +155,9 @@ func checkForm(name string) error {
 	if slices.Contains(formNames(), name) {
 		return nil
 	}
-	hint := "the forms are " + strings.Join(formNames(), ", ")
-	switch near := config.Nearest(name, formNames()); {
-	case name == "credential-process":
+	hint := nearest.Hint(name, formNames(), "the forms are "+strings.Join(formNames(), ", "))
+	if name == "credential-process" {
 		hint = "AWS reads its own keys there, which only AWS gives. Its libraries exchange a JWT-SVID for them: have a jwt_svid written to a file, and name that in AWS_WEB_IDENTITY_TOKEN_FILE"
-	case near != "":
-		hint = "did you mean " + near + "?"
 	}
 	return errors.New(hint)
 }

@@ -19,7 +19,7 @@ import (
 	"text/tabwriter"
 
 	_ "github.com/svidhelper/svidhelper/cmd/svidhelper/frugal"
-	"github.com/svidhelper/svidhelper/helper/config"
+	"github.com/svidhelper/svidhelper/nearest"
 	"github.com/svidhelper/svidhelper/supervisor"
 )
 
@@ -43,7 +43,7 @@ func commands() []command {
 		{"fetch", "[-config F] [-dir D] [-agent-address A] [-timeout 60s] [-- cmd args]", "write everything once, then exit, or become cmd", runFetch},
 		{"fetch jwt", "-audience A... [-spiffe-id ID] [-hint H] [-o FORM] [-agent-address A] [-timeout 60s]", "print a JWT-SVID, for scripts and for programs that run a command for credentials", runFetchJWT},
 		{"fetch x509", "[-spiffe-id ID] [-hint H] [-o json] [-agent-address A] [-timeout 60s]", "print an X.509-SVID, its key and its bundles as JSON", runFetchX509},
-		{"config", "check F... | print F | init [NAME] | schema", "say what is wrong with a configuration, print its native form, one to start from, or a JSON Schema", runConfig},
+		{"config", "check F... | print F | init [NAME | -here] | schema", "say what is wrong with a configuration, print its native form, one to start from, or a JSON Schema", runConfig},
 		{"dev", "[-id ID] [-dns N] [-ttl 1h] [-socket S] [-- cmd args]", "a development Workload API with a throwaway CA", runDev},
 		{"version", "", "print version, commit and Go version", runVersion},
 	}
@@ -96,10 +96,7 @@ func lookUp(name string, stderr io.Writer) *command {
 		}
 		names = append(names, c.name)
 	}
-	hint := `"svidhelper help" lists them; what is to be run goes after --`
-	if near := config.Nearest(name, names); near != "" {
-		hint = "did you mean " + near + "?"
-	}
+	hint := nearest.Hint(name, names, `"svidhelper help" lists them; what is to be run goes after --`)
 	fmt.Fprintf(stderr, "svidhelper: unknown command %q\n  %s\n", name, hint)
 	return nil
 }

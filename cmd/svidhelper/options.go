@@ -75,7 +75,7 @@ func (o *options) load(stderr io.Writer) (c *config.Config, log *slog.Logger, co
 		}
 		return c, log, exitOK
 	}
-	diagnostics.WriteTo(stderr)
+	fmt.Fprint(stderr, diagnostics)
 	switch {
 	case diagnostics.OfCommandLine():
 		return nil, nil, exitUsage

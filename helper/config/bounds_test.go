@@ -54,6 +54,8 @@ var hostile = []struct{ name, open, text, close string }{
 	{name: "bare text", text: "cmd = a b c\n"},
 	{name: "decimal modes", text: "cert_file_mode=444\n"},
 	{name: "JSON never closed", text: `{"a":[{"b":1},`},
+	{name: "JSON without colons", open: `{"a":[`, text: `{"b" 1},`, close: "]}"},
+	{name: "JSON with wrong strings", open: `{"a":[`, text: `"\\q",`, close: "]}"},
 	{name: "JSON", open: `{"jwt_svids":[`, text: `{"jwt_audience":"a","jwt_svid_file_name":"b"},`, close: "]}"},
 	{name: "a list of numbers", open: "a = [", text: "1,", close: "]"},
 	{name: "a list of lists", open: "a = [", text: "[1],", close: "]"},

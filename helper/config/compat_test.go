@@ -236,7 +236,7 @@ var rules = []fact{
 	{name: "pid_file_name needs renew_signal", src: pidFile, err: []string{"pid_file_name needs renew_signal"}},
 	{name: "pid_file_name needs a renew_signal that is not empty", src: pidFile + `renew_signal = ""`, err: []string{"pid_file_name needs renew_signal"}},
 	{name: "pid_file_name with renew_signal", src: pidFile + `renew_signal = "SIGQUIT"`, check: func(t *testing.T, c *Config) {
-		quit, _ := ParseSignal("SIGQUIT")
+		quit, _ := supervisor.ParseSignal("SIGQUIT")
 		want := []Hook{{hook.Spec{Name: "pid_file_name", PIDFile: "/run/x.pid", Signal: quit}, Target{On: snapshot.KindX509 | snapshot.KindBundle}}}
 		if d := diff(want, c.Hooks); d != "" {
 			t.Error(d)
@@ -269,7 +269,7 @@ var rules = []fact{
 	{name: "cmd_args that cannot be split, in one-shot", src: "cmd = \"x\"\ncmd_args = \"-c \\\"a\"\ndaemon_mode = false", warning: []string{"cmd_args", "nothing uses it"}, check: accepted},
 	{name: "cmd and cmd_args", src: "cmd = \"x\"\ncmd_args = \"-c \\\"a b\\\"\"", check: command("x", "-c", "a b")},
 	{name: "cmd is started again at the next rotation", src: "cmd = \"x\"\nrenew_signal = \"SIGHUP\"", check: func(t *testing.T, c *Config) {
-		hup, _ := ParseSignal("SIGHUP")
+		hup, _ := supervisor.ParseSignal("SIGHUP")
 		if c.Process.Restart != supervisor.RestartOnRotation || c.Process.OnRotation != (supervisor.Rotation{Signal: hup}) {
 			t.Errorf("process is %+v", c.Process)
 		}
@@ -427,7 +427,7 @@ var rules = []fact{
 
 func signalled(name string) func(*testing.T, *Config) {
 	return func(t *testing.T, c *Config) {
-		if got := printSignal(c.Process.OnRotation.Signal); got != name {
+		if got := supervisor.SignalName(c.Process.OnRotation.Signal); got != name {
 			t.Errorf("signal is %s, want %s", got, name)
 		}
 	}

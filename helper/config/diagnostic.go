@@ -1,10 +1,8 @@
 package config
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 )
@@ -52,7 +50,11 @@ type Diagnostic struct {
 //	  it is spelled cert_dir
 func (d Diagnostic) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %s: %s", d.place(), d.Severity, d.Message)
+	b.WriteString(d.File)
+	if d.Line > 0 {
+		fmt.Fprintf(&b, ":%d:%d", d.Line, d.Column)
+	}
+	fmt.Fprintf(&b, ": %s: %s", d.Severity, d.Message)
 	if d.Line > 0 {
 		number := fmt.Sprint(d.Line)
 		fmt.Fprintf(&b, "\n  %s | %s", number, d.Source)
@@ -62,13 +64,6 @@ func (d Diagnostic) String() string {
 		fmt.Fprintf(&b, "\n  %s", d.Hint)
 	}
 	return b.String()
-}
-
-func (d Diagnostic) place() string {
-	if d.Line == 0 {
-		return d.File
-	}
-	return fmt.Sprintf("%s:%d:%d", d.File, d.Line, d.Column)
 }
 
 // Diagnostics are all that was found, in the order of the file.
@@ -86,31 +81,19 @@ func (ds Diagnostics) OfCommandLine() bool {
 
 // Err returns an error that holds the errors among the diagnostics, or nil.
 func (ds Diagnostics) Err() error {
-	var lines []string
-	for _, d := range ds {
-		if d.Severity == Error {
-			lines = append(lines, d.String())
-		}
-	}
-	if lines == nil {
+	failures := slices.DeleteFunc(slices.Clone(ds), func(d Diagnostic) bool { return d.Severity != Error })
+	if len(failures) == 0 {
 		return nil
 	}
-	return errors.New(strings.Join(lines, "\n"))
+	return errors.New(strings.TrimSuffix(failures.String(), "\n"))
 }
 
 // String is all of them, each on its lines.
 func (ds Diagnostics) String() string {
 	var b strings.Builder
-	ds.WriteTo(&b)
-	return b.String()
-}
-
-// WriteTo writes String to w.
-func (ds Diagnostics) WriteTo(w io.Writer) (int64, error) {
-	var b bytes.Buffer
 	for _, d := range ds {
 		b.WriteString(d.String())
 		b.WriteByte('\n')
 	}
-	return b.WriteTo(w)
+	return b.String()
 }

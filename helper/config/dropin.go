@@ -85,15 +85,15 @@ func (f *dropIn) fields() []field {
 		{key: "svid_key_file_name", value: anyText(&f.key)},
 		{key: "svid_bundle_file_name", value: anyText(&f.bundle)},
 		{key: "jwt_bundle_file_name", value: anyText(&f.jwtBundle)},
-		{key: "cert_file_mode", value: mode(&f.certMode, true)},
-		{key: "key_file_mode", value: mode(&f.keyMode, true)},
-		{key: "jwt_bundle_file_mode", value: mode(&f.jwtBundleMode, true)},
-		{key: "jwt_svid_file_mode", value: mode(&f.jwtSVIDMode, true)},
+		{key: "cert_file_mode", value: mode(&f.certMode)},
+		{key: "key_file_mode", value: mode(&f.keyMode)},
+		{key: "jwt_bundle_file_mode", value: mode(&f.jwtBundleMode)},
+		{key: "jwt_svid_file_mode", value: mode(&f.jwtSVIDMode)},
 		{key: "include_federated_domains", value: boolean(&f.federated, true)},
 		{key: "omit_expired", value: boolean(&f.omitExpired, true)},
 		{key: "add_intermediates_to_bundle", value: boolean(&f.intermediatesInBundle, true)},
-		{key: "jwt_svids", value: jwtEntries{many[dropInJWT]{&f.jwts, jwtEntryTable}}},
-		{key: "health_checks", value: merged[dropInHealth]{one[dropInHealth]{&f.health, healthChecksTable}}},
+		{key: "jwt_svids", value: many[dropInJWT]{&f.jwts, jwtEntryTable}},
+		{key: "health_checks", value: one[dropInHealth]{&f.health, healthChecksTable}},
 	}
 	for i := range fields {
 		fields[i].flat = true
@@ -101,20 +101,10 @@ func (f *dropIn) fields() []field {
 	return fields
 }
 
-// jwtEntries are the entries of jwt_svids. In HCL 1, an empty object in place
-// of the list is an empty list.
-type jwtEntries struct{ many[dropInJWT] }
-
-func (v jwtEntries) read(d *decoder, it *item) {
-	if it.value.kind != nodeObject || len(it.value.items) > 0 {
-		v.many.read(d, it)
-	}
-}
-
 func jwtEntryTable(j *dropInJWT) *block {
 	return &block{name: "jwt_svids", fields: []field{
 		{key: "jwt_audience", value: anyText(&j.audience), flat: true},
-		{key: "jwt_extra_audiences", value: textList(&j.extra, 0), flat: true},
+		{key: "jwt_extra_audiences", value: audiences(&j.extra), flat: true},
 		{key: "jwt_svid_file_name", value: anyText(&j.file), flat: true},
 	}, check: func(d *decoder, at places) {
 		j.at = at
@@ -125,6 +115,24 @@ func jwtEntryTable(j *dropInJWT) *block {
 			d.errorf(at.of("jwt_svid_file_name"), "", "an entry of jwt_svids needs jwt_svid_file_name")
 		}
 	}}
+}
+
+// audiences are strings, of which the empty ones are no audience.
+func audiences(dst *[]string) scalar {
+	list := listOf(dst, func(d *decoder, n *node) (string, bool) {
+		s, ok := d.str(n)
+		if ok && s == "" {
+			d.warnf(n.span, "", "%s: an empty element is left out", d.key)
+		}
+		return s, s != ""
+	}, quote)
+	take := list.take
+	list.take = func(d *decoder, n *node) {
+		if *dst = nil; n.kind != nodeList || len(n.elems) > 0 {
+			take(d, n)
+		}
+	}
+	return list
 }
 
 func healthChecksTable(h *dropInHealth) *block {
@@ -172,15 +180,15 @@ func (f *dropIn) renewSignal() value {
 			return
 		}
 		var err error
-		if f.renew.Signal, err = ParseSignal(name); err != nil {
+		if f.renew.Signal, err = supervisor.ParseSignal(name); err != nil {
 			f.badRenew = &misfit{n.span, signalHint(name), "renew_signal: " + err.Error()}
 		}
 	})
 }
 
 // readOnly is a value that is never printed, since only the native dialect is.
-func readOnly(take func(*decoder, *node)) value {
-	return scalar{take, func() string { return "" }}
+func readOnly(take func(*decoder, *node)) scalar {
+	return scalar{take: take, literal: func() string { return "" }}
 }
 
 // logLevel is a level by the names that spiffe-helper's logger has, in any case.

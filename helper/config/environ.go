@@ -11,26 +11,20 @@ import (
 	"github.com/zclconf/go-cty/cty/function/stdlib"
 )
 
-// An environ looks up a variable of the environment. The process's own is
-// os.LookupEnv.
-type environ func(name string) (value string, set bool)
-
-var processEnviron environ = os.LookupEnv
-
 // evaluate returns the value of an expression of the native dialect: literals,
 // templates, env.NAME and coalesce. A variable that is not set is null, which
 // coalesce passes over and everything else refuses.
-func (env environ) evaluate(r *reporter, e hclsyntax.Expression) (cty.Value, bool) {
+func evaluate(r *reporter, e hclsyntax.Expression) (cty.Value, bool) {
 	if !allowed(r, e) {
 		return cty.NilVal, false
 	}
-	set := map[string]cty.Value{}
+	set, missing := map[string]cty.Value{}, "the value cannot be computed"
 	for _, t := range e.Variables() {
-		if name, ok := variable(t); ok {
-			set[name] = cty.NullVal(cty.String)
-			if text, ok := env(name); ok {
-				set[name] = cty.StringVal(text)
-			}
+		name, _ := variable(t)
+		if text, ok := os.LookupEnv(name); ok {
+			set[name] = cty.StringVal(text)
+		} else {
+			set[name], missing = cty.NullVal(cty.String), "env."+name+" is not set"
 		}
 	}
 	v, diags := e.Value(&hcl.EvalContext{
@@ -38,7 +32,7 @@ func (env environ) evaluate(r *reporter, e hclsyntax.Expression) (cty.Value, boo
 		Functions: map[string]function.Function{"coalesce": stdlib.CoalesceFunc},
 	})
 	if len(set) > 0 && (diags.HasErrors() || v.IsNull()) {
-		r.errorf(spanOf(e.Range()), `write coalesce(env.NAME, "default") where it may be missing`, "%s", unset(e, set))
+		r.errorf(spanOf(e.Range()), `write coalesce(env.NAME, "default") where it may be missing`, "%s", missing)
 		return v, false
 	}
 	for _, d := range diags {
@@ -51,22 +45,9 @@ func (env environ) evaluate(r *reporter, e hclsyntax.Expression) (cty.Value, boo
 	return v, usable && !diags.HasErrors()
 }
 
-// unset says which variable is missing.
-func unset(e hclsyntax.Expression, set map[string]cty.Value) string {
-	for _, t := range e.Variables() {
-		if name, _ := variable(t); set[name].IsNull() {
-			return "env." + name + " is not set"
-		}
-	}
-	return "the value cannot be computed"
-}
-
 // asText is a value that is not null as a string.
 func asText(v cty.Value) string {
-	s, err := convert.Convert(v, cty.String)
-	if err != nil {
-		return "" // a primitive value is one
-	}
+	s, _ := convert.Convert(v, cty.String) // which any primitive value can be
 	return s.AsString()
 }
 

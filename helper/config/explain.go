@@ -7,7 +7,6 @@ import (
 	"regexp"
 	"strings"
 	"sync"
-	"unicode"
 )
 
 // lazy compiles a regular expression when it is first needed: most files have no
@@ -19,9 +18,10 @@ func lazy(expression string) func() *regexp.Regexp {
 // keyLine is a line that begins with a key.
 var keyLine = lazy(`^(\s*)"?([\pL_][\pL\pN_.-]*)"?[ \t]*(.*)$`)
 
-// danglingKey is what stands before the place of a value that is missing, and
-// quoted a string and what follows it.
+// danglingKey is what stands before the place of a value that is missing, quoted a
+// string and what follows it, and nextWord a string, a bracket or a word.
 var (
+	nextWord    = lazy(`^(?:"[^"\s]*"?|\S[^\s{}\[\],=]{0,60})`)
 	danglingKey = lazy(`([\pL_][\pL\pN_.-]*)"?[ \t]*[=:][ \t]*$`)
 	quoted      = lazy(`^"(?:[^"\\]|\\.)*"[ \t]*`)
 )
@@ -55,10 +55,11 @@ func (o *outline) explain(c span, at int, summary, detail string) []*item {
 	name, rest, restAt := o.show(key), strings.TrimRight(string(text[m[6]:m[7]]), " \t"), begin+m[6]
 	value := strings.TrimLeft(strings.TrimLeft(rest, "=:"), " \t")
 	valueAt := restAt + len(rest) - len(value)
-	switch c0 := firstByte(value); {
+	inQuotes := strings.HasPrefix(value, `"`)
+	switch {
 	case rest == "":
 		o.noValue(key, "")
-	case c0 == '"' && rest == value && !strings.HasSuffix(rest, "{"):
+	case inQuotes && rest == value && !strings.HasSuffix(rest, "{"):
 		o.noValue(key, o.show(span{restAt, restAt + len(rest)}))
 	case rest[0] == ':':
 		o.errorf(span{restAt, restAt + 1}, fmt.Sprintf("write %s = …", name), "a key is separated from its value by an equals sign")
@@ -66,15 +67,15 @@ func (o *outline) explain(c span, at int, summary, detail string) []*item {
 		sp := span{valueAt, valueAt + len(value)}
 		o.errorf(sp, "write "+strings.ReplaceAll(o.show(sp), " ", ""), "a heredoc begins with << and a word, without spaces")
 		o.reported = append(o.reported, c.end) // the marker's line is no item
-	case rest == value && c0 != '{' && c0 != '"' && strings.HasSuffix(rest, "{"):
+	case rest == value && !inQuotes && value[0] != '{' && strings.HasSuffix(rest, "{"):
 		sp := span{restAt, restAt + len(strings.TrimRight(rest, " \t{"))}
 		o.errorf(sp, fmt.Sprintf("write %s %q", name, o.show(sp)), "%s needs double quotes", o.show(sp))
-	case late && c0 == '"':
+	case late && inQuotes:
 		if n := len(quoted().FindString(value)); 0 < n && n < len(value) {
 			summary, at = "Missing newline after argument", valueAt+n
 		}
 		o.unexpected(at, name, summary, detail)
-	case late && rest != value && strings.IndexByte("<", c0) < 0:
+	case late && rest != value && !strings.HasPrefix(value, "<"):
 		sp := span{valueAt, valueAt + len(bareText([]byte(value)))}
 		return []*item{{key: string(o.src[key.start:key.end]), at: key, value: &node{span: sp, kind: nodeBare, text: string(o.src[sp.start:sp.end])}}}
 	default:
@@ -90,13 +91,6 @@ func bareText(line []byte) []byte {
 		line, _, _ = bytes.Cut(line, []byte(stop))
 	}
 	return bytes.TrimRight(line, " \t\r")
-}
-
-func firstByte(s string) byte {
-	if s == "" {
-		return 0
-	}
-	return s[0]
 }
 
 // noValue reports a key without a value.
@@ -135,15 +129,7 @@ func (o *outline) unexpected(at int, key, summary, detail string) {
 	if detail == "" { // a chunk of comments
 		return
 	}
-	end := at
-	for end < len(o.src) && !unicode.IsSpace(rune(o.src[end])) && end-at < maxShown && (end == at || strings.IndexByte("{}[],=", o.src[end]) < 0) {
-		end++
-	}
-	if end > at && o.src[at] == '"' {
-		if i := bytes.IndexByte(o.src[at+1:end], '"'); i >= 0 {
-			end = at + i + 2
-		}
-	}
+	end := at + len(nextWord().Find(o.src[at:]))
 	if summary == "" { // HCL 1 shows the token behind its words
 		for words := range syntaxErrors {
 			if strings.HasPrefix(detail, words) {
@@ -168,8 +154,6 @@ func (o *outline) unexpected(at int, key, summary, detail string) {
 
 // lowerFirst turns a sentence of a library's into a part of an error.
 func lowerFirst(s string) string {
-	if s == "" {
-		return s
-	}
-	return strings.ToLower(s[:1]) + s[1:]
+	n := min(1, len(s))
+	return strings.ToLower(s[:n]) + s[n:]
 }

@@ -15,16 +15,16 @@ import (
 // mode is a file mode. Integers follow base 0 of Go, as do strings, so that
 // 0444 is octal, and 444 is decimal, which is hardly ever meant. Bits beyond
 // the permissions are an error, but were ignored by the flat keys.
-func mode(dst *fs.FileMode, flat bool) value {
+func mode(dst *fs.FileMode) scalar {
 	return scalar{
-		func(d *decoder, n *node) {
+		take: func(d *decoder, n *node) {
 			v, err := strconv.ParseInt(n.text, 0, 64)
 			switch {
 			case n.kind != nodeNumber && n.kind != nodeString || err != nil:
 				d.complain(n, "write "+d.key+" = "+octalOf(n.text), "want a mode in octal")
 			case v < 0 && d.counts:
 				d.complain(n, "", "a mode cannot be negative")
-			case v > 0o777 && !flat:
+			case v > 0o777 && !d.flat:
 				d.complain(n, "write "+octalOf(n.text), "%s is not a mode", n.text)
 			default:
 				*dst = fs.FileMode(v & 0o777)
@@ -33,12 +33,7 @@ func mode(dst *fs.FileMode, flat bool) value {
 				}
 			}
 		},
-		func() string {
-			if *dst == 0 {
-				return ""
-			}
-			return quote(fmt.Sprintf("%04o", *dst))
-		},
+		literal: unlessZero(dst, func(m fs.FileMode) string { return quote(fmt.Sprintf("%04o", m)) }),
 	}
 }
 
@@ -89,7 +84,7 @@ type fileValue struct {
 func (v fileValue) table() *block {
 	return &block{name: "file", fields: []field{
 		{key: "file", doc: "name", value: fileName(&v.dst.Name)},
-		{key: "mode", doc: "instead of the output's", value: mode(&v.dst.Mode, false)},
+		{key: "mode", doc: "instead of the output's", value: mode(&v.dst.Mode)},
 		{key: "owner", doc: "name or number", value: text(&v.dst.Owner)},
 		{key: "group", doc: "name or number", value: text(&v.dst.Group)},
 		{key: "literal", doc: "braces in the name stand for themselves", value: boolean(&v.dst.Literal, true)},
@@ -105,7 +100,7 @@ func (v fileValue) read(d *decoder, it *item) {
 			d.errorf(it.at, fmt.Sprintf("write %s = { file = \"…\", mode = \"0640\" }", key), "%s names no file", key)
 		}
 	} else {
-		scalar{take: fileName(&v.dst.Name).(scalar).take}.read(d, it)
+		fileName(&v.dst.Name).read(d, it)
 	}
 	if v.dst.Wanted() {
 		d.files = append(d.files, namedFile{*v.dst, it.key, at, v.secret})
@@ -113,19 +108,16 @@ func (v fileValue) read(d *decoder, it *item) {
 	for _, p := range encode.Placeholders {
 		if v.dst.Has(p) && !slices.Contains(v.may, p) {
 			hint := fmt.Sprintf("write %s = { file = %s, literal = true } if the braces stand for themselves", it.key, quote(v.dst.Name))
-			if len(v.may) > 0 {
-				hint = "use " + enumerate(placeNames(v.may), "or")
+			var places []string
+			for _, may := range v.may {
+				places = append(places, string(may))
+			}
+			if places != nil {
+				hint = "use " + enumerate(places, "or")
 			}
 			d.errorf(at, hint, "%s: %s means nothing in %q", it.key, p, v.dst.Name)
 		}
 	}
-}
-
-func placeNames(places []encode.Placeholder) (names []string) {
-	for _, p := range places {
-		names = append(names, string(p))
-	}
-	return names
 }
 
 func (v fileValue) print(p *printer, f field) {
@@ -138,35 +130,18 @@ func (v fileValue) print(p *printer, f field) {
 	}
 	var parts []string
 	for _, sub := range v.table().fields {
-		literal := ""
-		switch value := sub.value.(type) {
-		case scalar:
-			literal = value.literal()
-		case described:
-			literal = value.literal()
-		}
-		if literal != "" {
+		if literal := sub.value.(scalar).literal(); literal != "" {
 			parts = append(parts, sub.key+" = "+literal)
 		}
 	}
 	p.line(f.key, "{ "+strings.Join(parts, ", ")+" }", f.doc)
 }
 
-func fileName(dst *string) value {
-	return scalar{
-		func(d *decoder, n *node) {
-			name, ok := d.str(n)
-			if !ok {
-				return
-			}
-			if hint, err := checkName(name, d.goos); err != nil {
-				d.complain(n, hint, "%v", err)
-				return
-			}
-			*dst = name
-		},
-		func() string { return literalText(*dst) },
-	}
+func fileName(dst *string) scalar {
+	return parsed(dst, func(d *decoder, s string) (string, string, error) {
+		hint, err := checkName(s, d.goos)
+		return s, hint, err
+	}, itself)
 }
 
 // checkName accepts what the writer accepts as the name of a file, and says what

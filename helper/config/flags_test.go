@@ -18,7 +18,7 @@ func TestFlagsAloneAreEnough(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		on, rotation = "restart", supervisor.Rotation{Action: supervisor.RotationRestart}
 	}
-	c, ds := Flags{Dir: "/run/tls", OnRotation: on, Command: []string{"nginx", "-g", "daemon off;"}}.Load("")
+	c, ds := new(Loader).Load(Flags{Dir: "/run/tls", OnRotation: on, Command: []string{"nginx", "-g", "daemon off;"}}, "")
 	if len(ds) > 0 {
 		t.Fatal(ds)
 	}
@@ -150,7 +150,7 @@ func TestFlagsOverTheFile(t *testing.T) {
 }
 
 func TestNoFlagsAndNoFile(t *testing.T) {
-	c, ds := Flags{}.Load("")
+	c, ds := new(Loader).Load(Flags{}, "")
 	if c != nil || !has(ds, Error, "command line: error", "nothing to write", "-dir") {
 		t.Errorf("got %v", ds)
 	}
@@ -169,31 +169,18 @@ func TestLoad(t *testing.T) {
 	if err := os.WriteFile(path, []byte(x509Names), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if c, ds := Load(path); c == nil {
+	if c, ds := new(Loader).Load(Flags{}, path); c == nil {
 		t.Error(ds)
 	}
 	for _, missing := range []string{path + ".not", dir} {
-		if c, ds := Load(missing); c != nil || !has(ds, Error, missing, "cannot read the configuration") {
+		if c, ds := new(Loader).Load(Flags{}, missing); c != nil || !has(ds, Error, missing, "cannot read the configuration") {
 			t.Errorf("%s: got %v", missing, ds)
 		}
 	}
 }
 
-func TestParseSignal(t *testing.T) {
-	for _, name := range []string{"HUP", "SIGHUP", "hup", "SigHup", "1"} {
-		if sig, err := ParseSignal(name); err != nil || sig != 1 {
-			t.Errorf("ParseSignal(%q) = %v, %v", name, sig, err)
-		}
-	}
-	for _, name := range []string{"", "SIG", "SIGSIGHUP", "0", "-1", "65", "99999999999999999999", " HUP", "SIGHUP ", "1.0", "0x1"} {
-		if sig, err := ParseSignal(name); err == nil {
-			t.Errorf("ParseSignal(%q) = %v", name, sig)
-		}
-	}
-}
-
-// parsed is an address as the configuration keeps it.
-func parsed(s, goos string) (string, error) {
+// canonical is an address as the configuration keeps it.
+func canonical(s, goos string) (string, error) {
 	a, err := source.ParseAddress(s, goos)
 	if err != nil {
 		return "", err
@@ -221,12 +208,12 @@ func TestParseAddress(t *testing.T) {
 		{"linux", "tcp://localhost:80", ""}, {"linux", "tcp://127.0.0.1", ""}, {"linux", "tcp://127.0.0.1:0", ""}, {"linux", "tcp:127.0.0.1:80", ""}, {"linux", "tcp://127.0.0.1:80/x", ""},
 		{"linux", "npipe:x", ""}, {"linux", "http://x", ""}, {"linux", "UNIX:///x", ""}, {"windows", "/run/a.sock", ""}, {"windows", "npipe:", ""},
 	} {
-		got, err := parsed(c.in, c.goos)
+		got, err := canonical(c.in, c.goos)
 		if got != c.want || (err != nil) != (c.want == "") {
 			t.Errorf("%s: parseAddress(%q) = %q, %v; want %q", c.goos, c.in, got, err, c.want)
 		}
 		if err == nil {
-			if again, err := parsed(got, c.goos); again != got || err != nil {
+			if again, err := canonical(got, c.goos); again != got || err != nil {
 				t.Errorf("%s: parseAddress(%q) = %q, %v", c.goos, got, again, err)
 			}
 		}

@@ -95,7 +95,7 @@ func FuzzHCL1(f *testing.F) {
 // refusedOnPurpose reports whether an error is one that spiffe-helper does not
 // have at the start.
 func refusedOnPurpose(ds Diagnostics) bool {
-	for _, text := range []string{"unknown key", "file name", "already", "never closed", "close", "UTF-8", "not text", "control character", "zero byte", "agent_address", "liveness_path", "readiness_path", "bind_port",
+	for _, text := range []string{"unknown key", "file name", "already", "directory of", "never closed", "close", "UTF-8", "not text", "control character", "zero byte", "agent_address", "liveness_path", "readiness_path", "bind_port",
 		"log_level", "publish", "nested", "words", "heredocs", "holds no arguments", "has no label", "timeout", "events", "revo"} {
 		if has(ds, Error, text) {
 			return true

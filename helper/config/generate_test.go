@@ -67,7 +67,7 @@ func (g *generator) duration() time.Duration {
 	return pick(g, 0, time.Second, time.Hour, 90*time.Minute, 1500*time.Millisecond, 25*time.Hour+time.Nanosecond, 10*time.Minute)
 }
 
-func (g *generator) signal() syscall.Signal { return pick(g, 1, 2, 15, 28, syscall.Signal(lastSignal)) }
+func (g *generator) signal() syscall.Signal { return pick[syscall.Signal](g, 1, 2, 15, 28, 31) }
 
 func (g *generator) id() spiffeid.ID {
 	return pick(g, spiffeid.ID{}, spiffeid.RequireFromString("spiffe://example.org/a"), spiffeid.RequireFromString("spiffe://x.test"))

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/hashicorp/hcl/hcl/ast"
 	"github.com/hashicorp/hcl/hcl/parser"
@@ -13,62 +11,39 @@ import (
 	hcl1 "github.com/hashicorp/hcl/hcl/token"
 )
 
-// maxMarker bounds, in characters, the marker of a heredoc: HCL 1 makes a regular
-// expression of it.
-const maxMarker = 200
+// longMarker is a heredoc whose marker is long: HCL 1 makes a regular expression
+// of it.
+var longMarker = lazy(`<<+-?[\pL_\pN]{200}`)
 
-// hasLongMarker reports whether a heredoc has a longer one.
-func hasLongMarker(src []byte) bool {
-	for {
-		_, after, more := bytes.Cut(src, []byte("<<"))
-		if !more {
-			return false
-		}
-		src = after
-		word := bytes.TrimPrefix(bytes.TrimLeft(after, "<"), []byte("-"))
-		if end := bytes.IndexFunc(word, func(r rune) bool { return r != '_' && !unicode.IsLetter(r) && !unicode.IsNumber(r) }); end >= 0 {
-			word = word[:end]
-		}
-		if utf8.RuneCount(word) >= maxMarker {
-			return true
-		}
-	}
+var hcl1Tokens = map[hcl1.Type]tokenKind{
+	hcl1.IDENT: tokWord, hcl1.STRING: tokString, hcl1.ASSIGN: tokPunct, hcl1.COMMA: tokPunct,
+	hcl1.LBRACE: tokOpen, hcl1.LBRACK: tokOpen, hcl1.RBRACE: tokClose, hcl1.RBRACK: tokClose,
 }
 
-// outlineOfHCL1 returns the outline of src by the lexer of HCL 1.
+// outlineOfHCL1 returns the outline of src by the lexer of HCL 1, up to the first
+// block of ours.
 func outlineOfHCL1(src []byte, r *reporter) *outline {
 	o := newOutline(src, r)
-	if strings.Count(string(src), "<<") > maxHeredocs || hasLongMarker(src) {
-		o.wrong(span{0, 0}, "", "the file has more than %d heredocs, or one with a marker of %d characters or more", maxHeredocs, maxMarker)
+	if heredocs := bytes.Count(src, []byte("<<")); heredocs > maxHeredocs || heredocs > 0 && longMarker().Match(src) {
+		o.wrong(span{0, 0}, "", "the file has more than %d heredocs, or one with a marker of 200 characters or more", maxHeredocs)
 		o.full = true
 	}
 	said := ""
 	s := scanner.New(src)
 	s.Error = func(_ hcl1.Pos, message string) { said = message }
-	for !o.full && !o.reporter.full() {
+	for !o.full && !o.reporter.full() && o.dialect == SpiffeHelper {
 		t := s.Scan()
 		sp := span{t.Pos.Offset, t.Pos.Offset + len(strings.TrimRight(t.Text, "\n"))}
 		o.unclosed(said, sp)
 		said = ""
-		switch t.Type {
-		case hcl1.EOF:
+		if t.Type == hcl1.EOF {
 			if n := len(o.tokens); n > 1 && o.is(o.tokens[n-1], "=") {
 				o.warnf(o.tokens[n-2].span, "give it a value or leave it out", "%s has no value", o.show(o.tokens[n-2].span))
 			}
-			return o.end()
-		case hcl1.COMMENT:
-		case hcl1.IDENT:
-			o.add(tokWord, sp)
-		case hcl1.STRING:
-			o.add(tokString, sp)
-		case hcl1.LBRACE, hcl1.LBRACK:
-			o.add(tokOpen, sp)
-		case hcl1.RBRACE, hcl1.RBRACK:
-			o.add(tokClose, sp)
-		case hcl1.ASSIGN, hcl1.COMMA:
-			o.add(tokPunct, sp)
-		default:
-			o.add(tokOther, sp)
+			break
+		}
+		if t.Type != hcl1.COMMENT {
+			o.add(hcl1Tokens[t.Type], sp)
 		}
 	}
 	return o.end()
@@ -102,27 +77,22 @@ func readHCL1(o *outline) []*item {
 	if failure == nil && len(o.reported) == 0 {
 		return (&hcl1Reader{reporter: o.reporter}).items(list)
 	}
-	var items []*item
 	failed := o.failed
-	for _, c := range o.chunks() {
-		if o.skip(c) {
-			continue
-		}
+	items := o.salvage(func(c span) []*item {
 		list, err := parseHCL1(o.src[c.start:c.end])
-		switch cause, ok := err.(*parser.PosError); {
-		case err == nil && len(list.Items) > 0:
-			items = append(items, (&hcl1Reader{o.reporter, c.start}).items(list)...)
-		case err == nil: // an equals sign is all that it ends with
-			items = append(items, o.explain(c, c.end, "", "")...)
-		default:
-			failed = true
-			at := c.start
-			if ok {
-				at += cause.Pos.Offset
-			}
-			items = append(items, o.explain(c, at, "", message1(err))...)
+		if err == nil && len(list.Items) > 0 {
+			return (&hcl1Reader{o.reporter, c.start}).items(list)
 		}
-	}
+		if err == nil { // an equals sign is all that it ends with
+			return o.explain(c, c.end, "", "")
+		}
+		failed = true
+		at := c.start
+		if cause, ok := err.(*parser.PosError); ok {
+			at += cause.Pos.Offset
+		}
+		return o.explain(c, at, "", message1(err))
+	})
 	if !failed {
 		o.errorf(span{0, 0}, "", "the file cannot be read: %s", message1(failure))
 	}

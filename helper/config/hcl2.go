@@ -29,13 +29,19 @@ func outlineOfHCL2(src []byte, r *reporter) *outline {
 	return o.end()
 }
 
+var hcl2Tokens = map[hclsyntax.TokenType]tokenKind{
+	hclsyntax.TokenIdent: tokWord, hclsyntax.TokenQuotedLit: tokString, hclsyntax.TokenEqual: tokPunct, hclsyntax.TokenComma: tokPunct,
+	hclsyntax.TokenOBrace: tokOpen, hclsyntax.TokenOBrack: tokOpen, hclsyntax.TokenOParen: tokOpen,
+	hclsyntax.TokenCBrace: tokClose, hclsyntax.TokenCBrack: tokClose, hclsyntax.TokenCParen: tokClose,
+	hclsyntax.TokenTemplateInterp: tokOpen, hclsyntax.TokenTemplateControl: tokOpen, hclsyntax.TokenTemplateSeqEnd: tokClose,
+}
+
 // addHCL2 adds tokens up to the end of a string that is never closed, or all of
 // them. It returns where it stopped.
 func (o *outline) addHCL2(tokens hclsyntax.Tokens) int {
 	operators, quote := 0, span{}
 	for _, t := range tokens {
-		sp := span{t.Range.Start.Byte, t.Range.End.Byte}
-		kind := tokOther
+		sp := spanOf(t.Range)
 		switch t.Type {
 		case hclsyntax.TokenNewline, hclsyntax.TokenComment, hclsyntax.TokenEOF:
 			continue
@@ -44,16 +50,6 @@ func (o *outline) addHCL2(tokens hclsyntax.Tokens) int {
 			return sp.end
 		case hclsyntax.TokenOQuote:
 			quote = sp
-		case hclsyntax.TokenIdent:
-			kind = tokWord
-		case hclsyntax.TokenQuotedLit:
-			kind = tokString
-		case hclsyntax.TokenOBrace, hclsyntax.TokenOBrack, hclsyntax.TokenOParen, hclsyntax.TokenTemplateInterp, hclsyntax.TokenTemplateControl:
-			kind = tokOpen
-		case hclsyntax.TokenCBrace, hclsyntax.TokenCBrack, hclsyntax.TokenCParen, hclsyntax.TokenTemplateSeqEnd:
-			kind = tokClose
-		case hclsyntax.TokenEqual, hclsyntax.TokenComma:
-			kind = tokPunct
 		case hclsyntax.TokenQuestion, hclsyntax.TokenBang, hclsyntax.TokenMinus:
 			operators++
 		}
@@ -61,7 +57,7 @@ func (o *outline) addHCL2(tokens hclsyntax.Tokens) int {
 			o.wrong(sp, "", "more than %d operators", maxOperators)
 			o.full = true
 		}
-		if o.add(kind, sp); o.full {
+		if o.add(hcl2Tokens[t.Type], sp); o.full {
 			break
 		}
 	}
@@ -69,32 +65,29 @@ func (o *outline) addHCL2(tokens hclsyntax.Tokens) int {
 }
 
 // readHCL2 returns the items of a file of ours.
-func readHCL2(o *outline, env environ) (items []*item) {
+func readHCL2(o *outline) []*item {
 	if o.full {
 		return nil
 	}
-	r := &hcl2Reader{reporter: o.reporter, env: env, said: map[int]bool{}}
+	r := &hcl2Reader{reporter: o.reporter, said: map[int]bool{}}
 	if body, diags := parseHCL2(o, span{0, len(o.src)}); len(o.reported) == 0 && !diags.HasErrors() {
 		return r.body(body)
 	}
-	for _, c := range o.chunks() {
-		if o.skip(c) {
-			continue
-		}
+	return o.salvage(func(c span) (items []*item) {
 		body, diags := parseHCL2(o, c)
 		r.wrong, r.said = map[int]bool{}, map[int]bool{}
 		for _, d := range diags {
-			r.wrong[r.line(span{start: d.Subject.Start.Byte})] = true
+			r.wrong[r.line(spanOf(*d.Subject))] = true
 		}
-		items = append(items, r.body(body)...)
+		items = r.body(body)
 		for _, d := range diags {
-			if at := d.Subject.Start.Byte; !r.said[r.line(span{start: at})] {
-				r.said[r.line(span{start: at})] = true
-				items = append(items, o.explain(c, at, d.Summary, lowerFirst(strings.TrimSuffix(d.Detail, ".")))...)
+			if line := r.line(spanOf(*d.Subject)); !r.said[line] {
+				r.said[line] = true
+				items = append(items, o.explain(c, d.Subject.Start.Byte, d.Summary, lowerFirst(strings.TrimSuffix(d.Detail, ".")))...)
 			}
 		}
-	}
-	return items
+		return items
+	})
 }
 
 func parseHCL2(o *outline, c span) (*hclsyntax.Body, hcl.Diagnostics) {
@@ -105,7 +98,6 @@ func parseHCL2(o *outline, c span) (*hclsyntax.Body, hcl.Diagnostics) {
 // An hcl2Reader turns what HCL 2 made of the file into nodes.
 type hcl2Reader struct {
 	*reporter
-	env environ
 	// wrong are the lines with a syntax error, and said those of them that an
 	// error has been reported about, or will be.
 	wrong, said map[int]bool
@@ -163,34 +155,29 @@ func (r *hcl2Reader) objectItem(i hclsyntax.ObjectConsItem) *item {
 // a variable or an operation, or stopped in the midst of.
 func (r *hcl2Reader) bare(e hclsyntax.Expression) (*node, bool) {
 	sp := spanOf(e.Range())
-	broken, number := false, false
-	if lit, ok := e.(*hclsyntax.LiteralValueExpr); ok {
-		broken, number = !lit.Val.IsKnown(), lit.Val.Type() == cty.Number
+	line, whole := r.line(sp), sp.end
+	rest, _, _ := bytes.Cut(r.src[sp.start:], []byte("\n"))
+	n := whole - sp.start
+	stuck := r.wrong[line] || n < len(rest) && unicode.IsLetter(rune(rest[n])) // as in 30s
+	if stuck {
+		sp.end = sp.start + len(bareText(rest))
 	}
 	switch e := e.(type) {
-	case *hclsyntax.LiteralValueExpr:
+	case *hclsyntax.BinaryOpExpr, *hclsyntax.ConditionalExpr, *hclsyntax.ExprSyntaxError:
 	case *hclsyntax.ScopeTraversalExpr:
 		if e.Traversal.RootName() == "env" && len(e.Traversal) > 1 {
 			return nil, false
 		}
-	case *hclsyntax.BinaryOpExpr, *hclsyntax.ConditionalExpr, *hclsyntax.ExprSyntaxError:
+	case *hclsyntax.LiteralValueExpr:
+		known, number := e.Val.IsKnown(), e.Val.Type() == cty.Number
+		if !stuck || known && !number || number && sp.end == whole {
+			return nil, false // if anything is wrong, it is what follows
+		}
+		if !known && (len(rest) == 0 || strings.IndexByte("}],<", rest[0]) >= 0) {
+			return &node{span: sp, kind: nodeBroken}, true // explained as what it is
+		}
 	default:
 		return nil, false
-	}
-	_, literal := e.(*hclsyntax.LiteralValueExpr)
-	line := r.line(sp)
-	rest, _, _ := bytes.Cut(r.src[sp.start:], []byte("\n"))
-	glued := number && sp.end < len(r.src) && (r.src[sp.end] == '_' || unicode.IsLetter(rune(r.src[sp.end])))
-	switch stuck := r.wrong[line] || glued; {
-	case literal && !(stuck && (broken || number)):
-		return nil, false
-	case stuck && broken && (len(rest) == 0 || strings.IndexByte("}],<", rest[0]) >= 0):
-		return &node{span: sp, kind: nodeBroken}, true // explained as what it is
-	case stuck:
-		sp.end = sp.start + len(bareText(rest))
-	}
-	if number && sp.end == spanOf(e.Range()).end {
-		return nil, false // what follows it is wrong, not it
 	}
 	r.said[line] = true
 	return &node{span: sp, kind: nodeBare, text: string(r.src[sp.start:sp.end])}, true
@@ -198,17 +185,14 @@ func (r *hcl2Reader) bare(e hclsyntax.Expression) (*node, bool) {
 
 // scalar evaluates what is neither a list nor an object.
 func (r *hcl2Reader) scalar(n *node, e hclsyntax.Expression) *node {
-	v, ok := r.env.evaluate(r.reporter, e)
+	v, ok := evaluate(r.reporter, e)
 	switch {
 	case !ok:
 		n.kind = nodeBroken
 	case v.IsNull():
 		n.kind = nodeNull
 	case v.Type() == cty.Bool:
-		n.kind, n.text = nodeBool, "false"
-		if v.True() {
-			n.text = "true"
-		}
+		n.kind, n.text = nodeBool, asText(v)
 	case v.Type() == cty.Number && r.src[n.start] != '"': // as written: 0644 and 1e1 have a meaning
 		n.kind, n.text = nodeNumber, string(r.src[n.start:n.end])
 	default:

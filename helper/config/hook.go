@@ -38,16 +38,16 @@ func (h *Hook) check(d *decoder, at places) {
 		d.errorf(at.block, "", "hook %q needs exactly one of command, pid_file and process_name", h.Name)
 		return
 	}
-	for _, key := range []string{"timeout", "retries"} {
-		if at.has(key) && !at.has("command") {
-			d.errorf(at.of(key), "", "%s is for a hook with a command", key)
+	for _, needs := range []struct {
+		key, other string
+		met        bool
+	}{
+		{"timeout", "a command", at.has("command")}, {"retries", "a command", at.has("command")},
+		{"owner", "process_name", at.has("process_name")}, {"signal", "pid_file or process_name", !at.has("command")},
+	} {
+		if at.has(needs.key) && !needs.met {
+			d.errorf(at.of(needs.key), "", "%s is for a hook with %s", needs.key, needs.other)
 		}
-	}
-	if at.has("owner") && !at.has("process_name") {
-		d.errorf(at.of("owner"), "", "owner is for a hook with process_name")
-	}
-	if at.has("signal") && at.has("command") {
-		d.errorf(at.of("signal"), "", "signal is for a hook with pid_file or process_name")
 	}
 	d.only(at, []string{"pid_file", "process_name"}, d.goos != "windows", "Windows has no signals; use a command")
 	if h.Proof != nil && slices.Contains(h.Proof.OnFailure, proof.EscalateRestart) {
@@ -56,25 +56,26 @@ func (h *Hook) check(d *decoder, at places) {
 }
 
 // kinds is a set of kinds of material that is printed unless it is usual.
-func kinds(dst *snapshot.Kind, usual snapshot.Kind) value {
+func kinds(dst *snapshot.Kind, usual snapshot.Kind) scalar {
 	var names []word[snapshot.Kind]
 	for _, k := range []snapshot.Kind{snapshot.KindX509, snapshot.KindBundle, snapshot.KindJWT, snapshot.KindWIT} {
 		names = append(names, word[snapshot.Kind]{k.String(), k})
 	}
-	var list []snapshot.Kind
-	v := listOf(&list, func(d *decoder, n *node) (snapshot.Kind, bool) { return oneOf(d, n, names) }, nil)
-	return described{scalar{
-		func(d *decoder, n *node) {
-			v.(described).take(d, n)
-			for _, k := range list {
+	var given []snapshot.Kind
+	list := listOf(&given, func(d *decoder, n *node) (snapshot.Kind, bool) { return oneOf(d, n, names) }, nil)
+	return scalar{
+		take: func(d *decoder, n *node) {
+			list.take(d, n)
+			for _, k := range given {
 				*dst |= k
 			}
 		},
-		func() string {
+		literal: func() string {
 			if *dst == usual {
 				return ""
 			}
 			return literalList(dst.Names(), quote)
 		},
-	}, v.schema()}
+		form: list.form,
+	}
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	stdjson "encoding/json"
 	"strings"
 
@@ -14,76 +15,54 @@ import (
 	"github.com/hashicorp/hcl/hcl/ast"
 )
 
+var jsonTokens = map[json1.Type]tokenKind{
+	json1.STRING: tokString, json1.COLON: tokPunct, json1.COMMA: tokPunct,
+	json1.LBRACE: tokOpen, json1.LBRACK: tokOpen, json1.RBRACE: tokClose, json1.RBRACK: tokClose,
+}
+
 // outlineOfJSON returns the outline of src by the lexer that HCL 1 has for
 // JSON. The dialect is decided by the keys of the outermost object.
 func outlineOfJSON(src []byte, r *reporter) *outline {
 	o := newOutline(src, r)
 	s := scanner.New(src)
-	s.Error = func(json1.Pos, string) {}
+	s.Error = func(json1.Pos, string) {} // the parser says it
 	var last span
-	for !o.full {
-		t := s.Scan()
+	for t := s.Scan(); t.Type != json1.EOF && !o.full; t = s.Scan() {
 		sp := span{t.Pos.Offset, t.Pos.Offset + len(t.Text)}
-		switch t.Type {
-		case json1.EOF:
-			return o.end()
-		case json1.STRING:
-			o.add(tokString, sp)
-			last = sp
-		case json1.LBRACE, json1.LBRACK:
-			o.add(tokOpen, sp)
-		case json1.RBRACE, json1.RBRACK:
-			o.add(tokClose, sp)
-		case json1.COLON:
-			o.add(tokPunct, sp)
-			if len(o.open) == 1 {
-				o.native([]byte(strings.Trim(string(src[last.start:last.end]), `"`)))
-			}
-		case json1.COMMA:
-			o.add(tokPunct, sp)
-		default:
-			o.add(tokOther, sp)
+		if t.Type == json1.COLON && len(o.open) == 1 {
+			o.native(bytes.Trim(src[last.start:last.end], `"`))
 		}
+		o.add(jsonTokens[t.Type], sp)
+		last = sp
 	}
 	return o.end()
 }
 
-// readJSON reads a JSON document into root, by HCL 2, which has ranges. What
-// only HCL 1's reader of JSON accepts in a file of spiffe-helper's, such as a
+// readJSON returns the items of a JSON document, read by HCL 2, which has ranges.
+// What only HCL 1's reader of JSON accepts in a file of spiffe-helper's, such as a
 // trailing comma, is read by that one, which has none.
-func readJSON(o *outline, env environ, root *node) *node {
+func readJSON(o *outline) []*item {
 	if o.full {
-		return root
+		return nil
 	}
-	var document any
-	err := stdjson.Unmarshal(o.src, &document)
-	if err == nil {
-		e, _ := json.ParseExpression(o.src, o.file)
-		r := &jsonReader{o.reporter, env, o.dialect}
-		root.items = r.value(e).items
-		return root
+	e, diags := json.ParseExpression(o.src, o.file)
+	if !diags.HasErrors() {
+		return (&jsonReader{o.reporter, o.dialect}).value(e).items
 	}
 	if o.dialect == SpiffeHelper {
 		if f, err := hcl1json.Parse(o.src); err == nil {
-			root.items = (&hcl1Reader{reporter: o.reporter}).items(f.Node.(*ast.ObjectList))
-			return root
+			return (&hcl1Reader{reporter: o.reporter}).items(f.Node.(*ast.ObjectList))
 		}
 	}
-	at, hint := 0, "JSON wants a comma between two elements, and none behind the last"
-	if syntax, ok := err.(*stdjson.SyntaxError); ok {
-		at = max(int(syntax.Offset)-1, 0)
+	for _, d := range diags {
+		o.errorf(spanOf(*d.Subject), "", "this is not JSON: %s", lowerFirst(strings.TrimSuffix(d.Detail, ".")))
 	}
-	if strings.Contains(err.Error(), "string") {
-		hint = `JSON knows \" \\ \/ \b \f \n \r \t and \uXXXX`
-	}
-	o.errorf(span{at, at + 1}, hint, "this is not JSON: %v", err)
-	return root
+	return nil
 }
 
 // A jsonReader turns what HCL 2 made of a JSON document into nodes.
 type jsonReader struct {
 	*reporter
-	env     environ
 	dialect Dialect
 }
 
@@ -134,7 +113,7 @@ func (r *jsonReader) template(n *node) {
 		e, diags := hclsyntax.ParseTemplate(inner.src, r.file, hcl.Pos{Line: 1, Column: 1})
 		if diags.HasErrors() {
 			inner.errorf(span{0, 0}, "a literal ${ is written $${", "%s", lowerFirst(diags[0].Detail))
-		} else if v, ok := r.env.evaluate(inner, e); ok {
+		} else if v, ok := evaluate(inner, e); ok {
 			n.expr = template(inner.src, e)
 			n.text = asText(v)
 		}
@@ -158,10 +137,10 @@ func template(src []byte, e hclsyntax.Expression) string {
 		case *hclsyntax.LiteralValueExpr:
 			literal := quote(asText(p.Val))
 			text += literal[1 : len(literal)-1]
-		case *hclsyntax.TemplateWrapExpr:
-			sp = spanOf(p.Wrapped.Range())
-			text += "${" + string(src[sp.start:sp.end]) + "}"
 		default:
+			if w, ok := p.(*hclsyntax.TemplateWrapExpr); ok {
+				sp = spanOf(w.Wrapped.Range())
+			}
 			text += "${" + string(src[sp.start:sp.end]) + "}"
 		}
 	}

@@ -22,16 +22,14 @@ func JSONSchema() []byte {
 	return append(b, '\n')
 }
 
-// A described is a scalar whose form in JSON is not simply a string.
-type described struct {
-	scalar
-	form schema
+// schema of a scalar is a string, for which a number will do, unless it has
+// another form.
+func (v scalar) schema() schema {
+	if v.form == nil {
+		return schema{"type": []string{"string", "number"}}
+	}
+	return v.form
 }
-
-func (v described) schema() schema { return v.form }
-
-// schema of a scalar is a string, for which a number will do.
-func (v scalar) schema() schema { return schema{"type": []string{"string", "number"}} }
 
 // interpolated accepts a form, or a string with a variable in it.
 func interpolated(form schema) schema {
@@ -47,15 +45,22 @@ func mapOf(form schema) schema { return schema{"type": "object", "additionalProp
 
 // objectSchema is the form of what stands between a block's braces.
 func objectSchema(b *block) schema {
-	keys := schema{}
+	keys, form := schema{}, schema{"type": "object", "additionalProperties": false}
+	var needed []string
 	for _, f := range b.fields {
-		form := f.value.schema()
+		key := f.value.schema()
 		if f.doc != "" {
-			form["description"] = f.doc
+			key["description"] = f.doc
 		}
-		keys[f.key] = form
+		if f.needed != "" {
+			needed = append(needed, f.key)
+		}
+		keys[f.key] = key
 	}
-	return schema{"type": "object", "properties": keys, "additionalProperties": false}
+	if form["properties"] = keys; needed != nil {
+		form["required"] = needed
+	}
+	return form
 }
 
 // blockSchema is the form of blocks; their labels are keys.
@@ -67,14 +72,10 @@ func blockSchema(b *block) schema {
 	return oneOrMany(form)
 }
 
-func (v one[T]) schema() schema { return blockSchema(v.table(new(T))) }
+func (v one[T]) schema() schema { return blockSchema(v.blank()) }
 
-func (v many[T]) schema() schema { return blockSchema(v.table(new(T))) }
-
-func (v logBlock) schema() schema { return blockSchema(logTable(new(Log))) }
+func (v many[T]) schema() schema { return blockSchema(v.blank()) }
 
 func (v fileValue) schema() schema {
 	return schema{"anyOf": []schema{{"type": "string"}, objectSchema(v.table())}}
 }
-
-func (v directoryKey) schema() schema { return schema{"type": "string"} }

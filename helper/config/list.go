@@ -1,37 +1,62 @@
 package config
 
-import "strings"
+import (
+	"errors"
+	"slices"
+	"strings"
+)
 
-// texts is a list of strings that are not empty; one may stand alone.
-func texts(dst *[]string) value { return textList(dst, 1) }
+// maxList bounds lists whose elements are compared with each other.
+const maxList = 10_000
 
-// textList is a list of at least so many strings. Where none will do, an empty
-// one is not worth an error.
-func textList(dst *[]string, least int) value {
-	return described{scalar{
-		func(d *decoder, n *node) {
+// listOf is a list; one element may stand alone.
+func listOf[T any](dst *[]T, element func(*decoder, *node) (T, bool), literal func(T) string) scalar {
+	return scalar{
+		take: func(d *decoder, n *node) {
+			*dst = nil // the last one wins, where a list may be given twice
 			elems := n.elems
 			if n.kind != nodeList {
 				elems = []*node{n}
 			}
-			var all []string
-			for _, e := range elems {
-				s, ok := d.str(e)
-				if ok && s == "" && least > 0 {
-					d.complain(e, "", "an element is empty")
-				} else if ok && s == "" {
-					d.warnf(e.span, "", "%s: an empty element is left out", d.key)
-					continue
-				}
-				all = append(all, s)
-			}
-			if len(all) < least {
+			if len(elems) == 0 {
 				d.complain(n, "", "the list is empty")
 			}
-			*dst = all
+			for _, e := range elems {
+				if v, ok := element(d, e); ok {
+					*dst = append(*dst, v)
+				}
+			}
 		},
-		func() string { return literalList(*dst, quote) },
-	}, oneOrMany(scalar{}.schema())}
+		literal: func() string { return literalList(*dst, literal) },
+		form:    oneOrMany(scalar{}.schema()),
+	}
+}
+
+// distinct refuses an element that the list already has.
+func distinct[T comparable](list *[]T, element func(*decoder, *node) (T, bool)) func(*decoder, *node) (T, bool) {
+	return func(d *decoder, n *node) (T, bool) {
+		v, ok := element(d, n)
+		switch {
+		case !ok:
+		case len(*list) == maxList:
+			d.complain(n, "", "the list has more than %d elements", maxList)
+			return v, false
+		case slices.Contains(*list, v):
+			d.complain(n, "", "%s is given twice", d.show(n.span))
+			return v, false
+		}
+		return v, ok
+	}
+}
+
+// texts is a list of strings that are not empty.
+func texts(dst *[]string) scalar {
+	return listOf(dst, textParser[string](func(_ *decoder, s string) (string, string, error) {
+		if s == "" {
+			return s, "", errors.New("an element is empty")
+		}
+		return s, "", nil
+	}).element, quote)
 }
 
 func literalList[T any](list []T, literal func(T) string) string {
@@ -46,29 +71,26 @@ func literalList[T any](list []T, literal func(T) string) string {
 }
 
 // argv is a command: a list whose first element is not empty.
-func argv(dst *[]string) value {
-	return described{scalar{
-		func(d *decoder, n *node) {
-			if n.kind != nodeList {
-				hint := `write ` + d.key + ` = ["program", "argument"]`
+func argv(dst *[]string) scalar {
+	list := listOf(dst, (*decoder).str, quote)
+	return scalar{
+		take: func(d *decoder, n *node) {
+			hint := `write ` + d.key + ` = ["program", "argument"]`
+			switch {
+			case n.kind == nodeList && (len(n.elems) == 0 || n.elems[0].kind == nodeString && n.elems[0].text == ""):
+				d.complain(n, hint, "names no program")
+			case n.kind == nodeList:
+				list.take(d, n)
+			default:
 				if n.kind == nodeString || n.kind == nodeBare {
 					hint = "write " + d.key + " = " + literalList(shellWords(n.text), quote)
 				}
 				d.complain(n, hint, "want a list of strings, since nothing goes through a shell")
-				return
 			}
-			var all []string
-			for _, e := range n.elems {
-				s, _ := d.str(e)
-				all = append(all, s)
-			}
-			if len(all) == 0 || all[0] == "" && n.elems[0].kind == nodeString {
-				d.complain(n, `write `+d.key+` = ["program", "argument"]`, "names no program")
-			}
-			*dst = all
 		},
-		func() string { return literalList(*dst, quote) },
-	}, schema{"type": "array", "items": scalar{}.schema(), "minItems": 1}}
+		literal: list.literal,
+		form:    schema{"type": "array", "items": scalar{}.schema(), "minItems": 1},
+	}
 }
 
 // shellWords splits roughly as a shell would, for a suggestion.
@@ -84,32 +106,4 @@ func shellWords(s string) []string {
 		words = append(words, w)
 	}
 	return words
-}
-
-// maxList bounds lists whose elements are compared with each other.
-const maxList = 10_000
-
-// listOf is a list of values that are no plain strings; one may stand alone.
-func listOf[T any](dst *[]T, take func(*decoder, *node) (T, bool), literal func(T) string) value {
-	return described{scalar{
-		func(d *decoder, n *node) {
-			elems := n.elems
-			if n.kind != nodeList {
-				elems = []*node{n}
-			}
-			if len(elems) == 0 {
-				d.complain(n, "", "the list is empty")
-			}
-			if len(elems) > maxList {
-				d.complain(n, "", "the list has more than %d elements", maxList)
-				return
-			}
-			for _, e := range elems {
-				if v, ok := take(d, e); ok {
-					*dst = append(*dst, v)
-				}
-			}
-		},
-		func() string { return literalList(*dst, literal) },
-	}, oneOrMany(scalar{}.schema())}
 }

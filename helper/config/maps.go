@@ -32,9 +32,9 @@ func (d *decoder) entries(n *node, example string, each func(it *item)) {
 }
 
 // environment is a map of variables, kept as NAME=value in the file's order.
-func environment(dst *[]string) value {
-	return described{scalar{
-		func(d *decoder, n *node) {
+func environment(dst *[]string) scalar {
+	return scalar{
+		take: func(d *decoder, n *node) {
 			d.entries(n, `{ NAME = "value" }`, func(it *item) {
 				if it.key == "" || strings.ContainsRune(it.key, '=') {
 					d.errorf(it.at, "", "%s: a variable's name is not empty and has no equals sign", d.key)
@@ -50,7 +50,7 @@ func environment(dst *[]string) value {
 				*dst = append(*dst, it.key+"="+value)
 			})
 		},
-		func() string {
+		literal: func() string {
 			var parts []string
 			for _, variable := range *dst {
 				name, value, _ := strings.Cut(variable, "=")
@@ -58,30 +58,31 @@ func environment(dst *[]string) value {
 			}
 			return literalMap(parts)
 		},
-	}, mapOf(schema{"type": []string{"string", "number", "boolean"}})}
+		form: mapOf(schema{"type": []string{"string", "number", "boolean"}}),
+	}
 }
 
 // signalMap says which signal is forwarded in place of which; 0 is none.
-func signalMap(dst *map[syscall.Signal]syscall.Signal) value {
-	return described{scalar{
-		func(d *decoder, n *node) {
+func signalMap(dst *map[syscall.Signal]syscall.Signal) scalar {
+	return scalar{
+		take: func(d *decoder, n *node) {
 			rewrites := map[syscall.Signal]syscall.Signal{}
 			d.entries(n, `{ SIGTERM = "SIGQUIT" }`, func(it *item) {
-				from, err := ParseSignal(it.key)
+				from, err := supervisor.ParseSignal(it.key)
 				if err != nil {
 					d.errorf(it.at, signalHint(it.key), "%s: %v", d.key, err)
 					return
 				}
 				if !supervisor.Receives(from) && d.goos == runtime.GOOS {
-					d.errorf(it.at, "no Go program can pass it on", "%s: svidhelper does not receive %s", d.key, printSignal(from))
+					d.errorf(it.at, "no Go program can pass it on", "%s: svidhelper does not receive %s", d.key, supervisor.SignalName(from))
 					return
 				}
 				if _, twice := rewrites[from]; twice {
-					d.errorf(it.at, "", "%s: %s is given twice", d.key, printSignal(from))
+					d.errorf(it.at, "", "%s: %s is given twice", d.key, supervisor.SignalName(from))
 				}
 				var to syscall.Signal
 				if it.value.text != "none" {
-					to, _ = d.signal(it.value)
+					to, _ = textParser[syscall.Signal](parseSignal).element(d, it.value)
 				}
 				rewrites[from] = to
 			})
@@ -89,18 +90,19 @@ func signalMap(dst *map[syscall.Signal]syscall.Signal) value {
 				*dst = rewrites
 			}
 		},
-		func() string {
+		literal: func() string {
 			var parts []string
 			for _, from := range slices.Sorted(maps.Keys(*dst)) {
 				to := "none"
 				if sig := (*dst)[from]; sig != 0 {
-					to = printSignal(sig)
+					to = supervisor.SignalName(sig)
 				}
-				parts = append(parts, quote(printSignal(from))+" = "+quote(to))
+				parts = append(parts, quote(supervisor.SignalName(from))+" = "+quote(to))
 			}
 			return literalMap(parts)
 		},
-	}, mapOf(scalar{}.schema())}
+		form: mapOf(scalar{}.schema()),
+	}
 }
 
 func literalMap(parts []string) string {

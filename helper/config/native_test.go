@@ -243,7 +243,7 @@ func everythingWant() *Config {
 }
 
 func mustSignal(name string) syscall.Signal {
-	sig, err := ParseSignal(name)
+	sig, err := supervisor.ParseSignal(name)
 	if err != nil {
 		panic(err)
 	}
@@ -415,9 +415,9 @@ process { command = ["x"] }`, `helper.conf:4:1: error: the process needs on_rota
 		{"output", `manifest = { name = "x" }`, `unknown key "name" in file|its keys are file, group, literal, mode and owner`},
 		{"output", `manifest = ""`, "manifest|is empty"},
 		{"output", `manifest = "svid.pem"`, `"svid.pem" is already the name of cert`},
-		{"output", `manifest = "svid.pem/x"`, `"svid.pem" is already a file`},
-		{"output", `jwt_svid { file = "x" }`, "needs an audience"},
-		{"output", `jwt_svid { audience = "x" }`, "names no file"},
+		{"output", `manifest = "svid.pem/x"`, `cannot be a file and the directory of`},
+		{"output", `jwt_svid { file = "x" }`, "jwt_svid needs audience"},
+		{"output", `jwt_svid { audience = "x" }`, "jwt_svid needs file"},
 		{"output", `jwt_svid {
   audience = []
   file = "x"
@@ -426,8 +426,8 @@ process { command = ["x"] }`, `helper.conf:4:1: error: the process needs on_rota
   audience = [""]
   file = "x"
 }`, "audience|an element is empty"},
-		{"output", `wit_svid { token = "x" }`, "one is useless without the other"},
-		{"output", `x509_bundle { }`, "x509_bundle names no file"},
+		{"output", `wit_svid { token = "x" }`, "wit_svid needs key"},
+		{"output", `x509_bundle { }`, "x509_bundle needs file"},
 		{"output", `x509_bundle {
   file = "x"
   format = "jwks"
@@ -447,8 +447,8 @@ process { command = ["x"] }`, `helper.conf:4:1: error: the process needs on_rota
 		{"output", `jwt_bundle {
   file = "x"
   trust_domains = ["a", "a"]
-}`, `trust domain "a": is given twice`},
-		{"output", "manifest = \"m/a\"\njwt_bundle { file = \"m\" }", `"m" is already a directory for "m/a"`},
+}`, `"a" is given twice`},
+		{"output", "manifest = \"m/a\"\njwt_bundle { file = \"m\" }", `"m" is the directory of other files`},
 		{"output", `x509_svid { }`, `"svid.pem" is already the name of cert`},
 		{"x509_svid", `spiffe_id = "example.org/x"`, "is not a SPIFFE ID"},
 		{"x509_svid", "all = true\nhint = \"x\"", "leave out hint and spiffe_id"},
@@ -486,7 +486,7 @@ process { command = ["x"] }`, `helper.conf:4:1: error: the process needs on_rota
 		{"x509_svid", "federated_bundles = \"separate\"\nfederated_file = \"x.pem\"", "needs {trust_domain} or {n}"},
 		{"x509_svid", `federated_file = "{trust_domain}.pem"`, "is for separate bundles"},
 		{"x509_svid", "federated_bundles = \"merge\"\ncert = \"c\"", "no bundle to merge"},
-		{"x509_svid", `pkcs12 { password = "x" }`, "pkcs12 names no file"},
+		{"x509_svid", `pkcs12 { password = "x" }`, "pkcs12 needs file"},
 		{"x509_svid", `pkcs12 { file = "x" }`, "one of password and password_file"},
 		{"x509_svid", `jks {
   file = "x"
@@ -507,7 +507,7 @@ process { command = ["x"] }`, `helper.conf:4:1: error: the process needs on_rota
 		{"process", `stop_signal = ""`, "names no signal"},
 		{"process", `signal_rewrite = "none"`, "want a map, not a string"},
 		{"process", `signal_rewrite = { SIGKILL = "SIGTERM" }`, "svidhelper does not receive SIGKILL"},
-		{"process", `signal_rewrite = { "34" = "SIGTERM" }`, "svidhelper does not receive 34"},
+		{"process", `signal_rewrite = { "34" = "SIGTERM" }`, "svidhelper does not receive SIGRTMIN"},
 		{"process", `signal_rewrite = { TERM = "QUIT", SIGTERM = "none" }`, "SIGTERM is given twice"},
 		{"process", `signal_rewrite = { SIGTREM = "QUIT" }`, "signal_rewrite.SIGTREM|did you mean SIGTERM?"},
 		{"process", `env = ["A=b"]`, "want a map, not a list"},
@@ -515,8 +515,8 @@ process { command = ["x"] }`, `helper.conf:4:1: error: the process needs on_rota
 		{"process", `env = { "A=" = "x" }`, "no equals sign"},
 		{"process", `env = { A = "x", A = "y" }`, "env.A is given twice"},
 		{"process", `pass_fds = [2]`, "above 2"},
-		{"process", `pass_fds = [3, 3]`, "descriptor 3 is given twice"},
-		{"process", `proof { }`, "proof needs an address to dial"},
+		{"process", `pass_fds = [3, 3]`, "3 is given twice"},
+		{"process", `proof { }`, "proof needs tls"},
 		{"process", `proof { tls = "localhost" }`, `"localhost" is not host:port`},
 		{"process", `proof { tls = ":443" }`, "names no host"},
 		{"process", `proof { tls = "localhost:https" }`, `"https" is not a port`},

@@ -28,12 +28,12 @@ type token struct {
 type tokenKind uint8
 
 const (
-	tokWord   tokenKind = iota // an identifier
-	tokString                  // what stands in double quotes, or a part of it
-	tokOpen                    // a bracket, or ${
+	tokOther  tokenKind = iota
+	tokWord             // an identifier
+	tokString           // what stands in double quotes, or a part of it
+	tokOpen             // a bracket, or ${
 	tokClose
 	tokPunct
-	tokOther
 )
 
 // An outline is what the words of a file show before a parser sees them, which
@@ -160,25 +160,21 @@ func (o *outline) end() *outline {
 	return o
 }
 
-// chunks returns the outermost items, each up to the next: what is left to parse
-// one by one when the file as a whole has a syntax error.
-func (o *outline) chunks() (all []span) {
+// salvage parses the outermost items one by one, each up to the next, which is
+// what is left to do when the file as a whole has a syntax error.
+func (o *outline) salvage(parse func(chunk span) []*item) (items []*item) {
 	starts := append([]int{0}, o.items...)
 	for i, start := range starts {
-		end := len(o.src)
+		c := span{start, len(o.src)}
 		if i+1 < len(starts) {
-			end = starts[i+1]
+			c.end = starts[i+1]
 		}
-		if start < end {
-			all = append(all, span{start, end})
+		said := slices.ContainsFunc(o.reported, func(at int) bool { return c.start <= at && at < c.end })
+		if c.start < c.end && !said && !o.reporter.full() {
+			items = append(items, parse(c)...)
 		}
 	}
-	return all
-}
-
-// skip reports whether there is nothing more to say about a chunk.
-func (o *outline) skip(c span) bool {
-	return o.reporter.full() || slices.ContainsFunc(o.reported, func(at int) bool { return c.start <= at && at < c.end })
+	return items
 }
 
 // secretSpans returns what follows, on its line, a key that holds a password.

@@ -1,14 +1,14 @@
 package config
 
 import (
-	"errors"
-	"path"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"github.com/svidhelper/svidhelper/helper/encode"
+	"github.com/svidhelper/svidhelper/helper/snapshot"
 	"github.com/svidhelper/svidhelper/writer"
 )
 
@@ -33,13 +33,13 @@ func outputTable(o *encode.Output) *block {
 	return &block{name: "output", label: &o.Dir, labelWant: "a directory", labelExample: "/run/tls", fields: []field{
 		{key: "publish", doc: "how new files become visible: symlink (all in one instant), rename (one by one) or in-place",
 			value: publishMode(&o.Publish)},
-		{key: "dir", doc: "the directory, where the block's name is only a name", value: directoryKey{&o.Dir}},
-		{key: "set", doc: "a name that tells the files of several helpers in one directory apart", value: checked(&o.Set, checkSet)},
+		{key: "dir", doc: "the directory, where the block's name is only a name", value: directoryKey{text(&o.Dir)}},
+		{key: "set", doc: "a name that tells the files of several helpers in one directory apart", value: checked(&o.Set, func(s string) (string, error) { return `write set = "name"`, writer.CheckSet(s) })},
 		{key: "owner", doc: "name or number", value: text(&o.Owner)},
 		{key: "group", doc: "name or number", value: text(&o.Group)},
-		{key: "file_mode", doc: "of certificates and bundles", value: mode(&o.FileMode, false)},
-		{key: "key_mode", doc: "of private keys and tokens", value: mode(&o.KeyMode, false)},
-		{key: "dir_mode", doc: "of the directory", value: mode(&o.DirMode, false)},
+		{key: "file_mode", doc: "of certificates and bundles", value: mode(&o.FileMode)},
+		{key: "key_mode", doc: "of private keys and tokens", value: mode(&o.KeyMode)},
+		{key: "dir_mode", doc: "of the directory", value: mode(&o.DirMode)},
 		{key: "fsync", doc: "whether a power cut can damage the files", value: boolean(&o.NoFsync, false)},
 		{key: "manifest", doc: "SPIFFE IDs, serials, validity and files, as JSON", value: file(&o.Manifest, false)},
 		{key: "x509_svid", doc: "an X.509-SVID, its private key and its bundle", value: many[encode.X509SVID]{&o.X509SVIDs, x509SVIDTable}},
@@ -70,21 +70,17 @@ func (d *decoder) takeOutput(o *encode.Output, at span) {
 	d.take("output", name, at)
 }
 
-func checkSet(s string) (hint string, err error) { return `write set = "name"`, writer.CheckSet(s) }
-
-func publishMode(dst *writer.Mode) value {
-	return choice(dst, word[writer.Mode]{"symlink", writer.ModeSymlink}, word[writer.Mode]{"rename", writer.ModeRename}, word[writer.Mode]{"in-place", writer.ModeInPlace})
+func publishMode(dst *writer.Mode) scalar {
+	return constant(dst, "", writer.ModeSymlink, writer.ModeRename, writer.ModeInPlace)
 }
 
 // directoryKey takes the place of an output's name, which HCL 2 does not
 // interpolate. It is printed where a variable has part in it.
-type directoryKey struct{ dst *string }
-
-func (v directoryKey) read(d *decoder, it *item) { text(v.dst).read(d, it) }
+type directoryKey struct{ scalar }
 
 func (v directoryKey) print(p *printer, f field) {
-	if _, ok := p.written[f.key+" = "+quote(*v.dst)]; ok || p.written == nil {
-		p.line(f.key, quote(*v.dst), f.doc)
+	if _, ok := p.written[f.key+" = "+v.literal()]; ok || p.written == nil {
+		v.scalar.print(p, f)
 	}
 }
 
@@ -94,7 +90,7 @@ func (d *decoder) checkOutput(o *encode.Output, at places, files []namedFile) {
 		d.errorf(at.block, `write output "/run/tls" { … }`, "an output needs a directory")
 	case hasControl(o.Dir):
 		d.errorf(at.block, "", "the output's directory has a control character")
-	case !at.odd && len(o.X509SVIDs)+len(o.JWTSVIDs)+len(o.WITSVIDs)+len(o.X509Bundles)+len(o.JWTBundles)+len(o.WITBundles) == 0:
+	case !at.odd && o.Kinds() == snapshot.KindNone:
 		d.errorf(at.block, "write x509_svid { } for certificate, key and bundle", "output %q holds nothing", o.Dir)
 	}
 	if o.Dir != "" {
@@ -112,20 +108,14 @@ func hasControl(s string) bool {
 // checkFiles refuses names that collide, and warns of secrets that everybody
 // may read.
 func (d *decoder) checkFiles(o *encode.Output, files []namedFile) {
-	byName, parents := map[string]namedFile{}, map[string]namedFile{}
+	first, taken := map[string]namedFile{}, writer.Names{}
 	for _, f := range files {
-		if g, taken := byName[f.Name]; taken {
+		if g, twice := first[f.Name]; twice {
 			d.errorf(f.at, "give each a name of its own", "%s: %q is already the name of %s, line %d", f.key, f.Name, g.key, d.line(g.at))
-		} else if g, taken := parents[f.Name]; taken {
-			d.errorf(f.at, "", "%s: %q is already a directory for %q, line %d", f.key, f.Name, g.Name, d.line(g.at))
+		} else if err := taken.Take(f.Name); err != nil {
+			d.errorf(f.at, "", "%s: %v", f.key, err)
 		}
-		byName[f.Name] = f
-		for dir := path.Dir(f.Name); dir != "."; dir = path.Dir(dir) {
-			if g, taken := byName[dir]; taken {
-				d.errorf(f.at, "", "%s: %q is already a file, the name of %s, line %d", f.key, dir, g.key, d.line(g.at))
-			}
-			parents[dir] = f
-		}
+		first[f.Name] = f
 		mode := f.Mode
 		if mode == 0 && f.secret {
 			mode = o.KeyMode
@@ -146,10 +136,8 @@ func x509SVIDTable(x *encode.X509SVID) *block {
 		{key: "crl", doc: "certificate revocation lists, PEM", value: file(&x.CRL, false, placesOfSVID...)},
 		{key: "pkcs12", doc: "key, chain and bundle, PKCS#12", value: one[encode.Keystore]{&x.PKCS12, keystoreTable("pkcs12")}},
 		{key: "jks", doc: "key, chain and bundle, Java KeyStore", value: one[encode.Keystore]{&x.JKS, keystoreTable("jks")}},
-		{key: "key_encoding", doc: "pkcs8, or traditional: SEC 1 or PKCS#1", value: choice(&x.KeyEncoding,
-			word[encode.KeyEncoding]{"pkcs8", encode.KeyPKCS8}, word[encode.KeyEncoding]{"traditional", encode.KeyTraditional})},
-		{key: "federated_bundles", doc: "foreign trust domains' bundles: none, a file each (separate), or appended to ours (merge)", value: choice(&x.Federated,
-			word[encode.Federated]{"none", encode.FederatedNone}, word[encode.Federated]{"separate", encode.FederatedSeparate}, word[encode.Federated]{"merge", encode.FederatedMerge})},
+		{key: "key_encoding", doc: "pkcs8, or traditional: SEC 1 or PKCS#1", value: constant(&x.KeyEncoding, "pkcs8", encode.KeyTraditional)},
+		{key: "federated_bundles", doc: "foreign trust domains' bundles: none, a file each (separate), or appended to ours (merge)", value: constant(&x.Federated, "none", encode.FederatedSeparate, encode.FederatedMerge)},
 		{key: "federated_file", doc: "the name of each foreign bundle", value: file(&x.FederatedFile, false, placesOfFederated...)},
 		{key: "intermediates_in_bundle", doc: "intermediates stand in the bundle, not behind the leaf", value: boolean(&x.IntermediatesInBundle, true)},
 		{key: "omit_expired", doc: "expired authorities are left out", value: boolean(&x.OmitExpired, true)},
@@ -157,19 +145,16 @@ func x509SVIDTable(x *encode.X509SVID) *block {
 }
 
 func (d *decoder) checkX509SVID(x *encode.X509SVID, at places) {
-	named := []struct {
-		key string
-		*encode.FileSpec
-	}{{"cert", &x.Cert}, {"key", &x.Key}, {"bundle", &x.Bundle}, {"combined", &x.Combined}, {"crl", &x.CRL},
-		{"pkcs12", keystoreFile(x.PKCS12)}, {"jks", keystoreFile(x.JKS)}}
-	if !slices.ContainsFunc([]string{"cert", "key", "bundle", "combined", "crl", "pkcs12", "jks"}, at.has) {
+	keys := []string{"cert", "key", "bundle", "combined", "crl", "pkcs12", "jks"}
+	files := []*encode.FileSpec{&x.Cert, &x.Key, &x.Bundle, &x.Combined, &x.CRL, keystoreFile(x.PKCS12), keystoreFile(x.JKS)}
+	if !slices.ContainsFunc(keys, at.has) {
 		x.Cert.Name, x.Key.Name, x.Bundle.Name = defaultCert, defaultKey, defaultBundle
 		d.files = append(d.files, namedFile{x.Cert, "cert", at.block, false}, namedFile{x.Key, "key", at.block, true}, namedFile{x.Bundle, "bundle", at.block, false})
 	}
 	d.checkSelector(&x.Select, at)
 	d.checkFederated(x, at)
-	for _, f := range named {
-		d.checkPlaceholder(f.FileSpec, x.Select.All, at.of(f.key), f.key)
+	for i, key := range keys {
+		d.checkPlaceholder(files[i], x.Select.All, at.of(key), key)
 	}
 	for _, pattern := range x.Allow {
 		if err := encode.CheckPattern(pattern); err != nil {
@@ -194,10 +179,7 @@ func (d *decoder) checkFederated(x *encode.X509SVID, at places) {
 
 // checkPlaceholder sees that the files of many SVIDs have many names.
 func (d *decoder) checkPlaceholder(f *encode.FileSpec, all bool, at span, key string) {
-	if f == nil || !f.Wanted() {
-		return
-	}
-	if all && !f.Has(encode.PlaceHint) && !f.Has(encode.PlaceID) && !f.Has(encode.PlaceIndex) {
+	if f != nil && f.Wanted() && all && !f.Has(encode.PlaceHint) && !f.Has(encode.PlaceID) && !f.Has(encode.PlaceIndex) {
 		d.errorf(at, "write "+quote("{index}-"+f.Name), "%s: all = true needs {hint}, {id} or {index} in every file's name", key)
 	}
 }
@@ -219,14 +201,11 @@ func (d *decoder) checkSelector(s *encode.Selector, at places) {
 func keystoreTable(name string) func(*encode.Keystore) *block {
 	return func(k *encode.Keystore) *block {
 		return &block{name: name, fields: []field{
-			{key: "file", doc: "its name", value: file(&k.File, true, placesOfSVID...)},
+			{key: "file", doc: "its name", needed: `file = "keystore"`, value: file(&k.File, true, placesOfSVID...)},
 			{key: "password", doc: "password_file is better", value: filled(&k.Password, "write a password, or name a file that holds one: password_file")},
 			{key: "password_file", doc: "read at each publish", value: text(&k.PasswordFile)},
 			{key: "alias", doc: "the entry's name, instead of the SPIFFE ID", value: text(&k.Alias)},
 		}, check: func(d *decoder, at places) {
-			if at.lacks("file") {
-				d.errorf(at.block, `write file = "keystore"`, "%s names no file", name)
-			}
 			if at.has("password") == at.has("password_file") && !at.odd {
 				d.errorf(at.of("password", "password_file"), "", "%s needs one of password and password_file", name)
 			}
@@ -243,84 +222,52 @@ func keystoreFile(k *encode.Keystore) *encode.FileSpec {
 
 func jwtSVIDTable(j *encode.JWTSVID) *block {
 	return &block{name: "jwt_svid", fields: []field{
-		{key: "audience", doc: "the services that the token is for", value: texts(&j.Audience)},
-		{key: "file", doc: "the token, without a newline", value: file(&j.File, true, placesOfToken...)},
+		{key: "audience", doc: "the services that the token is for", needed: `audience = ["name"]`, value: texts(&j.Audience)},
+		{key: "file", doc: "the token, without a newline", needed: `file = "svid.jwt"`, value: file(&j.File, true, placesOfToken...)},
 		{key: "spiffe_id", doc: "the token of this SPIFFE ID", value: spiffeID(&j.ID)},
 		{key: "hint", doc: "the first token with this hint", value: text(&j.Hint)},
-	}, check: func(d *decoder, at places) {
-		if at.lacks("audience") {
-			d.errorf(at.block, `write audience = ["name"]`, "jwt_svid needs an audience")
-		}
-		if at.lacks("file") {
-			d.errorf(at.block, `write file = "svid.jwt"`, "jwt_svid names no file")
-		}
 	}}
 }
 
 func witSVIDTable(w *encode.WITSVID) *block {
 	return &block{name: "wit_svid", fields: append(selectorFields(&w.Select), []field{
-		{key: "token", doc: "the token, without a newline", value: file(&w.Token, true, placesOfSVID...)},
-		{key: "key", doc: "the private key that the token is bound to, PEM", value: file(&w.Key, true, placesOfSVID...)},
+		{key: "token", doc: "the token, without a newline", needed: `token = "svid.wit"`, value: file(&w.Token, true, placesOfSVID...)},
+		{key: "key", doc: "the private key that the token is bound to, PEM", needed: `key = "wit_key.pem"`, value: file(&w.Key, true, placesOfSVID...)},
 	}...), check: func(d *decoder, at places) {
 		d.checkSelector(&w.Select, at)
-		if at.lacks("token") || at.lacks("key") {
-			d.errorf(at.block, `write token = "svid.wit" and key = "wit_key.pem"`, "wit_svid needs token and key: one is useless without the other")
-		}
 		d.checkPlaceholder(&w.Token, w.Select.All, at.of("token"), "token")
 		d.checkPlaceholder(&w.Key, w.Select.All, at.of("key"), "key")
 	}}
 }
 
 func bundleTable(name string, f *encode.FileSpec, domains *[]spiffeid.TrustDomain, format *encode.BundleFormat, formats ...encode.BundleFormat) *block {
-	var words []word[encode.BundleFormat]
-	for _, f := range formats {
-		words = append(words, word[encode.BundleFormat]{string(f), f})
-	}
 	return &block{name: name, fields: []field{
-		{key: "file", doc: "its name", value: file(f, false, placesOfBundle...)},
+		{key: "file", doc: "its name", needed: `file = "name"`, value: file(f, false, placesOfBundle...)},
 		{key: "trust_domains", doc: "instead of all", value: trustDomains(domains)},
-		{key: "format", doc: "of the file", value: choice(format, words...)},
+		{key: "format", doc: "of the file", value: constant(format, "", formats...)},
 	}, check: func(d *decoder, at places) {
-		if at.lacks("file") {
-			d.errorf(at.block, `write file = "name"`, "%s names no file", name)
-		}
 		if *format == encode.FormatSPIFFE && len(*domains) != 1 && !f.Has(encode.PlaceTrustDomain) {
 			d.errorf(at.of("format"), `write trust_domains = ["example.org"], or {trust_domain} in the file's name`, "format: a SPIFFE bundle is of exactly one trust domain")
 		}
 	}}
 }
 
-func spiffeID(dst *spiffeid.ID) value {
-	return scalar{
-		func(d *decoder, n *node) {
-			s, ok := d.str(n)
-			if !ok {
-				return
-			}
-			id, err := spiffeid.FromString(s)
-			if err != nil {
-				d.complain(n, `write "spiffe://example.org/path"`, "%q is not a SPIFFE ID: %v", s, err)
-				return
-			}
-			*dst = id
-		},
-		func() string { return literalText(dst.String()) },
-	}
+func spiffeID(dst *spiffeid.ID) scalar {
+	return parsed(dst, func(_ *decoder, s string) (spiffeid.ID, string, error) {
+		id, err := spiffeid.FromString(s)
+		if err != nil {
+			err = fmt.Errorf("%q is not a SPIFFE ID: %w", s, err)
+		}
+		return id, `write "spiffe://example.org/path"`, err
+	}, spiffeid.ID.String)
 }
 
-func trustDomains(dst *[]spiffeid.TrustDomain) value {
-	return listOf(dst, func(d *decoder, n *node) (spiffeid.TrustDomain, bool) {
-		s, ok := d.str(n)
-		if !ok {
-			return spiffeid.TrustDomain{}, false
-		}
+func trustDomains(dst *[]spiffeid.TrustDomain) scalar {
+	return listOf(dst, distinct(dst, textParser[spiffeid.TrustDomain](func(_ *decoder, s string) (spiffeid.TrustDomain, string, error) {
 		td, err := spiffeid.TrustDomainFromString(s)
-		if err == nil && slices.Contains(*dst, td) {
-			err = errors.New("is given twice")
-		}
 		if err != nil {
-			d.complain(n, `write "example.org"`, "trust domain %q: %v", s, err)
+			err = fmt.Errorf("trust domain %q: %w", s, err)
 		}
-		return td, err == nil
-	}, func(td spiffeid.TrustDomain) string { return quote(td.Name()) })
+		return td, `write "example.org"`, err
+	}).element), func(td spiffeid.TrustDomain) string { return quote(td.Name()) })
 }

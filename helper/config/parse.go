@@ -38,36 +38,55 @@ type Flags struct {
 
 // Parse returns the configuration that src is, or nil if there are errors.
 func Parse(filename string, src []byte) (*Config, Diagnostics) {
-	return Flags{}.Parse(filename, src)
-}
-
-// Load reads and parses the file.
-func Load(path string) (*Config, Diagnostics) { return Flags{}.Load(path) }
-
-// Load reads and parses the file, if its path is not empty, and applies the
-// flags.
-func (f Flags) Load(path string) (*Config, Diagnostics) {
-	c, _, ds := f.load(path)
+	c, _, ds := Flags{}.read(filename, src, runtime.GOOS)
 	return c, ds
 }
 
-// Check is Load, and says which dialect the file was read as.
-func Check(path string) (*Config, Dialect, Diagnostics) { return Flags{}.load(path) }
-
-func (f Flags) load(path string) (*Config, Dialect, Diagnostics) {
-	if path == "" {
-		return f.read(commandLine, nil, runtime.GOOS)
-	}
+// Check reads and parses the file, and says which dialect it has.
+func Check(path string) (*Config, Dialect, Diagnostics) {
 	src, ds := contents(path)
 	if ds != nil {
 		return nil, Unread, ds
 	}
-	return f.read(path, src, runtime.GOOS)
+	return Flags{}.read(path, src, runtime.GOOS)
+}
+
+// A Loader loads a file again and again, with the same flags. One that says the
+// same as the last time is not parsed again: a parser leaves a heap that a helper
+// would keep. It is not safe for concurrent use.
+type Loader struct {
+	path string
+	sum  [sha256.Size]byte // of what last is made of
+	last *Config           // nil: none, or not valid
+}
+
+// Load reads and parses the file, if its path is not empty, and applies the flags.
+// It returns nil if there are errors. If nothing has changed it returns the same
+// configuration, and no diagnostics.
+func (l *Loader) Load(f Flags, path string) (c *Config, ds Diagnostics) {
+	if path == "" {
+		c, _, ds = f.read(commandLine, nil, runtime.GOOS)
+		return c, ds
+	}
+	src, ds := contents(path)
+	if ds != nil {
+		return nil, ds
+	}
+	if sum := sha256.Sum256(src); l.last == nil || l.path != path || l.sum != sum {
+		l.last, _, ds = f.read(path, src, runtime.GOOS)
+		l.path, l.sum = path, sum
+	}
+	return l.last, ds
 }
 
 // contents is what a file says, or why it cannot be read.
 func contents(path string) ([]byte, Diagnostics) {
-	src, err := readFile(path)
+	var src []byte
+	file, err := os.Open(path)
+	if err == nil {
+		defer file.Close()
+		src, err = io.ReadAll(io.LimitReader(file, maxSize+1))
+	}
 	if err != nil {
 		if cause := (*fs.PathError)(nil); errors.As(err, &cause) {
 			err = cause.Err
@@ -77,50 +96,8 @@ func contents(path string) ([]byte, Diagnostics) {
 	return src, nil
 }
 
-// A Loader loads a file again and again, with the same flags. A file that says the
-// same as the last time is not parsed again: a parser leaves a heap that a helper
-// would keep. It is not safe for concurrent use.
-type Loader struct {
-	path string
-	sum  [sha256.Size]byte // of what last is made of
-	last *Config           // nil: none, or not valid
-}
-
-// Load is as Flags.Load. If nothing has changed it returns the same configuration,
-// and no diagnostics.
-func (l *Loader) Load(f Flags, path string) (*Config, Diagnostics) {
-	if path == "" {
-		return f.Load(path)
-	}
-	src, ds := contents(path)
-	if ds != nil {
-		return nil, ds
-	}
-	sum := sha256.Sum256(src)
-	if l.last != nil && l.path == path && l.sum == sum {
-		return l.last, nil
-	}
-	c, ds := f.Parse(path, src)
-	l.path, l.sum, l.last = path, sum, c
-	return c, ds
-}
-
-func readFile(path string) ([]byte, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	return io.ReadAll(io.LimitReader(file, maxSize+1))
-}
-
-// Parse returns the configuration that src is with the flags applied, or nil
-// if there are errors.
-func (f Flags) Parse(filename string, src []byte) (*Config, Diagnostics) {
-	c, _, ds := f.read(filename, src, runtime.GOOS)
-	return c, ds
-}
-
+// read returns the configuration that src is with the flags applied, or nil if
+// there are errors, and its dialect.
 func (f Flags) read(filename string, src []byte, goos string) (*Config, Dialect, Diagnostics) {
 	src = bytes.TrimPrefix(src, []byte("\ufeff")) // editors on Windows begin a file with it
 	src = bytes.ReplaceAll(src, []byte("\r\n"), []byte("\n"))
@@ -132,7 +109,7 @@ func (f Flags) read(filename string, src []byte, goos string) (*Config, Dialect,
 	c := &Config{written: map[string]string{}}
 	d := &decoder{reporter: r, goos: goos, taken: map[string]span{}, written: c.written}
 	flat := &dropIn{logLevel: &c.Log.Level}
-	root, dialect := parseTree(src, r, processEnviron)
+	root, dialect := parseTree(src, r)
 	table := rootTable(c, flat)
 	table.check = func(d *decoder, at places) {
 		flat.badArgs.report(d, true)
@@ -140,7 +117,10 @@ func (f Flags) read(filename string, src []byte, goos string) (*Config, Dialect,
 	}
 	if !r.failed { // the rules across keys need all of them
 		table.check = func(d *decoder, at places) {
-			c.OneShot = f.oneShot(c.OneShot)
+			if f.DaemonMode != nil {
+				c.OneShot = !*f.DaemonMode
+			}
+			c.OneShot = c.OneShot || f.Fetch
 			if c.OneShot && !f.Fetch {
 				flat.warnOneShot(d, c, at)
 			}
@@ -153,16 +133,6 @@ func (f Flags) read(filename string, src []byte, goos string) (*Config, Dialect,
 		c = nil
 	}
 	return c, dialect, r.diagnostics()
-}
-
-func (f Flags) oneShot(file bool) bool {
-	switch {
-	case f.Fetch:
-		return true
-	case f.DaemonMode != nil:
-		return !*f.DaemonMode
-	}
-	return file
 }
 
 // finish applies the flags, then the rules that need the whole configuration,
@@ -229,34 +199,25 @@ func (f Flags) apply(d *decoder, c *Config, at places) {
 		}
 		return
 	}
-	rot, err := parseRotation(f.OnRotation)
+	rot, hint, err := parseRotation(d, f.OnRotation)
 	if err == nil && d.goos == "windows" && rot.Signal != 0 {
 		err = errors.New("there are no signals on Windows")
 	}
 	if err != nil {
-		d.flagErrorf(rotationHint(f.OnRotation), "-on-rotation: %v", err)
+		d.flagErrorf(hint, "-on-rotation: %v", err)
 	}
 	c.Process.OnRotation = rot
 }
 
 // configuredKinds are the kinds of material that the outputs hold.
-func configuredKinds(outputs []encode.Output) snapshot.Kind {
-	var k snapshot.Kind
-	for _, o := range outputs {
-		if len(o.X509SVIDs) > 0 {
-			k |= snapshot.KindX509 | snapshot.KindBundle
-		}
-		if len(o.X509Bundles) > 0 {
-			k |= snapshot.KindBundle
-		}
-		if len(o.JWTSVIDs)+len(o.JWTBundles) > 0 {
-			k |= snapshot.KindJWT
-		}
-		if len(o.WITSVIDs)+len(o.WITBundles) > 0 {
-			k |= snapshot.KindWIT
-		}
+func configuredKinds(outputs []encode.Output) (kinds snapshot.Kind) {
+	for i := range outputs {
+		kinds |= outputs[i].Kinds()
 	}
-	return k
+	if kinds.Has(snapshot.KindX509) {
+		kinds |= snapshot.KindBundle // an X.509-SVID comes with its bundle
+	}
+	return kinds
 }
 
 const (

@@ -1,11 +1,14 @@
 package config
 
 import (
-	"slices"
+	"errors"
 	"strconv"
+	"strings"
+	"syscall"
 
 	"github.com/svidhelper/svidhelper/helper/proof"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
+	"github.com/svidhelper/svidhelper/nearest"
 	"github.com/svidhelper/svidhelper/supervisor"
 )
 
@@ -18,9 +21,8 @@ func processTable(p *Process) *block {
 		{key: "start_from_disk", doc: "false: its start waits for the Workload API, although what is on disk would do", value: boolean(&p.NoStartFromDisk, false)},
 		{key: "splay", doc: "restarts and reloads are spread over this span", value: duration(&p.Splay)},
 		{key: "min_interval", doc: "the least time from one notification to the next", value: duration(&p.MinInterval)},
-		{key: "restart", doc: "when it is started again after it has exited; its exit is ours if never", value: choice(&p.Restart,
-			word[supervisor.RestartPolicy]{"never", supervisor.RestartNever}, word[supervisor.RestartPolicy]{"on-failure", supervisor.RestartOnFailure},
-			word[supervisor.RestartPolicy]{"always", supervisor.RestartAlways}, word[supervisor.RestartPolicy]{"on-rotation", supervisor.RestartOnRotation})},
+		{key: "restart", doc: "when it is started again after it has exited; its exit is ours if never", value: constant(&p.Restart, "never",
+			supervisor.RestartOnFailure, supervisor.RestartAlways, supervisor.RestartOnRotation)},
 		{key: "max_restarts", doc: "this many within restart_window, and we give up with its exit status", value: integer(&p.MaxRestarts, 0, 1_000_000)},
 		{key: "restart_window", doc: "the span in which max_restarts counts", value: duration(&p.RestartWindow)},
 		{key: "stop_signal", doc: "asks it to end", value: signal(&p.StopSignal)},
@@ -50,65 +52,60 @@ func processTable(p *Process) *block {
 	}}
 }
 
-func descriptors(dst *[]int) value {
-	return listOf(dst, func(d *decoder, n *node) (int, bool) {
-		fd, err := strconv.Atoi(n.text)
+func descriptors(dst *[]int) scalar {
+	return listOf(dst, distinct(dst, textParser[int](func(_ *decoder, s string) (int, string, error) {
+		fd, err := strconv.Atoi(s)
 		if err != nil || fd < 3 || fd > 1<<20 {
-			d.complain(n, "0, 1 and 2 are always inherited", "want the number of a descriptor above 2")
-			return 0, false
+			return 0, "0, 1 and 2 are always inherited", errors.New("want the number of a descriptor above 2")
 		}
-		if slices.Contains(*dst, fd) {
-			d.complain(n, "", "descriptor %d is given twice", fd)
-			return 0, false
-		}
-		return fd, true
-	}, strconv.Itoa)
+		return fd, "", nil
+	}).element), strconv.Itoa)
 }
 
-func rotation(dst *supervisor.Rotation) value {
-	return scalar{
-		func(d *decoder, n *node) {
-			s, ok := d.str(n)
-			if !ok {
-				return
-			}
-			rot, err := parseRotation(s)
-			if err != nil {
-				d.complain(n, rotationHint(s), "%v", err)
-				return
-			}
-			*dst = rot
-		},
-		func() string { return literalText(printRotation(*dst)) },
-	}
-}
+func rotation(dst *supervisor.Rotation) scalar { return parsed(dst, parseRotation, printRotation) }
 
 // rotationChoices completes an error about a missing on_rotation.
 const rotationChoices = `"SIGHUP" (or another signal at which the program reads its files again), "restart" (it is stopped and started again) or "none" (it notices new files by itself)`
 
-func rotationHint(s string) string {
-	return didYouMean(Nearest(s, []string{"restart", "none"}), signalHint(s))
-}
-
-func parseRotation(s string) (supervisor.Rotation, error) {
+func parseRotation(d *decoder, s string) (r supervisor.Rotation, hint string, err error) {
 	switch s {
 	case "restart":
-		return supervisor.Rotation{Action: supervisor.RotationRestart}, nil
+		return supervisor.Rotation{Action: supervisor.RotationRestart}, "", nil
 	case "none":
-		return supervisor.Rotation{Action: supervisor.RotationNone}, nil
+		return supervisor.Rotation{Action: supervisor.RotationNone}, "", nil
 	}
-	sig, err := ParseSignal(s)
-	return supervisor.Rotation{Signal: sig}, err
+	r.Signal, hint, err = parseSignal(d, s)
+	return r, nearest.Hint(s, []string{"restart", "none"}, hint), err
 }
 
 func printRotation(r supervisor.Rotation) string {
-	switch {
-	case r.Action == supervisor.RotationRestart:
+	switch r.Action {
+	case supervisor.RotationRestart:
 		return "restart"
-	case r.Action == supervisor.RotationNone:
+	case supervisor.RotationNone:
 		return "none"
-	case r.Signal != 0:
-		return printSignal(r.Signal)
 	}
-	return ""
+	return supervisor.SignalName(r.Signal)
+}
+
+func signal(dst *syscall.Signal) scalar {
+	return parsed(dst, parseSignal, supervisor.SignalName)
+}
+
+func parseSignal(_ *decoder, name string) (syscall.Signal, string, error) {
+	sig, err := supervisor.ParseSignal(name)
+	if err != nil {
+		return 0, signalHint(name), err
+	}
+	return sig, "", nil
+}
+
+// signalHint returns a suggestion for a name that is no signal's.
+func signalHint(name string) string {
+	full := "SIG" + strings.TrimPrefix(strings.ToUpper(name), "SIG")
+	var names []string
+	for n := syscall.Signal(1); n < 32; n++ {
+		names = append(names, supervisor.SignalName(n))
+	}
+	return nearest.Hint(full, names, `write "SIGHUP", "HUP" or 1`)
 }

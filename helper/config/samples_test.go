@@ -45,7 +45,7 @@ func TestSamples(t *testing.T) {
 
 func TestSamplesMean(t *testing.T) {
 	sample := func(name string) *Config {
-		c, ds := Flags{}.Load(filepath.Join("testdata/samples", name+".conf"))
+		c, ds := new(Loader).Load(Flags{}, filepath.Join("testdata/samples", name+".conf"))
 		if c == nil {
 			t.Fatal(ds)
 		}

@@ -3,8 +3,8 @@ package config
 import "strings"
 
 // A block is one kind of block: its keys, and the rules that span them. There
-// is one table a kind, in native.go, output.go, process.go, hook.go, proof.go and dropin.go; it
-// drives reading, errors, suggestions, documentation and printing.
+// is one table a kind, in native.go, output.go, process.go, hook.go, proof.go and
+// dropin.go; it drives reading, errors, suggestions, documentation and printing.
 type block struct {
 	// name is what the block is called in messages: "process".
 	name string
@@ -22,6 +22,9 @@ type field struct {
 	key   string
 	doc   string // one line, without a full stop
 	value value
+	// needed, unless empty, says that the block is of no use without the key, by
+	// an example of how it is written.
+	needed string
 	// flat marks a key of the drop-in dialect: its case does not matter, and
 	// when it is given twice the last one wins.
 	flat bool
@@ -71,6 +74,7 @@ type decoder struct {
 	*reporter
 	goos   string
 	key    string          // the key being read, for messages
+	flat   bool            // it is spiffe-helper's
 	counts bool            // it is not given once more, by a flat key of which the last one wins
 	files  []namedFile     // of the output being read
 	idle   bool            // there is a process, and it lacks a command
@@ -102,7 +106,8 @@ func (d *decoder) read(object *node, at span, b *block) {
 			where.odd = true
 			continue
 		}
-		if first, twice := where.keys[f.key]; twice && !f.flat && !repeatable(f.value) {
+		_, repeats := f.value.(interface{ repeats() })
+		if first, twice := where.keys[f.key]; twice && !f.flat && !repeats {
 			d.errorf(it.at, "keep one of them", "%s is given twice, first in line %d", f.key, d.line(first))
 			continue
 		}
@@ -111,10 +116,15 @@ func (d *decoder) read(object *node, at span, b *block) {
 			where.odd = true
 			continue
 		}
-		d.key, d.counts = f.key, last[f] == it
+		d.key, d.flat, d.counts = f.key, f.flat, last[f] == it
 		f.value.read(d, it)
-		if _, block := f.value.(interface{ isBlock() }); !block && it.value.fromEnvironment() {
+		if _, block := f.value.(interface{ blank() *block }); !block && it.value.fromEnvironment() {
 			d.note(f, it.value)
+		}
+	}
+	for _, f := range b.fields {
+		if f.needed != "" && where.lacks(f.key) {
+			d.errorf(at, "write "+f.needed, "%s needs %s", b.name, f.key)
 		}
 	}
 	if b.check != nil {
@@ -236,20 +246,21 @@ func (b *block) example() string {
 	return b.name + " { … }"
 }
 
-// one is a block that is given at most once: *dst stays nil until it is.
+// one is a block that is given at most once: *dst stays nil until it is. One of
+// spiffe-helper's may be given in parts.
 type one[T any] struct {
 	dst   **T
 	table func(*T) *block
 }
 
 func (v one[T]) read(d *decoder, it *item) {
-	dst := *v.dst
+	dst, parts := *v.dst, d.flat
 	if dst == nil {
 		dst = new(T)
 	}
 	b := v.table(dst)
 	for i, in := range d.instances(it, b) {
-		if i > 0 {
+		if i > 0 && !parts {
 			d.errorf(in.at, "keep one of them", "%s is given twice", it.key)
 			return
 		}
@@ -264,19 +275,6 @@ func (v one[T]) print(p *printer, f field) {
 	}
 }
 
-// merged is a block that may be given in parts, as an object of HCL 1.
-type merged[T any] struct{ one[T] }
-
-func (v merged[T]) read(d *decoder, it *item) {
-	if *v.dst == nil {
-		*v.dst = new(T)
-	}
-	b := v.table(*v.dst)
-	for _, in := range d.instances(it, b) {
-		d.read(in.object, in.at, b)
-	}
-}
-
 // many is a block that may be given again and again.
 type many[T any] struct {
 	dst   *[]T
@@ -284,6 +282,9 @@ type many[T any] struct {
 }
 
 func (v many[T]) read(d *decoder, it *item) {
+	if d.flat && it.value.kind == nodeObject && len(it.value.items) == 0 {
+		return // HCL 1's other way to write an empty list
+	}
 	var dst T
 	b := v.table(&dst)
 	for _, in := range d.instances(it, b) {
@@ -305,12 +306,7 @@ func (v many[T]) print(p *printer, f field) {
 }
 
 // These say which keys are blocks, and which of those are given more than once.
-func (one[T]) isBlock()  {}
-func (many[T]) isBlock() {}
+func (v one[T]) blank() *block  { return v.table(new(T)) }
+func (v many[T]) blank() *block { return v.table(new(T)) }
 
 func (many[T]) repeats() {}
-
-func repeatable(v value) bool {
-	_, ok := v.(interface{ repeats() })
-	return ok
-}

@@ -1,10 +1,12 @@
 package config
 
 import (
-	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
-	"unicode"
+	"sync"
+
+	"github.com/svidhelper/svidhelper/nearest"
 )
 
 // renamed says what became of keys that people still write.
@@ -18,6 +20,9 @@ var renamed = map[string]string{
 	"jwtBundleFileName": "it is spelled jwt_bundle_file_name",
 }
 
+// hump is where a word begins in a key of the old spelling, such as certDir.
+var hump = lazy(`\B[A-Z]`)
+
 // suggest says what a key that b does not have should have been.
 func suggest(key string, b *block) string {
 	if hint, ok := renamed[key]; ok && b.name == "" {
@@ -26,15 +31,15 @@ func suggest(key string, b *block) string {
 	if key == "jwt_file_name" && b.field("jwt_svid_file_name") != nil {
 		return "it is spelled jwt_svid_file_name"
 	}
-	if snake := snakeCase(key); snake != key && b.field(snake) != nil {
+	if snake := strings.ToLower(hump().ReplaceAllString(key, "_$0")); snake != key && b.field(snake) != nil {
 		return "it is spelled " + snake
 	}
 	var keys []string
 	for _, f := range b.fields {
 		keys = append(keys, f.key)
 	}
-	if near := Nearest(strings.ToLower(key), keys); near != "" {
-		return didYouMean(near, "")
+	if hint := nearest.Hint(strings.ToLower(key), keys, ""); hint != "" {
+		return hint
 	}
 	if homes := homesOf(key); len(homes) > 0 {
 		return "it belongs in " + enumerate(homes, "or")
@@ -46,15 +51,26 @@ func suggest(key string, b *block) string {
 	return "helper.conf.example has every key"
 }
 
-// isBlock reports whether the key is that of a block.
-func isBlock(key string) bool {
-	for _, b := range everyBlock() {
-		if f := b.field(key); f != nil {
-			_, ok := f.value.(interface{ isBlock() })
-			return ok
+// everyBlock returns the table of each kind of block. They are made once: a file
+// can have many mistakes.
+var everyBlock = sync.OnceValue(func() []*block {
+	return within(rootTable(new(Config), &dropIn{logLevel: new(slog.Level)}))
+})
+
+// within returns the table and those of the blocks in it.
+func within(b *block) []*block {
+	all := []*block{b}
+	for _, f := range b.fields {
+		if inner, ok := f.value.(interface{ blank() *block }); ok {
+			all = append(all, within(inner.blank())...)
 		}
 	}
-	return false
+	return all
+}
+
+// isBlock reports whether the key is that of a block.
+func isBlock(key string) bool {
+	return slices.ContainsFunc(everyBlock(), func(b *block) bool { return b.name == key })
 }
 
 // homesOf returns the names of the blocks that have the key.
@@ -66,67 +82,6 @@ func homesOf(key string) []string {
 		}
 	}
 	return homes
-}
-
-func snakeCase(key string) string {
-	var b strings.Builder
-	for i, r := range key {
-		if unicode.IsUpper(r) {
-			if i > 0 {
-				b.WriteByte('_')
-			}
-			r = unicode.ToLower(r)
-		}
-		b.WriteRune(r)
-	}
-	return b.String()
-}
-
-// Nearest returns the candidate that differs least from s, if one is so near
-// that s is probably a slip.
-func Nearest(s string, candidates []string) string {
-	best, bestDistance := "", min(3, len(s)/3)
-	for _, c := range candidates {
-		if d := distance(s, c, bestDistance); d <= bestDistance && (d < bestDistance || best == "") {
-			best, bestDistance = c, d
-		}
-	}
-	return best
-}
-
-// distance is the number of insertions, deletions, substitutions and swaps of
-// neighbours that turn a into b, or more than limit when it is more than limit.
-func distance(a, b string, limit int) int {
-	if n := len(a) - len(b); n > limit || -n > limit {
-		return limit + 1
-	}
-	before, last := make([]int, len(b)+1), make([]int, len(b)+1)
-	for j := range last {
-		last[j] = j
-	}
-	for i := range len(a) {
-		row := make([]int, len(b)+1)
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			row[j+1] = min(last[j]+cost, last[j+1]+1, row[j]+1)
-			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
-				row[j+1] = min(row[j+1], before[j-1]+1)
-			}
-		}
-		before, last = last, row
-	}
-	return last[len(b)]
-}
-
-func didYouMean(near, otherwise string) string {
-	if near == "" {
-		return otherwise
-	}
-	return fmt.Sprintf("did you mean %s?", near)
 }
 
 // enumerate joins words as a sentence does.

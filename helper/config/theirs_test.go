@@ -13,6 +13,8 @@ import (
 	"github.com/hashicorp/hcl"
 	hcl1 "github.com/hashicorp/hcl/hcl/token"
 	"github.com/svidhelper/svidhelper/helper/encode"
+
+	"github.com/svidhelper/svidhelper/supervisor"
 )
 
 // theirs is what spiffe-helper decodes a file into, by the library that it
@@ -93,7 +95,7 @@ func (c *theirs) check() error {
 	}
 	signal := c.Cmd != "" && !c.oneShot() || c.PIDFile != ""
 	_, badArgs := c.argv()
-	_, badSignal := ParseSignal(c.RenewSignal)
+	_, badSignal := supervisor.ParseSignal(c.RenewSignal)
 	switch {
 	case twice:
 		return errors.New("there one file overwrites another, here that is an error")
@@ -159,7 +161,7 @@ func (c *theirs) meaning() (m meaning) {
 	if c.oneShot() {
 		return m
 	}
-	sig, _ := ParseSignal(c.RenewSignal)
+	sig, _ := supervisor.ParseSignal(c.RenewSignal)
 	if c.Cmd != "" {
 		argv, _ := c.argv()
 		m.add("argv %q signal %d", argv, sig)

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -72,12 +73,9 @@ func (f *dropIn) conflicts(d *decoder, at places) {
 
 // warnOneShot says what has no effect on a run that writes everything once.
 func (f *dropIn) warnOneShot(d *decoder, c *Config, at places) {
-	for _, k := range []struct {
-		key   string
-		given bool
-	}{{"cmd", f.cmd != ""}, {"renew_signal", f.renew.Signal != 0}, {"process", c.Process != nil}, {"hook", len(c.Hooks) > 0}} {
-		if k.given {
-			d.warnf(at.of(k.key), "", "%s is ignored: daemon_mode is false", k.key)
+	for key, given := range map[string]bool{"cmd": f.cmd != "", "renew_signal": f.renew.Signal != 0, "process": c.Process != nil, "hook": len(c.Hooks) > 0} {
+		if given {
+			d.warnf(at.of(key), "", "%s is ignored: daemon_mode is false", key)
 		}
 	}
 }
@@ -112,15 +110,15 @@ func (f *dropIn) output(d *decoder, c *Config, at places, flags Flags) {
 		if j.file == "" {
 			continue // which is reported, or its key is misspelled
 		}
-		o, file := s.file(j.at, "jwt_svid_file_name", j.file, f.jwtSVIDMode, true)
-		o.JWTSVIDs = append(o.JWTSVIDs, encode.JWTSVID{Audience: append([]string{j.audience}, j.extra...), Hint: f.hint, File: file})
+		s.add(j.at, "jwt_svid_file_name", j.file, f.jwtSVIDMode, true, func(o *encode.Output, file encode.FileSpec) {
+			o.JWTSVIDs = append(o.JWTSVIDs, encode.JWTSVID{Audience: append([]string{j.audience}, j.extra...), Hint: f.hint, File: file})
+		})
 	}
 	if f.jwtBundle != "" {
-		if f.jwtBundleMode == 0 {
-			f.jwtBundleMode = 0o600 // spiffe-helper's default, though a bundle is no secret
-		}
-		o, file := s.file(at, "jwt_bundle_file_name", f.jwtBundle, f.jwtBundleMode, false)
-		o.JWTBundles = []encode.JWTBundle{{File: file}}
+		mode := cmp.Or(f.jwtBundleMode, 0o600) // spiffe-helper's default, though a bundle is no secret
+		s.add(at, "jwt_bundle_file_name", f.jwtBundle, mode, false, func(o *encode.Output, file encode.FileSpec) {
+			o.JWTBundles = []encode.JWTBundle{{File: file}}
+		})
 	}
 	for _, o := range s.outputs {
 		if hasControl(o.Dir) {
@@ -130,7 +128,7 @@ func (f *dropIn) output(d *decoder, c *Config, at places, flags Flags) {
 		if !byDefault { // the names that -dir stands for are ours
 			o.Set = setOf(s.files[o])
 		}
-		d.takeOutput(o, at.of(slices.Concat([]string{"cert_dir"}, flatFileKeys)...))
+		d.takeOutput(o, at.of(append([]string{"cert_dir"}, flatFileKeys...)...))
 		c.Outputs = append(c.Outputs, *o)
 	}
 }
@@ -155,10 +153,9 @@ type spread struct {
 	files   map[*encode.Output][]namedFile
 }
 
-// file returns the file of that name and the output that it is in. Names are
-// joined to cert_dir, absolute ones too. Without cert_dir a name is as it
-// stands.
-func (s *spread) file(at places, key, name string, mode fs.FileMode, secret bool) (*encode.Output, encode.FileSpec) {
+// add puts a file into the output that it is in. Names are joined to cert_dir,
+// absolute ones too. Without cert_dir a name is as it stands.
+func (s *spread) add(at places, key, name string, mode fs.FileMode, secret bool, put func(*encode.Output, encode.FileSpec)) {
 	dir, name := s.place(name)
 	spec := encode.FileSpec{Name: name, Mode: mode}
 	spec.Literal = spec.Varies() // spiffe-helper knows no placeholders
@@ -172,7 +169,7 @@ func (s *spread) file(at places, key, name string, mode fs.FileMode, secret bool
 	}
 	o := s.outputs[i]
 	s.files[o] = append(s.files[o], namedFile{spec, key, at.of(key), secret})
-	return o, spec
+	put(o, spec)
 }
 
 // place returns the directory of a file and its name there: below cert_dir, or
@@ -182,15 +179,12 @@ func (s *spread) place(name string) (dir, base string) {
 	if s.goos == "windows" {
 		name = strings.ReplaceAll(name, `\`, "/")
 	}
-	full := path.Join(s.flat.certDir, name)
-	if s.flat.certDir != "" {
-		full = path.Join(dir, name)
-	}
+	full := path.Join(filepath.ToSlash(s.flat.certDir), name)
 	below, ok := strings.CutPrefix(full, strings.TrimSuffix(dir, "/")+"/")
 	switch {
 	case full == dir:
 		below = "." // which is no name
-	case dir == "." && !path.IsAbs(full) && full != ".." && !strings.HasPrefix(full, "../"):
+	case dir == "." && filepath.IsLocal(full):
 		below = full
 	case !ok:
 		dir, below = path.Split(full)
@@ -212,26 +206,28 @@ func (f *dropIn) noOutput(d *decoder, c *Config, at places) {
 
 // x509SVID adds the X.509-SVID, in as many parts as its files have directories.
 func (f *dropIn) x509SVID(s *spread, at places) {
-	part := func(key, name string, mode fs.FileMode, secret bool) (*encode.X509SVID, encode.FileSpec) {
+	add := func(key, name string, mode fs.FileMode, secret bool, put func(*encode.X509SVID, encode.FileSpec)) {
 		if name == "" {
 			s.errorf(at.of(flatFileKeys[:3]...), "give all three names or none", "%s is missing", key)
-			return &encode.X509SVID{}, encode.FileSpec{}
+			return
 		}
-		o, file := s.file(at, key, name, mode, secret)
-		if len(o.X509SVIDs) == 0 {
-			o.X509SVIDs = []encode.X509SVID{{Select: encode.Selector{Hint: f.hint}}}
+		s.add(at, key, name, mode, secret, func(o *encode.Output, file encode.FileSpec) {
+			if len(o.X509SVIDs) == 0 {
+				o.X509SVIDs = []encode.X509SVID{{Select: encode.Selector{Hint: f.hint}}}
+			}
+			put(&o.X509SVIDs[0], file)
+		})
+	}
+	add("svid_file_name", f.svid, f.certMode, false, func(x *encode.X509SVID, file encode.FileSpec) {
+		x.Cert, x.IntermediatesInBundle = file, f.intermediatesInBundle
+	})
+	add("svid_key_file_name", f.key, f.keyMode, true, func(x *encode.X509SVID, file encode.FileSpec) { x.Key = file })
+	add("svid_bundle_file_name", f.bundle, f.certMode, false, func(x *encode.X509SVID, file encode.FileSpec) {
+		x.Bundle, x.IntermediatesInBundle, x.OmitExpired = file, f.intermediatesInBundle, f.omitExpired
+		if f.federated {
+			x.Federated = encode.FederatedMerge
 		}
-		return &o.X509SVIDs[0], file
-	}
-	x, file := part("svid_file_name", f.svid, f.certMode, false)
-	x.Cert, x.IntermediatesInBundle = file, f.intermediatesInBundle
-	x, file = part("svid_key_file_name", f.key, f.keyMode, true)
-	x.Key = file
-	x, file = part("svid_bundle_file_name", f.bundle, f.certMode, false)
-	x.Bundle, x.IntermediatesInBundle, x.OmitExpired = file, f.intermediatesInBundle, f.omitExpired
-	if f.federated {
-		x.Federated = encode.FederatedMerge
-	}
+	})
 }
 
 func (h *dropInHealth) translate(d *decoder) *Health {
@@ -242,14 +238,11 @@ func (h *dropInHealth) translate(d *decoder) *Health {
 		d.errorf(h.at.of("bind_port"), "", "bind_port: want a number from 0 to 65535")
 	}
 	c := &Health{Address: fmt.Sprintf(":%d", h.port), LivePath: h.live, ReadyPath: h.ready, LiveNeedsWrites: true}
-	setHealthDefaults(c)
-	for _, p := range []struct{ key, path string }{{"liveness_path", c.LivePath}, {"readiness_path", c.ReadyPath}} {
-		if hint, err := checkPath(p.path); err != nil {
-			d.errorf(h.at.of(p.key), hint, "%s: %v", p.key, err)
+	c.finish(d, h.at, "liveness_path", "readiness_path")
+	for key, path := range map[string]string{"liveness_path": c.LivePath, "readiness_path": c.ReadyPath} {
+		if hint, err := checkPath(path); err != nil {
+			d.errorf(h.at.of(key), hint, "%s: %v", key, err)
 		}
-	}
-	if c.LivePath == c.ReadyPath {
-		d.errorf(h.at.of("readiness_path", "liveness_path"), "give each its own", "liveness_path and readiness_path are both %q", c.LivePath)
 	}
 	return c
 }

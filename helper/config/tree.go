@@ -3,32 +3,23 @@ package config
 import (
 	"bytes"
 	"slices"
-	"strings"
 	"unicode/utf8"
 )
 
-// A Dialect is the language that a file is written in.
-type Dialect uint8
+// A Dialect is the language that a file is written in, in words.
+type Dialect string
 
 // The dialects. Which one a file has is decided by what stands in it: see
 // outline.native.
 const (
 	// Unread is the dialect of a file that cannot be opened.
-	Unread Dialect = iota
-	// SpiffeHelper is spiffe-helper's: HCL 1 with its flat keys. Nothing in it
-	// is interpolated.
-	SpiffeHelper
-	// Native is HCL 2, with at least one block of ours. Flat keys may stand
-	// beside it, and ${env.NAME} is the environment's.
-	Native
+	Unread Dialect = ""
+	// SpiffeHelper has flat keys. Nothing in it is interpolated.
+	SpiffeHelper Dialect = "spiffe-helper's (HCL 1)"
+	// Native has at least one block of ours. Flat keys may stand beside it, and
+	// ${env.NAME} is the environment's.
+	Native Dialect = "svidhelper's own (HCL 2)"
 )
-
-func (d Dialect) String() string {
-	if d == Native {
-		return "svidhelper's own (HCL 2)"
-	}
-	return "spiffe-helper's (HCL 1)"
-}
 
 // A span is a range of bytes in the file.
 type span struct{ start, end int }
@@ -98,43 +89,45 @@ func (n *node) written() string {
 // parseTree returns the outermost object of src, read by the library that
 // defines its dialect. Where there is a syntax error, the rest is still good
 // for finding more.
-func parseTree(src []byte, r *reporter, env environ) (*node, Dialect) {
+func parseTree(src []byte, r *reporter) (*node, Dialect) {
 	root := &node{kind: nodeObject, span: span{0, len(src)}}
 	if !isText(src, r) {
 		return root, Unread
 	}
-	if json := bytes.HasPrefix(bytes.TrimLeft(src, " \t\r\n"), []byte("{")); json {
+	if bytes.HasPrefix(bytes.TrimLeft(src, " \t\r\n"), []byte("{")) {
 		o := outlineOfJSON(src, r)
-		return readJSON(o, env, root), o.dialect
+		root.items = readJSON(o)
+		return root, o.dialect
 	}
-	words := &reporter{file: r.file, src: src} // HCL 2 has other words than HCL 1: what it misses in that is no error
-	o := outlineOfHCL2(src, words)
-	if o.dialect == SpiffeHelper {
-		root.items = readHCL1(outlineOfHCL1(src, r))
+	before := *r
+	o := outlineOfHCL1(src, r)
+	if o.dialect == SpiffeHelper && !r.failed {
+		root.items = readHCL1(o)
 		return root, SpiffeHelper
 	}
-	*r, o.reporter = *words, r
-	root.items = readHCL2(o, env)
-	return root, Native
+	// What is wrong in the words of HCL 1 may be right in those of HCL 2.
+	said := *r
+	*r = before
+	if ours := outlineOfHCL2(src, r); o.dialect == Native || ours.dialect == Native {
+		root.items = readHCL2(ours)
+		return root, Native
+	}
+	*r = said
+	root.items = readHCL1(o)
+	return root, SpiffeHelper
 }
 
 // isText refuses what no dialect allows anywhere: bytes that are not UTF-8, and
-// zeros. It reports the first sign of either.
+// zeros. It reports the first of either.
 func isText(src []byte, r *reporter) bool {
-	if utf8.Valid(src) && bytes.IndexByte(src, 0) < 0 {
+	switch bad := bytes.IndexRune(src, utf8.RuneError); {
+	case bytes.IndexByte(src, 0) >= 0 && bad != 0: // UTF-16 begins with a mark that is no UTF-8
+		at := bytes.IndexFunc(src, func(c rune) bool { return c < ' ' && c != '\n' && c != '\t' || c == 0x7f })
+		r.errorf(span{at, at + 1}, "is it a configuration?", "the file is not text: it has the byte 0x%02x", src[at])
+	case !utf8.Valid(src):
+		r.errorf(span{bad, bad + 1}, "save the file as UTF-8", "the file is not valid UTF-8")
+	default:
 		return true
-	}
-	for i := 0; i < len(src); {
-		c, n := utf8.DecodeRune(src[i:])
-		switch {
-		case c == utf8.RuneError && n == 1:
-			r.errorf(span{i, i + 1}, "save the file as UTF-8", "the file is not valid UTF-8")
-			return false
-		case c < ' ' && !strings.ContainsRune("\t\n\r", c), c == 0x7f:
-			r.errorf(span{i, i + 1}, "is it a configuration?", "the file is not text: it has the byte 0x%02x", c)
-			return false
-		}
-		i += n
 	}
 	return false
 }

@@ -1,12 +1,14 @@
 package config
 
 import (
+	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/svidhelper/svidhelper/nearest"
 )
 
 // scalar is a value that is read from one node and printed as one literal.
@@ -15,6 +17,8 @@ type scalar struct {
 	take func(d *decoder, n *node)
 	// literal is the value in the native dialect, or empty for the default.
 	literal func() string
+	// form is what it is in JSON, if not simply a string.
+	form schema
 }
 
 func (v scalar) read(d *decoder, it *item) {
@@ -33,21 +37,8 @@ func (v scalar) print(p *printer, f field) {
 
 // describe says what a node is, in messages.
 func (n *node) describe() string {
-	switch n.kind {
-	case nodeString:
-		return "a string"
-	case nodeNumber:
-		return "a number"
-	case nodeBool:
-		return "a boolean"
-	case nodeList:
-		return "a list"
-	case nodeObject:
-		return "a block"
-	case nodeBare:
-		return "text without quotes"
-	}
-	return "nothing"
+	return map[nodeKind]string{nodeString: "a string", nodeNumber: "a number", nodeBool: "a boolean", nodeList: "a list",
+		nodeObject: "a block", nodeBare: "text without quotes", nodeNull: "nothing"}[n.kind]
 }
 
 // str returns the node's text. A bare number will do for a string.
@@ -67,86 +58,95 @@ func (d *decoder) str(n *node) (string, bool) {
 	return "", false
 }
 
-// anyText is a string, which may be empty.
-func anyText(dst *string) value {
+// A textParser makes a value of a string. hint says what to write in place of one
+// that it does not understand.
+type textParser[T any] func(d *decoder, s string) (v T, hint string, err error)
+
+// element returns what the node's text is to the parser, and complains if it is
+// nothing.
+func (parse textParser[T]) element(d *decoder, n *node) (v T, ok bool) {
+	s, ok := d.str(n)
+	if !ok {
+		return v, false
+	}
+	v, hint, err := parse(d, s)
+	if err != nil {
+		d.complain(n, hint, "%v", err)
+	}
+	return v, err == nil
+}
+
+// parsed is a value that is written as a string; text is how.
+func parsed[T comparable](dst *T, parse textParser[T], text func(T) string) scalar {
 	return scalar{
-		func(d *decoder, n *node) {
-			if s, ok := d.str(n); ok {
-				*dst = s
+		take: func(d *decoder, n *node) {
+			if v, ok := parse.element(d, n); ok {
+				*dst = v
 			}
 		},
-		func() string { return literalText(*dst) },
+		literal: unlessZero(dst, func(v T) string { return quote(text(v)) }),
 	}
 }
 
-func literalText(s string) string {
-	if s == "" {
-		return ""
+// unlessZero is the literal of a value whose zero is the default.
+func unlessZero[T comparable](dst *T, literal func(T) string) func() string {
+	return func() string {
+		var zero T
+		if *dst == zero {
+			return ""
+		}
+		return literal(*dst)
 	}
-	return quote(s)
+}
+
+func itself(s string) string { return s }
+
+// anyText is a string, which may be empty.
+func anyText(dst *string) scalar {
+	return checked(dst, func(string) (string, error) { return "", nil })
 }
 
 // text is a string that is not empty.
-func text(dst *string) value { return filled(dst, "give it a value or leave it out") }
+func text(dst *string) scalar { return filled(dst, "give it a value or leave it out") }
 
 // filled is text, with a hint of its own for one that is empty.
-func filled(dst *string, hint string) value {
-	return scalar{
-		func(d *decoder, n *node) {
-			s, ok := d.str(n)
-			if ok && s == "" {
-				d.complain(n, hint, "is empty")
-			}
-			*dst = s
-		},
-		func() string { return literalText(*dst) },
-	}
+func filled(dst *string, hint string) scalar {
+	return checked(dst, func(s string) (string, error) {
+		if s == "" {
+			return hint, errors.New("is empty")
+		}
+		return "", nil
+	})
 }
 
-// checked is a string that is not empty and that check accepts.
-func checked(dst *string, check func(string) (hint string, err error)) value {
-	return scalar{
-		func(d *decoder, n *node) {
-			s, ok := d.str(n)
-			if !ok {
-				return
-			}
-			if s == "" {
-				d.complain(n, "give it a value or leave it out", "is empty")
-			} else if hint, err := check(s); err != nil {
-				d.complain(n, hint, "%v", err)
-			} else {
-				*dst = s
-			}
-		},
-		func() string { return literalText(*dst) },
-	}
+// checked is a string that check accepts.
+func checked(dst *string, check func(string) (hint string, err error)) scalar {
+	return parsed(dst, func(_ *decoder, s string) (string, string, error) {
+		hint, err := check(s)
+		return s, hint, err
+	}, itself)
 }
 
 // boolean is true or false; on is what true stores. HCL 1 takes the two words
 // in quotes as well.
-func boolean(dst *bool, on bool) value {
-	return described{scalar{
-		func(d *decoder, n *node) {
+func boolean(dst *bool, on bool) scalar {
+	return scalar{
+		take: func(d *decoder, n *node) {
 			if n.kind == nodeBool || n.kind == nodeString && (n.text == "true" || n.text == "false") {
 				*dst = (n.text == "true") == on
 				return
 			}
 			d.complain(n, "write "+d.key+" = true or "+d.key+" = false", "want true or false")
 		},
-		func() string {
-			if !*dst {
-				return ""
-			}
-			return strconv.FormatBool(on)
-		},
-	}, interpolated(schema{"type": "boolean"})}
+		literal: unlessZero(dst, func(bool) string { return strconv.FormatBool(on) }),
+		form:    interpolated(schema{"type": "boolean"}),
+	}
 }
 
 // integer is a number from low to high, in any base that Go knows.
-func integer(dst *int, low, high int) value {
-	return described{scalar{
-		func(d *decoder, n *node) {
+func integer(dst *int, low, high int) scalar {
+	return scalar{
+		take: func(d *decoder, n *node) {
 			v, err := strconv.ParseInt(n.text, 0, 64)
 			switch {
 			case n.kind != nodeNumber && n.kind != nodeString || err != nil:
@@ -161,22 +161,18 @@ func integer(dst *int, low, high int) value {
 				*dst = int(v)
 			}
 		},
-		func() string {
-			if *dst == 0 {
-				return ""
-			}
-			return strconv.Itoa(*dst)
-		},
-	}, interpolated(schema{"type": []string{"integer", "string"}, "pattern": "^(0[xXoObB])?[0-9a-fA-F_]+$"})}
+		literal: unlessZero(dst, strconv.Itoa),
+		form:    interpolated(schema{"type": []string{"integer", "string"}, "pattern": "^(0[xXoObB])?[0-9a-fA-F_]+$"}),
+	}
 }
 
 // duration is a Go duration, such as "1m30s".
-func duration(dst *time.Duration) value {
+func duration(dst *time.Duration) scalar {
 	return scalar{
-		func(d *decoder, n *node) {
+		take: func(d *decoder, n *node) {
 			v, err := time.ParseDuration(n.text)
 			switch {
-			case (n.kind == nodeNumber || n.kind == nodeBare) && n.text != "0" && strings.IndexByte("0123456789", firstByte(n.text)) >= 0:
+			case (n.kind == nodeNumber || n.kind == nodeBare) && n.text != "0" && strings.TrimLeft(n.text, "0123456789") != n.text:
 				unit := n.text
 				if n.kind == nodeNumber {
 					unit += "s"
@@ -192,25 +188,13 @@ func duration(dst *time.Duration) value {
 				*dst = v
 			}
 		},
-		func() string {
-			if *dst == 0 {
-				return ""
-			}
-			return quote(shortDuration(*dst))
-		},
+		literal: unlessZero(dst, func(d time.Duration) string { return quote(shortDuration(d)) }),
 	}
 }
 
 // shortDuration is d as a person writes it: 1h, not 1h0m0s.
 func shortDuration(d time.Duration) string {
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
+	return strings.NewReplacer("h0m0s", "h", "m0s", "m").Replace(d.String())
 }
 
 // A word is one spelling that a choice accepts, and what it means.
@@ -220,54 +204,53 @@ type word[T comparable] struct {
 }
 
 // choice is one of a few words.
-func choice[T comparable](dst *T, words ...word[T]) value {
-	var texts []string
-	for _, w := range words {
-		texts = append(texts, w.text)
-	}
-	return described{scalar{
-		func(d *decoder, n *node) {
+func choice[T comparable](dst *T, words ...word[T]) scalar {
+	return scalar{
+		take: func(d *decoder, n *node) {
 			if v, ok := oneOf(d, n, words); ok {
 				*dst = v
 			}
 		},
-		func() string {
-			var zero T
-			i := slices.IndexFunc(words, func(w word[T]) bool { return w.value == *dst })
-			if *dst == zero || i < 0 {
-				return ""
+		literal: unlessZero(dst, func(v T) string {
+			if i := slices.IndexFunc(words, func(w word[T]) bool { return w.value == v }); i >= 0 {
+				return quote(words[i].text)
 			}
-			return quote(words[i].text)
-		},
-	}, interpolated(schema{"enum": texts})}
+			return ""
+		}),
+		form: interpolated(schema{"enum": textsOf(words)}),
+	}
+}
+
+// constant is one of the constants of a type, as they are spelled. zero, unless it
+// is empty, is the word for the zero value.
+func constant[T ~string](dst *T, zero string, others ...T) scalar {
+	var words []word[T]
+	if zero != "" {
+		words = append(words, word[T]{zero, ""})
+	}
+	for _, v := range others {
+		words = append(words, word[T]{string(v), v})
+	}
+	return choice(dst, words...)
+}
+
+func textsOf[T comparable](words []word[T]) (texts []string) {
+	for _, w := range words {
+		texts = append(texts, w.text)
+	}
+	return texts
 }
 
 // oneOf returns what the node's text means among words.
-func oneOf[T comparable](d *decoder, n *node, words []word[T]) (T, bool) {
-	var texts []string
-	for _, w := range words {
-		if w.text == n.text && n.kind == nodeString {
-			return w.value, true
-		}
-		texts = append(texts, w.text)
-	}
-	var zero T
+func oneOf[T comparable](d *decoder, n *node, words []word[T]) (v T, ok bool) {
 	s, ok := d.str(n)
-	if ok {
-		d.complain(n, didYouMean(Nearest(s, texts), "it is one of "+enumerate(texts, "and")), "%q is not known here", s)
+	if !ok {
+		return v, false
 	}
-	return zero, false
-}
-
-// splitHostPort splits an address whose port is a number.
-func splitHostPort(s string) (host string, port int, err error) {
-	host, text, err := net.SplitHostPort(s)
-	if err != nil {
-		return "", 0, fmt.Errorf("%q is not host:port", s)
+	texts := textsOf(words)
+	if i := slices.Index(texts, s); i >= 0 && n.kind == nodeString {
+		return words[i].value, true
 	}
-	n, err := strconv.ParseUint(text, 10, 16)
-	if err != nil {
-		return "", 0, fmt.Errorf("%q is not a port", text)
-	}
-	return host, int(n), nil
+	d.complain(n, nearest.Hint(s, texts, "it is one of "+enumerate(texts, "and")), "%q is not known here", s)
+	return v, false
 }
