@@ -82,6 +82,9 @@ func checkPlace(s *Spec, names []string) error {
 		case p.missing:
 			return fmt.Errorf("the directory does not exist, and cannot be created in %s: %w", p.path, err)
 		}
+		if checkInPlace(p.path, names) == nil {
+			return fmt.Errorf("no right to write in it: %w: grant it, or set publish = %q, as the files that are there can be written", err, ModeInPlace)
+		}
 		return fmt.Errorf("no right to write in it: %w", err)
 	}
 	if mode != ModeInPlace && !p.missing && len(names) > 0 {
@@ -137,7 +140,7 @@ func Warnings(spec Spec, files []File) []string {
 		return nil // Check says it
 	}
 	all := p.unsafe
-	if p.missing || spec.Publish == ModeInPlace {
+	if p.missing {
 		return all
 	}
 	for _, f := range files {
