@@ -113,6 +113,22 @@ cmd = "later"
 		s.record.await(t, "later started")
 		s.stop(syscall.SIGTERM, 0)
 	}},
+	{name: "cmd without a handler for renew_signal is not sent it, and the log and ready say so", conf: `
+cmd = "sleep"
+cmd_args = "1000"
+renew_signal = "SIGHUP"
+`, test: func(t *testing.T, s *swapped) {
+		p := s.probed("")
+		s.start()
+		s.log.await(t, "process started")
+		p.await(t, "/ready", 200)
+		s.api.Rotate()
+		s.log.await(t, "level=ERROR", "SIGHUP")
+		p.await(t, "/ready", 503)
+		if n := s.log.count("process ended"); n != 0 {
+			t.Errorf("cmd ended %d times", n)
+		}
+	}},
 	{name: "an empty renew_signal means no signal, and cmd is still started again when it has exited", conf: `
 cmd = "stays"
 renew_signal = ""

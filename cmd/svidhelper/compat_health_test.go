@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"regexp"
 	"testing"
 	"time"
 
@@ -108,6 +109,15 @@ var healthFacts = []fact{
 			}
 		}
 		t.Error("it took longer than a second three times")
+	}},
+	{name: "health_checks: port 8081 on all interfaces, /live and /ready unless they are given", conf: "health_checks { listener_enabled = true }\n", test: func(t *testing.T, s *swapped) {
+		out, err := s.command("svidhelper", "config", "print", "helper.conf").Output() // another program may have the port
+		faultlessly(t, err)
+		for _, line := range []string{`address .*= ":8081"`, `live_path .*= "/live"`, `ready_path .*= "/ready"`} {
+			if !regexp.MustCompile(line).Match(out) {
+				t.Errorf("no %s in\n%s", line, out)
+			}
+		}
 	}},
 	{name: "health_checks are served by a daemon only", conf: oneShot, test: func(t *testing.T, s *swapped) {
 		l, err := net.Listen("tcp", ":0") // it would be fatal to a daemon
