@@ -62,7 +62,7 @@ func Warnings(o *Output) []string {
 func WarningsHere(o *Output) []string {
 	all := writer.Warnings(o.Spec, o.known())
 	for f, use := range o.uses() {
-		if mode := o.mode(f, use.Private); use.Private && mode&0o004 != 0 {
+		if mode := o.Mode(f, use.Private); use.Private && mode&0o004 != 0 {
 			all = append(all, fmt.Sprintf("every user will be able to read the private key or token in %s: its mode is %04o", path.Join(o.Dir, f.Name), mode))
 		}
 	}
@@ -75,7 +75,7 @@ func (o *Output) known() []writer.File {
 	var files []writer.File
 	for f, use := range o.uses() {
 		if !f.Varies() {
-			files = append(files, writer.File{Name: f.Name, Mode: o.mode(f, use.Private), Owner: f.Owner, Group: f.Group})
+			files = append(files, writer.File{Name: f.Name, Mode: o.Mode(f, use.Private), Owner: f.Owner, Group: f.Group})
 		}
 	}
 	return files

@@ -123,11 +123,11 @@ func (r *encoding) add(f FileSpec, kind snapshot.Kind, private bool, data []byte
 
 // file is a file as the writer has it.
 func (r *encoding) file(f FileSpec, private bool, data []byte) writer.File {
-	return writer.File{Name: f.Name, Data: data, Mode: r.output.mode(f, private), Owner: f.Owner, Group: f.Group}
+	return writer.File{Name: f.Name, Data: data, Mode: r.output.Mode(f, private), Owner: f.Owner, Group: f.Group}
 }
 
-// mode is the mode of a file: its own, else the output's, else the default.
-func (o *Output) mode(f FileSpec, private bool) fs.FileMode {
+// Mode is the mode of a file: its own, else the output's, else the default.
+func (o *Output) Mode(f FileSpec, private bool) fs.FileMode {
 	switch {
 	case f.Mode != 0:
 		return f.Mode.Perm()

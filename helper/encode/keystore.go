@@ -21,11 +21,14 @@ func (k *Keystore) file() FileSpec {
 }
 
 // password returns the keystore's password.
-func (r *encoding) password(k *Keystore) (string, error) {
+func (r *encoding) password(k *Keystore) (string, error) { return k.ReadPassword(r.readFile) }
+
+// ReadPassword returns the keystore's password. read reads a file.
+func (k *Keystore) ReadPassword(read func(name string) ([]byte, error)) (string, error) {
 	if k.PasswordFile == "" {
 		return k.Password, nil
 	}
-	data, err := r.readFile(k.PasswordFile)
+	data, err := read(k.PasswordFile)
 	if err != nil {
 		return "", fmt.Errorf("reading the keystore's password: %w", err)
 	}

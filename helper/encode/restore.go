@@ -90,7 +90,7 @@ func (r *restoring) file(f FileSpec, use Use) ([]byte, error) {
 	if len(data) == 0 {
 		return nil, fmt.Errorf("%q is empty", f.Name)
 	}
-	r.set.Files = append(r.set.Files, writer.File{Name: f.Name, Data: data, Mode: r.output.mode(f, use.Private), Owner: f.Owner, Group: f.Group})
+	r.set.Files = append(r.set.Files, writer.File{Name: f.Name, Data: data, Mode: r.output.Mode(f, use.Private), Owner: f.Owner, Group: f.Group})
 	r.set.Uses = append(r.set.Uses, use)
 	return data, nil
 }

@@ -90,6 +90,13 @@ type grpcDialer struct {
 	ping    bool // the other side can die without a sign
 }
 
+func newDialer(a Address) grpcDialer {
+	return grpcDialer{
+		connect: func(ctx context.Context) (net.Conn, error) { return dialNet(ctx, a) },
+		ping:    a.Network == "tcp",
+	}
+}
+
 func (d grpcDialer) dial(ctx context.Context) (*link, error) {
 	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
 	defer cancel()

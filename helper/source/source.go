@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net"
 	"runtime"
 	"sync"
 
@@ -58,11 +57,7 @@ func New(cfg Config, log *slog.Logger) (*Source, error) {
 	if a.Network == "unix" {
 		w = newSocketWatch(a.Target, log)
 	}
-	d := grpcDialer{
-		connect: func(ctx context.Context) (net.Conn, error) { return dialNet(ctx, a) },
-		ping:    a.Network == "tcp",
-	}
-	s := newSource(cfg, d, w, log)
+	s := newSource(cfg, newDialer(a), w, log)
 	s.clock = watchClock
 	return s, nil
 }
