@@ -29,6 +29,8 @@ func TestImports(t *testing.T) {
 		{"helper/source", "supervisor", "the source never waits for a process"},
 		{"helper/snapshot", "helper/source", "a snapshot does not know where it comes from"},
 		{"helper/devapi", "helper/", "the tests' Workload API must not share the code that it tests"},
+		{"helper/check", "helper/", "files are checked whichever tool has written them"},
+		{"helper/check", "writer", "what is checked are bytes, wherever they are"},
 		{"helper/proof", "writer", "a proof looks from outside, at what is served"},
 		{"helper/source", "helper/health", "a part hands its status on, and does not ask what becomes of it"},
 		{"helper/publish", "helper/health", "a part hands its status on, and does not ask what becomes of it"},
