@@ -46,7 +46,7 @@ func some[T any](g *generator, least int, make func() T) []T {
 // text is a string with whatever could be misread.
 func (g *generator) text() string {
 	g.count++
-	nasty := []string{`"`, `\`, `${`, `}`, `%{`, "{", "\n", "\t", "\r", "#", "//", "<<EOF", "=", ",", " ", "é", "😀", "\x1b", "\u202e", "\u00a0", "'", "$", "%", "", "true", "0644"}
+	nasty := []string{`"`, `\`, `${`, `}`, `%{`, "{", "\n", "\t", "\r", "#", "//", "<<EOF", "=", ",", " ", "é", "e\u0301", "😀", "\x1b", "\u202e", "\u00a0", "'", "$", "%", "", "true", "0644"}
 	return fmt.Sprint("t", g.count, pick(g, nasty...), pick(g, nasty...), pick(g, nasty...))
 }
 
@@ -56,7 +56,7 @@ func (g *generator) name() string {
 	if runtime.GOOS == "windows" {
 		quoted = "'quoted'" // a name there holds no double quote
 	}
-	return fmt.Sprintf("n%d%s", g.count, pick(g, "", ".pem", " with space", "/sub/file", "é", quoted, "${x}", "{trust_domain}"))
+	return fmt.Sprintf("n%d%s", g.count, pick(g, "", ".pem", " with space", "/sub/file", "é", "e\u0301", quoted, "${x}", "{trust_domain}"))
 }
 
 func (g *generator) mode() fs.FileMode {

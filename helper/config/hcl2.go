@@ -196,7 +196,11 @@ func (r *hcl2Reader) scalar(n *node, e hclsyntax.Expression) *node {
 	case v.Type() == cty.Number && r.src[n.start] != '"': // as written: 0644 and 1e1 have a meaning
 		n.kind, n.text = nodeNumber, string(r.src[n.start:n.end])
 	default:
-		n.kind, n.text = nodeString, r.checkText(n.span, asText(v))
+		n.kind, n.text = nodeString, asText(v)
+		if t, ok := e.(*hclsyntax.TemplateExpr); ok && t.IsStringLiteral() && r.src[n.start] == '"' { // as written: a value has its characters composed
+			n.text, _ = hclsyntax.ParseStringLiteralToken(hclsyntax.Token{Type: hclsyntax.TokenQuotedLit, Bytes: r.src[n.start+1 : n.end-1]})
+		}
+		r.checkText(n.span, n.text)
 	}
 	if len(e.Variables()) > 0 {
 		n.expr = string(r.src[n.start:n.end])
