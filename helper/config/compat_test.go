@@ -83,6 +83,9 @@ var fileSyntax = []fact{
 			}
 		}},
 	{name: "a trailing comma in JSON", bare: true, src: `{"jwt_bundle_file_name": "b",}`, check: accepted},
+	{name: "JSON that ends in an escape", bare: true, src: `{"cmd": "x\u12`, err: []string{"the string is never closed"}},
+	{name: "JSON that ends in the escape of a password", bare: true, src: `{"password": "hunter2\1`, err: []string{"never closed", `{"password":**********`}},
+	{name: "JSON that ends in an octal escape", bare: true, src: `{""0"00\0`, err: []string{"the string is never closed"}},
 	{name: "interpolation in JSON stays literal", bare: true, src: `{"jwt_bundle_file_name": "b", "cmd": "${x"}`, check: command("${x")},
 	{name: "keys are case-insensitive", src: `Cert_File_Mode = "0640"`, check: certMode(0o640)},
 	{name: "keys of entries are case-insensitive", src: `JWT_SVIDs = [{JWT_Audience="a", Jwt_Svid_File_Name="f"}]`, check: jwts("a")},

@@ -1,6 +1,9 @@
 package config
 
 import (
+	"encoding/csv"
+	"errors"
+	"io"
 	"io/fs"
 	"log/slog"
 	"math"
@@ -108,11 +111,10 @@ func jwtEntryTable(j *dropInJWT) *block {
 		{key: "jwt_svid_file_name", value: anyText(&j.file), flat: true},
 	}, check: func(d *decoder, at places) {
 		j.at = at
-		if j.audience == "" && !at.odd {
-			d.errorf(at.of("jwt_audience"), "", "an entry of jwt_svids needs jwt_audience")
-		}
-		if j.file == "" && !at.odd {
-			d.errorf(at.of("jwt_svid_file_name"), "", "an entry of jwt_svids needs jwt_svid_file_name")
+		for _, needed := range []struct{ key, text string }{{"jwt_audience", j.audience}, {"jwt_svid_file_name", j.file}} {
+			if needed.text == "" && !at.odd {
+				d.errorf(at.of(needed.key), "", "an entry of jwt_svids needs %s", needed.key)
+			}
 		}
 	}}
 }
@@ -202,4 +204,35 @@ func logLevel(dst *slog.Level) value {
 			*dst = level
 		}
 	})
+}
+
+// Errors of splitArgs.
+var (
+	errNoArgs       = errors.New("holds no arguments")
+	errStrayQuote   = errors.New("stray double quote: quotes surround a whole argument, and one inside is doubled")
+	errUnterminated = errors.New("unterminated double quote")
+)
+
+// splitArgs splits cmd_args into arguments as spiffe-helper does: one record of
+// comma-separated values (RFC 4180) with a space for the comma. Double quotes
+// surround a whole argument, and one within is doubled. No other character
+// means anything; two spaces in a row hold an empty argument between them. The
+// record is the first line that is not empty; what follows it is ignored, and
+// returned.
+func splitArgs(s string) (args []string, ignored string, err error) {
+	if s == "" {
+		return nil, "", nil
+	}
+	r := csv.NewReader(strings.NewReader(s))
+	r.Comma = ' '
+	args, err = r.Read()
+	switch {
+	case err == io.EOF:
+		return nil, "", errNoArgs
+	case err != nil && strings.Count(s, `"`)%2 == 1:
+		return nil, "", errUnterminated
+	case err != nil:
+		return nil, "", errStrayQuote
+	}
+	return args, s[r.InputOffset():], nil
 }

@@ -87,14 +87,12 @@ func readHCL1(o *outline) []*item {
 			return o.explain(c, c.end, "", "")
 		}
 		failed = true
-		at := c.start
-		if cause, ok := err.(*parser.PosError); ok {
-			at += cause.Pos.Offset
-		}
-		return o.explain(c, at, "", message1(err))
+		at, message := reasonOfHCL1(err)
+		return o.explain(c, c.start+at, "", message)
 	})
 	if !failed {
-		o.errorf(span{0, 0}, "", "the file cannot be read: %s", message1(failure))
+		_, message := reasonOfHCL1(failure)
+		o.errorf(span{0, 0}, "", "the file cannot be read: %s", message)
 	}
 	return items
 }
@@ -108,12 +106,12 @@ func parseHCL1(src []byte) (*ast.ObjectList, error) {
 	return f.Node.(*ast.ObjectList), nil
 }
 
-// message1 is an error of HCL 1 without its position, which is shown anyway.
-func message1(err error) string {
+// reasonOfHCL1 is an error of HCL 1, and its place if it has one.
+func reasonOfHCL1(err error) (at int, message string) {
 	if err, ok := err.(*parser.PosError); ok {
-		return err.Err.Error()
+		return err.Pos.Offset, err.Err.Error()
 	}
-	return err.Error()
+	return 0, err.Error()
 }
 
 // An hcl1Reader turns what HCL 1 made of a part of the file into nodes.
@@ -122,11 +120,16 @@ type hcl1Reader struct {
 	offset int // of the part
 }
 
-func (r *hcl1Reader) span(t hcl1.Token) span {
-	if !t.Pos.IsValid() { // its JSON has no positions
+// at returns the place of n bytes.
+func (r *hcl1Reader) at(pos hcl1.Pos, n int) span {
+	if !pos.IsValid() { // its JSON has no positions
 		return noSpan
 	}
-	return span{r.offset + t.Pos.Offset, r.offset + t.Pos.Offset + len(strings.TrimRight(t.Text, "\n"))}
+	return span{r.offset + pos.Offset, r.offset + pos.Offset + n}
+}
+
+func (r *hcl1Reader) span(t hcl1.Token) span {
+	return r.at(t.Pos, len(strings.TrimRight(t.Text, "\n")))
 }
 
 func (r *hcl1Reader) items(list *ast.ObjectList) (items []*item) {
@@ -144,9 +147,9 @@ func (r *hcl1Reader) items(list *ast.ObjectList) (items []*item) {
 func (r *hcl1Reader) value(n ast.Node) *node {
 	switch n := n.(type) {
 	case *ast.ObjectType:
-		return &node{kind: nodeObject, span: r.between(n.Lbrace, n.Rbrace), items: r.items(n.List)}
+		return &node{kind: nodeObject, span: r.at(n.Lbrace, n.Rbrace.Offset-n.Lbrace.Offset+1), items: r.items(n.List)}
 	case *ast.ListType:
-		list := &node{kind: nodeList, span: r.between(n.Lbrack, n.Rbrack)}
+		list := &node{kind: nodeList, span: r.at(n.Lbrack, n.Rbrack.Offset-n.Lbrack.Offset+1)}
 		for _, e := range n.List {
 			list.elems = append(list.elems, r.value(e))
 		}
@@ -155,13 +158,6 @@ func (r *hcl1Reader) value(n ast.Node) *node {
 		return &node{kind: hcl1Kinds[n.Token.Type], span: r.span(n.Token), text: r.text(n.Token)}
 	}
 	return &node{kind: nodeNull, span: noSpan} // JSON's null
-}
-
-func (r *hcl1Reader) between(from, to hcl1.Pos) span {
-	if !from.IsValid() {
-		return noSpan
-	}
-	return span{r.offset + from.Offset, r.offset + to.Offset + 1}
 }
 
 var hcl1Kinds = map[hcl1.Type]nodeKind{

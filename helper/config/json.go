@@ -22,11 +22,19 @@ var jsonTokens = map[json1.Type]tokenKind{
 
 // outlineOfJSON returns the outline of src by the lexer that HCL 1 has for
 // JSON. The dialect is decided by the keys of the outermost object.
-func outlineOfJSON(src []byte, r *reporter) *outline {
-	o := newOutline(src, r)
+func outlineOfJSON(src []byte, r *reporter) (o *outline) {
+	o = newOutline(src, r)
 	s := scanner.New(src)
 	s.Error = func(json1.Pos, string) {} // the parser says it
 	var last span
+	defer func() {
+		if p := recover(); p != nil { // the library panics at an escape that the file ends in
+			o.wrong(span{len(src) - 1, len(src)}, "end it with a double quote", "the string is never closed")
+			o.add(tokString, span{last.end, len(src)})
+			o.full = true
+			o.end()
+		}
+	}()
 	for t := s.Scan(); t.Type != json1.EOF && !o.full; t = s.Scan() {
 		sp := span{t.Pos.Offset, t.Pos.Offset + len(t.Text)}
 		if t.Type == json1.COLON && len(o.open) == 1 {

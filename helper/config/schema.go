@@ -102,8 +102,8 @@ func (d *decoder) read(object *node, at span, b *block) {
 		}
 		f := b.field(it.key)
 		if f == nil {
-			d.unknown(it, b)
 			where.odd = true
+			d.unknown(it, b)
 			continue
 		}
 		_, repeats := f.value.(interface{ repeats() })
@@ -172,14 +172,13 @@ func (b *block) field(key string) *field {
 
 // unknown reports a key that the block does not have.
 func (d *decoder) unknown(it *item, b *block) {
-	if d.full() {
-		return
-	}
 	where := ""
 	if b.name != "" {
 		where = " in " + b.name
 	}
-	d.errorf(it.at, suggest(it.key, b), "unknown key %q%s", it.key, where)
+	if !d.full() { // a suggestion costs something
+		d.errorf(it.at, suggest(it.key, b), "unknown key %q%s", it.key, where)
+	}
 }
 
 // An instance is one block of a kind: its label, if it has one, and what stands
