@@ -158,8 +158,8 @@ func (s *swapped) checks(says string) {
 	}
 }
 
-// crowd has two daemons and two one-shots, again and again, share a directory with
-// different names, while readers look at all of it.
+// crowd has two daemons, and two one-shots again and again, share a directory with
+// different names, while a reader looks at all of it.
 func crowd(t *testing.T, s *swapped) {
 	users := []string{"a", "b", "c", "d"} // two daemons, two one-shots
 	for _, who := range users {
@@ -186,26 +186,20 @@ func crowd(t *testing.T, s *swapped) {
 	for _, who := range users[:2] {
 		eventually(t, func() error { return s.whole(who) })
 	}
-	done := make(chan struct{})
-	var busy sync.WaitGroup
-	for _, who := range users[2:] {
-		busy.Go(func() {
-			for {
-				select {
-				case <-done:
-					return
-				default:
+	reads, rotations, runs := 0, 100, 0
+	for i := range rotations {
+		before := s.read("certs", "a.pem")
+		var busy sync.WaitGroup
+		if i%4 == 0 { // each is a program that starts
+			for _, who := range users[2:] {
+				runs++
+				busy.Go(func() {
 					if err := once(who); err != nil {
 						t.Error(err)
-						return
 					}
-				}
+				})
 			}
-		})
-	}
-	reads, rotations := 0, 100
-	for range rotations {
-		before := s.read("certs", "a.pem")
+		}
 		s.api.Rotate()
 		eventually(t, func() error { // an error is only that it has not come yet
 			for _, who := range users {
@@ -219,13 +213,12 @@ func crowd(t *testing.T, s *swapped) {
 			}
 			return nil
 		})
+		busy.Wait()
 	}
-	close(done)
-	busy.Wait()
 	for _, who := range users {
 		faultlessly(t, s.whole(who))
 	}
-	t.Logf("%d rotations, %d looks at a set", rotations, reads)
+	t.Logf("%d rotations, %d one-shots, %d looks at a set", rotations, runs, reads)
 }
 
 // whole reports what is wrong with a set as a reader finds it that takes all of one

@@ -45,14 +45,12 @@ func outputTable(o *encode.Output) *block {
 		{key: "x509_svid", doc: "an X.509-SVID, its private key and its bundle", value: many[encode.X509SVID]{&o.X509SVIDs, x509SVIDTable}},
 		{key: "jwt_svid", doc: "a JWT-SVID", value: many[encode.JWTSVID]{&o.JWTSVIDs, jwtSVIDTable}},
 		{key: "wit_svid", doc: "a WIT-SVID and its private key", value: many[encode.WITSVID]{&o.WITSVIDs, witSVIDTable}},
-		{key: "x509_bundle", doc: "the X.509 authorities of trust domains", value: many[encode.X509Bundle]{&o.X509Bundles, func(x *encode.X509Bundle) *block {
-			return bundleTable("x509_bundle", &x.File, &x.TrustDomains, &x.Format, encode.FormatPEM, encode.FormatSPIFFE)
-		}}},
+		{key: "x509_bundle", doc: "the X.509 authorities of trust domains", value: many[encode.X509Bundle]{&o.X509Bundles, func(x *encode.X509Bundle) *block { return bundleTable("x509_bundle", x, encode.FormatPEM) }}},
 		{key: "jwt_bundle", doc: "the JWT authorities of trust domains", value: many[encode.JWTBundle]{&o.JWTBundles, func(j *encode.JWTBundle) *block {
-			return bundleTable("jwt_bundle", &j.File, &j.TrustDomains, &j.Format, encode.FormatMap, encode.FormatJWKS, encode.FormatSPIFFE)
+			return bundleTable("jwt_bundle", (*encode.X509Bundle)(j), encode.FormatMap, encode.FormatJWKS)
 		}}},
 		{key: "wit_bundle", doc: "the WIT authorities of trust domains", value: many[encode.WITBundle]{&o.WITBundles, func(w *encode.WITBundle) *block {
-			return bundleTable("wit_bundle", &w.File, &w.TrustDomains, &w.Format, encode.FormatMap, encode.FormatJWKS, encode.FormatSPIFFE)
+			return bundleTable("wit_bundle", (*encode.X509Bundle)(w), encode.FormatMap, encode.FormatJWKS)
 		}}},
 	}, check: func(d *decoder, at places) {
 		files := d.files
@@ -240,13 +238,15 @@ func witSVIDTable(w *encode.WITSVID) *block {
 	}}
 }
 
-func bundleTable(name string, f *encode.FileSpec, domains *[]spiffeid.TrustDomain, format *encode.BundleFormat, formats ...encode.BundleFormat) *block {
+// bundleTable is the table of a block of bundles, of whichever kind: each may be in
+// the format of SPIFFE, too.
+func bundleTable(name string, x *encode.X509Bundle, formats ...encode.BundleFormat) *block {
 	return &block{name: name, fields: []field{
-		{key: "file", doc: "its name", needed: `file = "name"`, value: file(f, false, placesOfBundle...)},
-		{key: "trust_domains", doc: "instead of all", value: trustDomains(domains)},
-		{key: "format", doc: "of the file", value: constant(format, "", formats...)},
+		{key: "file", doc: "its name", needed: `file = "name"`, value: file(&x.File, false, placesOfBundle...)},
+		{key: "trust_domains", doc: "instead of all", value: trustDomains(&x.TrustDomains)},
+		{key: "format", doc: "of the file", value: constant(&x.Format, "", append(formats, encode.FormatSPIFFE)...)},
 	}, check: func(d *decoder, at places) {
-		if *format == encode.FormatSPIFFE && len(*domains) != 1 && !f.Has(encode.PlaceTrustDomain) {
+		if x.Format == encode.FormatSPIFFE && len(x.TrustDomains) != 1 && !x.File.Has(encode.PlaceTrustDomain) {
 			d.errorf(at.of("format"), `write trust_domains = ["example.org"], or {trust_domain} in the file's name`, "format: a SPIFFE bundle is of exactly one trust domain")
 		}
 	}}

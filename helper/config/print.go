@@ -64,11 +64,10 @@ func (p *printer) block(doc string, b *block) {
 	}
 	fmt.Fprintf(&p.out, "%s%s {\n", p.indent, header)
 	p.opened = true
-	outer := p.indent
 	p.indent += "  "
 	p.fields(b.fields)
 	p.flush()
-	p.indent = outer
+	p.indent = p.indent[2:]
 	p.opened = false
 	fmt.Fprintf(&p.out, "%s}\n", p.indent)
 }
@@ -84,12 +83,11 @@ func (p *printer) flush() {
 	}
 	for _, l := range p.lines {
 		p.opened = false
-		n := utf8.RuneCountInString(l.literal)
-		if n > longLiteral {
+		if utf8.RuneCountInString(l.literal) > longLiteral {
 			fmt.Fprintf(&p.out, "%s# %s\n%s%-*s = %s\n", p.indent, l.doc, p.indent, keys, l.key, l.literal)
 			continue
 		}
-		fmt.Fprintf(&p.out, "%s%-*s = %s%*s # %s\n", p.indent, keys, l.key, l.literal, literals-n, "", l.doc)
+		fmt.Fprintf(&p.out, "%s%-*s = %-*s # %s\n", p.indent, keys, l.key, literals, l.literal, l.doc)
 	}
 	p.lines = nil
 }

@@ -6,18 +6,15 @@ import (
 
 func proofTable(p *proof.Config) *block {
 	return &block{name: "proof", fields: []field{
-		{key: "tls", doc: "where it serves its certificate: host:port or unix:///path", needed: `tls = "127.0.0.1:8443"`, value: checked(&p.TLS, checkDial)},
+		{key: "tls", doc: "where it serves its certificate: host:port or unix:///path", needed: `tls = "127.0.0.1:8443"`, value: checked(&p.TLS, func(s string) (string, error) {
+			return `write "127.0.0.1:8443" or "unix:///path"`, proof.CheckAddress(s)
+		})},
 		{key: "starttls", doc: "the protocol to speak before TLS", value: constant(&p.StartTLS, "",
 			proof.StartTLSPostgres, proof.StartTLSMySQL, proof.StartTLSSMTP, proof.StartTLSIMAP, proof.StartTLSLDAP)},
 		{key: "server_name", doc: "sent as SNI", value: text(&p.ServerName)},
 		{key: "timeout", doc: "bounds the wait for the new certificate", value: duration(&p.Timeout)},
 		{key: "on_failure", doc: "what to do if it is never served, in order", value: escalations(&p.OnFailure)},
 	}}
-}
-
-// checkDial accepts host:port and unix:///path.
-func checkDial(s string) (string, error) {
-	return `write "127.0.0.1:8443" or "unix:///path"`, proof.CheckAddress(s)
 }
 
 func escalations(dst *[]proof.Escalation) scalar {

@@ -99,7 +99,6 @@ func parseTree(src []byte, r *reporter) (*node, Dialect) {
 		root.items = readJSON(o)
 		return root, o.dialect
 	}
-	before := *r
 	o := outlineOfHCL1(src, r)
 	if o.dialect == SpiffeHelper && !r.failed {
 		root.items = readHCL1(o)
@@ -107,7 +106,7 @@ func parseTree(src []byte, r *reporter) (*node, Dialect) {
 	}
 	// What is wrong in the words of HCL 1 may be right in those of HCL 2.
 	said := *r
-	*r = before
+	*r = reporter{file: r.file, src: src}
 	if ours := outlineOfHCL2(src, r); o.dialect == Native || ours.dialect == Native {
 		root.items = readHCL2(ours)
 		return root, Native
