@@ -16,6 +16,14 @@ import (
 	"github.com/svidhelper/svidhelper/helper/source"
 )
 
+// stricter are the bad tokens that validators accept, and why they are bad.
+var stricter = map[string]string{
+	"bad: jku":          "what the standard forbids in a header, no validator has to look for (JWT-SVID 2)",
+	"bad: cty":          "as above",
+	"bad: sub too long": "the standard asks validators for 2,048 bytes and forbids none (SPIFFE-ID 2.3)",
+	"bad: white space":  "go-jose drops it; in an HTTP header it would be one",
+}
+
 // TestAgreesWithValidateJWTSVID: of 50 tokens, good and bad, the development
 // Workload API accepts those that check has nothing against.
 func TestAgreesWithValidateJWTSVID(t *testing.T) {
@@ -57,12 +65,7 @@ func TestAgreesWithValidateJWTSVID(t *testing.T) {
 		tokens["good: "+alg] = spoiled{}.jwt(t, alg)
 	}
 	for name, s := range badJWTs {
-		switch name {
-		case "jku", "cty", "sub too long": // what the standard asks of issuers, and validators do not look at
-		case "expires too soon", "typ of a WIT-SVID, with an audience", "JSON serialization", "white space":
-		default:
-			tokens["bad: "+name] = s.jwt(t, "ES256")
-		}
+		tokens["bad: "+name] = s.jwt(t, "ES256")
 	}
 	accepted := 0
 	for name, token := range tokens {
@@ -73,7 +76,11 @@ func TestAgreesWithValidateJWTSVID(t *testing.T) {
 			{Path: "token", Data: []byte(token), Want: check.Want{Kind: check.JWTSVID}},
 			{Path: "bundle.json", Data: authorities},
 		}}, check.Options{Now: time.Now(), Audience: "vault"})
-		if r.Usable != (refusal == nil) {
+		agree := r.Usable == (refusal == nil)
+		if _, known := stricter[name]; known {
+			agree = !r.Usable && refusal == nil // else the difference is none any more
+		}
+		if !agree {
 			t.Errorf("%s: the agent says %v, check %v", name, refusal, r.Files[0].Findings)
 		}
 		if refusal == nil {

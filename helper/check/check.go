@@ -70,7 +70,8 @@ type Options struct {
 // A checker checks all files of one call.
 type checker struct {
 	Options
-	all []*material // of all sets
+	all       []*material // of all sets
+	impatient bool        // a keystore takes too long, and goes on taking it
 }
 
 // A material is what one file turned out to hold.

@@ -196,10 +196,13 @@ func FuzzCheck(f *testing.F) {
 	}
 	f.Add(newPKCS12(f, "x"))
 	f.Add(newJKS(f, "x"))
-	password := "x"
 	f.Fuzz(func(t *testing.T, data []byte) {
+		var password *string // a PKCS#12 file is not opened: each could take until the patience ends
+		if bytes.HasPrefix(data, []byte{0xfe, 0xed}) {
+			password = new("x")
+		}
 		var text, asJSON bytes.Buffer
-		r := look(check.Set{{Path: "file", Data: data, Want: check.Want{Password: &password}}})
+		r := look(check.Set{{Path: "file", Data: data, Want: check.Want{Password: password}}})
 		if err := r.WriteText(&text); err != nil {
 			t.Error(err)
 		}

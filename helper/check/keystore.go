@@ -47,7 +47,12 @@ func (c *checker) keystore(m *material) {
 	if bytes.HasPrefix(m.file.Data, jksMagic) {
 		section, open = "", openJKS
 	}
+	if c.impatient {
+		m.item.problem("", "not opened: another keystore takes too long; check this one by itself")
+		return
+	}
 	s := inTime(keystorePatience, func() store { return open(m.file.Data, *m.file.Want.Password) })
+	c.impatient = errors.Is(s.err, errSlow)
 	if s.err != nil {
 		m.item.problem(section, "it cannot be opened: %v", s.err)
 		return
@@ -66,6 +71,8 @@ func (c *checker) keystore(m *material) {
 	}
 }
 
+var errSlow = errors.New("it takes longer")
+
 // inTime opens a keystore, or gives up: what has begun ends by itself, too late.
 func inTime(patience time.Duration, open func() store) store {
 	opened := make(chan store, 1)
@@ -74,7 +81,7 @@ func inTime(patience time.Duration, open func() store) store {
 	case s := <-opened:
 		return s
 	case <-time.After(patience):
-		return store{err: fmt.Errorf("it takes longer than %v", patience)}
+		return store{err: fmt.Errorf("%w than %v", errSlow, patience)}
 	}
 }
 
@@ -182,4 +189,16 @@ func sealedWith(data []byte, password string) bool {
 	digest.Write([]byte("Mighty Aphrodite"))
 	digest.Write(data[:at])
 	return bytes.Equal(digest.Sum(nil), data[at:])
+}
+
+// x509Of returns the certificates of raw DER.
+func x509Of(raw [][]byte) (certs []*x509.Certificate, err error) {
+	for _, der := range raw {
+		cert, err := x509.ParseCertificate(der)
+		if err != nil {
+			return nil, err
+		}
+		certs = append(certs, cert)
+	}
+	return certs, nil
 }

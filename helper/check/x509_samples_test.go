@@ -67,6 +67,8 @@ var badLeaves = map[string]struct {
 	"a query":             {"SPIFFE-ID 2", uris("spiffe://example.org/web?a=b")},
 	"a fragment":          {"SPIFFE-ID 2", uris("spiffe://example.org/web#a")},
 	"upper case":          {"SPIFFE-ID 2.1", uris("spiffe://EXAMPLE.org/web")},
+	"a port":              {"SPIFFE-ID 2.1", uris("spiffe://example.org:80/web")},
+	"a user":              {"SPIFFE-ID 2.1", uris("spiffe://user@example.org/web")},
 	"no trust domain":     {"SPIFFE-ID 2.1", uris("spiffe:///web")},
 	"an empty segment":    {"SPIFFE-ID 2.2", uris("spiffe://example.org//web")},
 	"a slash at the end":  {"SPIFFE-ID 2.2", uris("spiffe://example.org/web/")},
@@ -120,6 +122,12 @@ func x509Samples(t testing.TB, kind string) (samples []sample) {
 	}
 	for name, bad := range badLeaves {
 		add(name, bad.section, direct(bad.edit).set(t))
+	}
+	for _, td := range []string{"ex_ample.org", "10.0.0.1", "a"} {
+		own := newRoot(t, uris("spiffe://"+td))
+		p := of(own, nil, uris("spiffe://"+td+"/web"))
+		p.bundle = []*x509.Certificate{own.cert}
+		add("trust domain "+td, "", p.set(t))
 	}
 	add("with an intermediate", "", via(inter).set(t))
 	add("combined", "", combined(t, via(inter)))
