@@ -111,7 +111,7 @@ output %q {
 		if err := d.api.Start("memory"); err != nil {
 			t.Fatal(err)
 		}
-		src, err := source.New(source.Config{Address: "memory", Dial: m.dial, Needs: needs(c)}, logger)
+		src, err := source.New(source.Config{Address: "memory", Dial: m.dial, Needs: Needs(c)}, logger)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,9 +9,9 @@ import (
 	"github.com/svidhelper/svidhelper/helper/source"
 )
 
-// needs says what the outputs need of the Workload API, so that nothing else is
+// Needs says what the outputs need of the Workload API, so that nothing else is
 // asked for, and what of that the process can start without.
-func needs(c *config.Config) source.Needs {
+func Needs(c *config.Config) source.Needs {
 	var n source.Needs
 	for _, o := range c.Outputs {
 		n.X509 = n.X509 || len(o.X509SVIDs) > 0
@@ -39,6 +39,6 @@ func needs(c *config.Config) source.Needs {
 func sourceConfig(c *config.Config) source.Config {
 	return source.Config{
 		Address: c.AgentAddress,
-		Needs:   needs(c),
+		Needs:   Needs(c),
 	}
 }

@@ -126,7 +126,7 @@ func (d *daemon) follow(p, old *parts) {
 	d.parts.Store(p)
 	d.events.Follow(p.config.Events)
 	if p.source == old.source {
-		p.source.Reconfigure(needs(p.config))
+		p.source.Reconfigure(Needs(p.config))
 	} else {
 		d.runner.put("source", ended("the source", p.source.Run))
 	}

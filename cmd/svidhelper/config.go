@@ -10,6 +10,7 @@ import (
 
 	"github.com/svidhelper/svidhelper/examples"
 	"github.com/svidhelper/svidhelper/helper/config"
+	"github.com/svidhelper/svidhelper/helper/doctor"
 	"github.com/svidhelper/svidhelper/helper/encode"
 	"github.com/svidhelper/svidhelper/nearest"
 )
@@ -57,7 +58,9 @@ func checkConfigs(fs *flag.FlagSet, here bool, stdout, stderr io.Writer) int {
 		fmt.Fprint(stderr, diagnostics)
 		if c != nil {
 			for i := range c.Outputs {
-				warnOf(path, &c.Outputs[i], encode.Warnings, stderr)
+				for _, w := range encode.Warnings(&c.Outputs[i]) {
+					fmt.Fprintf(stderr, "%s: warning: output %s: %s\n", path, c.Outputs[i].Dir, w)
+				}
 			}
 		}
 		if c == nil || here && !checkHere(path, c, stderr) {
@@ -72,22 +75,16 @@ func checkConfigs(fs *flag.FlagSet, here bool, stdout, stderr io.Writer) int {
 // checkHere looks at the places where the outputs go, and reports whether they
 // can be written.
 func checkHere(path string, c *config.Config, stderr io.Writer) bool {
-	ok := true
-	for i := range c.Outputs {
-		o := &c.Outputs[i]
-		if err := encode.Check(o); err != nil {
-			fmt.Fprintf(stderr, "%s: error: output %s: %v\n", path, o.Dir, err)
-			ok = false
+	var r doctor.Report
+	r.Places(c.Outputs)
+	for _, f := range r.Findings {
+		severity := "warning"
+		if f.Level == doctor.Problem {
+			severity = "error"
 		}
-		warnOf(path, o, encode.WarningsHere, stderr)
+		fmt.Fprintf(stderr, "%s: %s: output %s: %s\n", path, severity, f.Subject, f.Text)
 	}
-	return ok
-}
-
-func warnOf(path string, o *encode.Output, warnings func(*encode.Output) []string, stderr io.Writer) {
-	for _, w := range warnings(o) {
-		fmt.Fprintf(stderr, "%s: warning: output %s: %s\n", path, o.Dir, w)
-	}
+	return r.Count(doctor.Problem) == 0
 }
 
 func printConfig(path string, stdout, stderr io.Writer) int {

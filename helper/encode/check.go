@@ -69,6 +69,18 @@ func WarningsHere(o *Output) []string {
 	return all
 }
 
+// PrivateFiles are the files with a private key or a token whose names are known
+// before the first answer, without their bytes.
+func (o *Output) PrivateFiles() []writer.File {
+	var files []writer.File
+	for f, use := range o.uses() {
+		if use.Private && !f.Varies() {
+			files = append(files, writer.File{Name: f.Name, Mode: o.Mode(f, true), Owner: f.Owner, Group: f.Group})
+		}
+	}
+	return files
+}
+
 // known are the files whose names are known before the first answer, without
 // their bytes.
 func (o *Output) known() []writer.File {

@@ -38,6 +38,15 @@ func (s *Status) Problem() string {
 	return printable(fmt.Sprintf("Workload API at %s: %s", s.Connection.Address, why))
 }
 
+// Problem says in one line what is wrong with the profile, and what to check. It is
+// empty while nothing is.
+func (p *ProfileStatus) Problem() string {
+	if p.LastError == nil && !p.LastSuccess.IsZero() {
+		return ""
+	}
+	return printable(explainFailure(p))
+}
+
 // failing returns the profiles that have not come or have a problem: first those
 // that were never answered, of those first the ones with an error, which says
 // more than silence.
