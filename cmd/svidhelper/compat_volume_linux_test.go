@@ -139,7 +139,7 @@ mount -t tmpfs -o ro tmpfs certs
 if once; then exit 9; fi
 echo the one-shot has failed >&2
 ./spiffe-helper -config once.conf &
-trap 'kill $!; wait $!' INT
+trap 'kill $!; wait $!' INT TERM
 read -r _ <"$GO"
 mount -o remount,rw certs
 wait $!

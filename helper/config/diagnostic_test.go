@@ -171,3 +171,11 @@ func TestNoText(t *testing.T) {
 		}
 	}
 }
+
+// What a fuzz target has found: a string that is never closed at the end of what is
+// parsed by itself.
+func TestAStringThatIsOnlyAQuote(t *testing.T) {
+	if c, ds := parseOn("linux", "health 0\"0\nA= \""); c != nil || !has(ds, Error, "never closed") {
+		t.Errorf("got %v", ds)
+	}
+}

@@ -147,7 +147,7 @@ func healthChecksTable(h *dropInHealth) *block {
 }
 
 func (f *dropIn) cmdArgs() value {
-	return readOnly(func(d *decoder, n *node) {
+	return scalar{take: func(d *decoder, n *node) {
 		if n.kind == nodeList {
 			d.complain(n, `write them in one string: cmd_args = "-c \"two words\""`, "want a string, not a list")
 			return
@@ -166,12 +166,12 @@ func (f *dropIn) cmdArgs() value {
 			d.warnf(n.span, "write all arguments on one line", "cmd_args: only the first line counts")
 		}
 		f.args = args
-	})
+	}}
 }
 
 // renewSignal is a signal, or empty for none.
 func (f *dropIn) renewSignal() value {
-	return readOnly(func(d *decoder, n *node) {
+	return scalar{take: func(d *decoder, n *node) {
 		name, ok := d.str(n)
 		f.renew, f.badRenew = supervisor.Rotation{}, nil // the last one wins
 		if !ok || name == "" {
@@ -185,25 +185,20 @@ func (f *dropIn) renewSignal() value {
 		if f.renew.Signal, err = supervisor.ParseSignal(name); err != nil {
 			f.badRenew = &misfit{n.span, signalHint(name), "renew_signal: " + err.Error()}
 		}
-	})
-}
-
-// readOnly is a value that is never printed, since only the native dialect is.
-func readOnly(take func(*decoder, *node)) scalar {
-	return scalar{take: take, literal: func() string { return "" }}
+	}}
 }
 
 // logLevel is a level by the names that spiffe-helper's logger has, in any case.
 func logLevel(dst *slog.Level) value {
 	levels := []word[slog.Level]{{"trace", slog.LevelDebug}, {"debug", slog.LevelDebug}, {"info", slog.LevelInfo}, {"warn", slog.LevelWarn},
 		{"warning", slog.LevelWarn}, {"error", slog.LevelError}, {"fatal", slog.LevelError}, {"panic", slog.LevelError}}
-	return readOnly(func(d *decoder, n *node) {
+	return scalar{take: func(d *decoder, n *node) {
 		lower := *n
 		lower.text = strings.ToLower(n.text)
 		if level, ok := oneOf(d, &lower, levels); ok {
 			*dst = level
 		}
-	})
+	}}
 }
 
 // Errors of splitArgs.

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"unicode"
 )
 
 // lazy compiles a regular expression when it is first needed: most files have no
@@ -154,6 +155,8 @@ func (o *outline) unexpected(at int, key, summary, detail string) {
 
 // lowerFirst turns a sentence of a library's into a part of an error.
 func lowerFirst(s string) string {
-	n := min(1, len(s))
-	return strings.ToLower(s[:n]) + s[n:]
+	if len(s) < 2 || unicode.IsUpper(rune(s[1])) { // an abbreviation
+		return s
+	}
+	return strings.ToLower(s[:1]) + s[1:]
 }

@@ -198,7 +198,8 @@ func (r *hcl2Reader) scalar(n *node, e hclsyntax.Expression) *node {
 	default:
 		n.kind, n.text = nodeString, asText(v)
 		if t, ok := e.(*hclsyntax.TemplateExpr); ok && t.IsStringLiteral() && r.src[n.start] == '"' { // as written: a value has its characters composed
-			n.text, _ = hclsyntax.ParseStringLiteralToken(hclsyntax.Token{Type: hclsyntax.TokenQuotedLit, Bytes: r.src[n.start+1 : n.end-1]})
+			part := spanOf(t.Parts[0].Range())
+			n.text, _ = hclsyntax.ParseStringLiteralToken(hclsyntax.Token{Type: hclsyntax.TokenQuotedLit, Bytes: r.src[part.start:part.end]})
 		}
 		r.checkText(n.span, n.text)
 	}

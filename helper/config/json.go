@@ -49,7 +49,7 @@ func outlineOfJSON(src []byte, r *reporter) (o *outline) {
 // readJSON returns the items of a JSON document, read by HCL 2, which has ranges.
 // What only HCL 1's reader of JSON accepts in a file of spiffe-helper's, such as a
 // trailing comma, is read by that one, which has none.
-func readJSON(o *outline) []*item {
+func readJSON(o *outline) (items []*item) {
 	if o.full {
 		return nil
 	}
@@ -57,15 +57,16 @@ func readJSON(o *outline) []*item {
 	if !diags.HasErrors() {
 		return (&jsonReader{o.reporter, o.dialect}).value(e).items
 	}
+	report := o.errorf
 	if o.dialect == SpiffeHelper {
 		if f, err := hcl1json.Parse(o.src); err == nil {
-			return (&hcl1Reader{reporter: o.reporter}).items(f.Node.(*ast.ObjectList))
+			items, report = (&hcl1Reader{reporter: o.reporter}).items(f.Node.(*ast.ObjectList)), o.warnf
 		}
 	}
-	for _, d := range diags {
-		o.errorf(spanOf(*d.Subject), "", "this is not JSON: %s", lowerFirst(strings.TrimSuffix(d.Detail, ".")))
-	}
-	return nil
+	first := diags[0] // what follows is hardly ever news
+	hint := map[string]string{"Invalid JSON string": `JSON knows \" \\ \/ \b \f \n \r \t and \uXXXX`}[first.Summary]
+	report(spanOf(*first.Subject), hint, "this is not JSON: %s", lowerFirst(strings.TrimSuffix(first.Detail, ".")))
+	return items
 }
 
 // A jsonReader turns what HCL 2 made of a JSON document into nodes.

@@ -54,21 +54,20 @@ func (f *dropIn) translate(d *decoder, c *Config, at places, flags Flags) {
 
 // conflicts refuses what is said in both dialects.
 func (f *dropIn) conflicts(d *decoder, at places) {
-	both := func(native, flat string) {
-		if at.has(native) && at.has(flat) {
-			d.errorf(at.of(flat), "keep one of them", "%s and %s (line %d) say the same thing twice", flat, native, d.line(at.of(native)))
+	for _, both := range []struct {
+		native, flat string
+		given        bool
+	}{
+		{"process", "cmd", f.cmd != ""},
+		{"process", "cmd_args", f.cmd == "" && len(f.args) > 0},
+		{"process", "renew_signal", f.cmd == "" && len(f.args) == 0 && f.renew.Signal != 0 && f.pidFile == ""},
+		{"health", "health_checks", true},
+		{"log", "log_level", true},
+	} {
+		if both.given && at.has(both.native) && at.has(both.flat) {
+			d.errorf(at.of(both.flat), "keep one of them", "%s and %s (line %d) say the same thing twice", both.flat, both.native, d.line(at.of(both.native)))
 		}
 	}
-	switch {
-	case f.cmd != "":
-		both("process", "cmd")
-	case len(f.args) > 0:
-		both("process", "cmd_args")
-	case f.renew.Signal != 0 && f.pidFile == "":
-		both("process", "renew_signal")
-	}
-	both("health", "health_checks")
-	both("log", "log_level")
 }
 
 // warnOneShot says what has no effect on a run that writes everything once.

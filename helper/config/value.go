@@ -15,7 +15,8 @@ import (
 type scalar struct {
 	// take reads the node, and complains if it cannot.
 	take func(d *decoder, n *node)
-	// literal is the value in the native dialect, or empty for the default.
+	// literal is the value in the native dialect, or empty for the default. There
+	// is none for what only spiffe-helper's has.
 	literal func() string
 	// form is what it is in JSON, if not simply a string.
 	form schema
@@ -30,6 +31,9 @@ func (v scalar) read(d *decoder, it *item) {
 }
 
 func (v scalar) print(p *printer, f field) {
+	if v.literal == nil {
+		return
+	}
 	if text := v.literal(); text != "" {
 		p.line(f.key, text, f.doc)
 	}
