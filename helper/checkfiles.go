@@ -21,7 +21,7 @@ import (
 const (
 	maxCheckedFile  = 16 << 20 // bytes
 	maxCheckedBytes = 64 << 20 // of all files of a directory
-	maxCheckedFiles = 4096
+	maxCheckedFiles = 2048
 	maxCheckedDepth = 4 // directories below the one that is looked at
 )
 

@@ -58,9 +58,10 @@ func (c *checker) crlSignature(m *material, trusts []trust) {
 	}
 	for _, l := range m.crls {
 		named, err := false, error(nil)
+		tried := 0
 		for _, issuer := range issuers {
-			if string(issuer.RawSubject) == string(l.RawIssuer) && small(issuer) {
-				named = true
+			if string(issuer.RawSubject) == string(l.RawIssuer) && small(issuer) && tried < maxListed {
+				named, tried = true, tried+1
 				if err = l.CheckSignatureFrom(issuer); err == nil {
 					break
 				}

@@ -110,7 +110,9 @@ func Check(sets []Set, o Options) *Report {
 		m := c.open(o.Bundle)
 		c.all = append(c.all, m)
 		if given = m.trust; len(given) == 0 {
-			m.item.problem("", "this holds no bundle, and so verifies nothing")
+			if o.Bundle.Err == nil {
+				m.item.problem("", "this holds no bundle, and so verifies nothing")
+			}
 			given = []trust{{path: o.Bundle.Path}}
 		}
 	}
@@ -122,8 +124,9 @@ func Check(sets []Set, o Options) *Report {
 		if trusts == nil {
 			trusts = trustsOf(c.all)
 		}
+		f := familyOf(set)
 		for _, m := range set {
-			c.together(m, set, trusts)
+			c.together(m, f, trusts)
 		}
 	}
 	return report(c.all, o)
@@ -178,10 +181,10 @@ func article(k Kind) string {
 
 // together checks what only shows beside other files: the pair, the chain and
 // the signature.
-func (c *checker) together(m *material, set []*material, trusts []trust) {
+func (c *checker) together(m *material, f family, trusts []trust) {
 	switch {
 	case len(m.certs) > 0:
-		c.pair(m, set)
+		c.pair(m, f)
 		c.chain(m, trusts)
 		c.revoked(m)
 	case m.token != nil && m.token.signed != nil:
@@ -189,10 +192,10 @@ func (c *checker) together(m *material, set []*material, trusts []trust) {
 		if m.item.Kind == JWTSVID {
 			c.ask(m)
 		} else {
-			c.boundPair(m, set)
+			c.boundPair(m, f)
 		}
 	case m.item.Kind == PrivateKey && m.key != nil:
-		c.orphan(m, set)
+		c.owned(m, f)
 	case len(m.crls) > 0:
 		c.crlSignature(m, trusts)
 	}

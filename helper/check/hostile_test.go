@@ -214,3 +214,24 @@ func FuzzCheck(f *testing.F) {
 		}
 	})
 }
+
+// TestManyFiles: a directory of many SVIDs and keys takes no time that grows with
+// the square of them.
+func TestManyFiles(t *testing.T) {
+	root := newRoot(t)
+	var set check.Set
+	for range 400 {
+		key := newKey(t, "EC P-256")
+		p := pair{[]*certificate{sign(t, leaf(), key.Public(), root)}, key, []*certificate{root.cert}}.set(t)
+		set = append(set, p[0], p[1])
+	}
+	set = append(set, check.File{Path: "ca.pem", Data: certsPEM(root.cert)})
+	began := time.Now()
+	r := look(set)
+	if took := time.Since(began); took > 20*time.Second {
+		t.Errorf("it took %v", took)
+	}
+	if !r.Usable || worst(r) != check.OK {
+		t.Errorf("%v", findings(r))
+	}
+}

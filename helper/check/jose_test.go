@@ -18,7 +18,7 @@ type opinion struct {
 	Subject                 string
 	Audience                []string
 	Expires                 int64
-	Thumbprints             map[string]string
+	Thumbprints             []string
 }
 
 // otherLibrary asks the program in testdata/jwx about tokens.
@@ -102,15 +102,48 @@ func TestAgreesWithAnotherJOSELibrary(t *testing.T) {
 		if o.Parsed && !o.Current && item.Kind == check.JWTSVID && item.Usable {
 			t.Errorf("%s: the other library refuses its times, check does not", name)
 		}
-		for _, k := range r.Files[len(r.Files)-1].Keys {
-			if o.Thumbprints[k.KeyID] != k.SHA256 {
-				t.Errorf("%s: the thumbprint of %s is %s for the other library, for check %s", name, k.KeyID, o.Thumbprints[k.KeyID], k.SHA256)
-			}
-		}
+		compareKeys(t, name, r, o)
 	}
 	t.Logf("%d tokens, %d well signed", len(tokens), signed)
 	if len(tokens) < 90 || signed < 50 {
 		t.Errorf("%d tokens, %d well signed: too few", len(tokens), signed)
+	}
+}
+
+// TestAgreesWithAnotherJOSELibraryOnBundles: the keys of every bundle that is good
+// are the same for another library; what it cannot parse is not good.
+func TestAgreesWithAnotherJOSELibraryOnBundles(t *testing.T) {
+	samples := bundleSamples(t)
+	var jwks [][]byte
+	for _, s := range samples {
+		jwks = append(jwks, s.set[0].Data)
+	}
+	same := 0
+	for i, o := range otherLibrary(t, make([]string, len(samples)), jwks) {
+		r := look(samples[i].set)
+		switch kind := r.Files[0].Kind; {
+		case kind == check.BundleMap: // which JOSE does not know
+		case len(o.Thumbprints) == 0 && r.Usable:
+			t.Errorf("%s: the other library finds no key in it, and check nothing against it", samples[i].name)
+		case r.Usable:
+			compareKeys(t, samples[i].name, r, o)
+			same++
+		}
+	}
+	if same < 3 {
+		t.Errorf("%d bundles compared: too few", same)
+	}
+}
+
+// compareKeys compares the thumbprints of the keys of the last file.
+func compareKeys(t *testing.T, name string, r *check.Report, o opinion) {
+	t.Helper()
+	var have []string
+	for _, k := range r.Files[len(r.Files)-1].Keys {
+		have = append(have, k.SHA256)
+	}
+	if !slices.Equal(have, o.Thumbprints) {
+		t.Errorf("%s: the thumbprints are %q for the other library, for check %q", name, o.Thumbprints, have)
 	}
 }
 

@@ -56,28 +56,3 @@ func algorithmsOf(key crypto.PublicKey) []jose.SignatureAlgorithm {
 	}
 	return nil // the standard has no EdDSA
 }
-
-// boundPair looks for the private key that a WIT-SVID is bound to.
-func (c *checker) boundPair(m *material, set []*material) {
-	if m.token.bound == nil {
-		return
-	}
-	orphan := ""
-	for _, other := range set {
-		if other.item.Kind != PrivateKey || other.key == nil {
-			continue
-		}
-		if samePublic(other.key.Public(), m.token.bound) {
-			m.item.ok("WIT-SVID 3.2", "the private key in %s is the one that it is bound to", other.file.Path)
-			return
-		}
-		if len(owners(other, set)) == 0 {
-			orphan = other.file.Path
-		}
-	}
-	if orphan != "" {
-		m.item.problem("WIT-SVID 3.2", "the private key that it is bound to is not there: the one in %s is another", orphan)
-	} else {
-		m.item.warn("WIT-SVID 3.2", "the private key that it is bound to is not among the files")
-	}
-}

@@ -1,7 +1,6 @@
 package check
 
 import (
-	"crypto"
 	"crypto/rsa"
 	"crypto/x509"
 	"errors"
@@ -142,64 +141,6 @@ func (c *checker) signing(i *Item, certs []*x509.Certificate, what string) {
 	default:
 		i.warn("RFC 5280 4.1.2.5", "%s", validity)
 	}
-}
-
-// pair looks for the leaf's private key: in its own file, then among those of the
-// set.
-func (c *checker) pair(m *material, set []*material) {
-	leaf := m.certs[0]
-	keys, orphan := 0, ""
-	for _, other := range append([]*material{m}, set...) {
-		if other.key == nil || other.item.Kind == WITSVID {
-			continue
-		}
-		keys++
-		if samePublic(other.key.Public(), leaf.PublicKey) {
-			m.item.ok("SPIFFE-ID 3.2", "the private key in %s belongs to it", other.file.Path)
-			return
-		}
-		if len(owners(other, set)) == 0 {
-			orphan = other.file.Path
-		}
-	}
-	switch {
-	case m.key != nil:
-		m.item.problem("SPIFFE-ID 3.2", "the private key in the same file belongs to another certificate")
-	case orphan != "":
-		m.item.problem("SPIFFE-ID 3.2", "its private key is not there: the one in %s belongs to another certificate", orphan)
-	default:
-		m.item.warn("SPIFFE-ID 3.2", "its private key is not among the files")
-	}
-}
-
-// orphan checks that a private key belongs to something.
-func (c *checker) orphan(m *material, set []*material) {
-	if o := owners(m, set); len(o) > 0 {
-		m.item.ok("SPIFFE-ID 3.2", "it belongs to %s", o[0].file.Path)
-		return
-	}
-	beside := slices.ContainsFunc(set, func(o *material) bool { return len(o.certs) > 0 || o.item.Kind == WITSVID })
-	if beside {
-		m.item.problem("SPIFFE-ID 3.2", "it belongs to no SVID that is beside it")
-	} else {
-		m.item.warn("SPIFFE-ID 3.2", "the SVID that it belongs to is not among the files")
-	}
-}
-
-// owners are the materials of a set that a private key belongs to.
-func owners(key *material, set []*material) (found []*material) {
-	public := key.key.Public()
-	for _, m := range set {
-		if len(m.certs) > 0 && samePublic(public, m.certs[0].PublicKey) || m.token != nil && m.token.bound != nil && samePublic(public, m.token.bound) {
-			found = append(found, m)
-		}
-	}
-	return found
-}
-
-func samePublic(a, b crypto.PublicKey) bool {
-	k, ok := a.(interface{ Equal(crypto.PublicKey) bool })
-	return ok && k.Equal(b)
 }
 
 // chain verifies an SVID against the bundles of its trust domain, the first that

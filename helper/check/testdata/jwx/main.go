@@ -25,13 +25,13 @@ type question struct {
 
 // An answer is what the library makes of it.
 type answer struct {
-	Parsed      bool              `json:"parsed"` // as a JWS with claims
-	Signed      bool              `json:"signed"` // by one of the keys
-	Current     bool              `json:"current"`
-	Subject     string            `json:"subject"`
-	Audience    []string          `json:"audience"`
-	Expires     int64             `json:"expires"`
-	Thumbprints map[string]string `json:"thumbprints"` // by key ID
+	Parsed      bool     `json:"parsed"` // as a JWS with claims
+	Signed      bool     `json:"signed"` // by one of the keys
+	Current     bool     `json:"current"`
+	Subject     string   `json:"subject"`
+	Audience    []string `json:"audience"`
+	Expires     int64    `json:"expires"`
+	Thumbprints []string `json:"thumbprints"` // of the keys, in their order
 }
 
 func main() {
@@ -49,16 +49,14 @@ func main() {
 }
 
 func look(q question) (a answer) {
-	a.Thumbprints = map[string]string{}
 	set, err := jwk.Parse(q.Keys)
 	if err != nil {
 		return a
 	}
 	for i := range set.Len() {
 		key, _ := set.Key(i)
-		kid, _ := key.KeyID()
 		if sum, err := key.Thumbprint(crypto.SHA256); err == nil {
-			a.Thumbprints[kid] = base64.RawURLEncoding.EncodeToString(sum)
+			a.Thumbprints = append(a.Thumbprints, base64.RawURLEncoding.EncodeToString(sum))
 		}
 	}
 	if q.Token == "" {
