@@ -12,3 +12,11 @@ func ParseSignal(name string) (syscall.Signal, error) { return signals.Parse(nam
 
 // SignalName returns the signal in the form that ParseSignal reads.
 func SignalName(sig syscall.Signal) string { return signals.Name(sig) }
+
+// SignalNames are the names of the signals that have a meaning of their own.
+func SignalNames() (names []string) {
+	for sig := syscall.Signal(1); sig <= min(31, signals.Last); sig++ {
+		names = append(names, signals.Name(sig))
+	}
+	return names
+}

@@ -83,7 +83,7 @@ var fileSyntax = []fact{
 			}
 		}},
 	{name: "a trailing comma in JSON", bare: true, src: `{"jwt_bundle_file_name": "b",}`, warning: []string{"1:29", "trailing comma"}, check: accepted},
-	{name: "what follows a missing comma in JSON is left out, which is said", bare: true, src: `{"jwt_bundle_file_name": "b" "cmd": "x"}`, warning: []string{"not JSON", "a comma must appear"}, check: accepted},
+	{name: "what follows a missing comma in JSON is left out, which is said", bare: true, src: `{"jwt_bundle_file_name": "b" "cmd": "x"}`, warning: []string{"1:30", "not JSON", "a comma must appear"}, check: accepted},
 	{name: "JSON that ends in an escape", bare: true, src: `{"cmd": "x\u12`, err: []string{"the string is never closed"}},
 	{name: "JSON that ends in the escape of a password", bare: true, src: `{"password": "hunter2\1`, err: []string{"never closed", `{"password":**********`}},
 	{name: "JSON that ends in an octal escape", bare: true, src: `{""0"00\0`, err: []string{"the string is never closed"}},

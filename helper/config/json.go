@@ -3,6 +3,7 @@ package config
 import (
 	"bytes"
 	stdjson "encoding/json"
+	"errors"
 	"strings"
 
 	hcl1json "github.com/hashicorp/hcl/json/parser"
@@ -65,7 +66,11 @@ func readJSON(o *outline) (items []*item) {
 	}
 	first := diags[0] // what follows is hardly ever news
 	hint := map[string]string{"Invalid JSON string": `JSON knows \" \\ \/ \b \f \n \r \t and \uXXXX`}[first.Summary]
-	report(spanOf(*first.Subject), hint, "this is not JSON: %s", lowerFirst(strings.TrimSuffix(first.Detail, ".")))
+	at, wrong := spanOf(*first.Subject), (*stdjson.SyntaxError)(nil)
+	if errors.As(stdjson.Unmarshal(o.src, new(any)), &wrong) && int(wrong.Offset) <= at.start { // HCL 2 may look for an end before it says where
+		at = span{int(wrong.Offset) - 1, int(wrong.Offset)}
+	}
+	report(at, hint, "this is not JSON: %s", lowerFirst(strings.TrimSuffix(first.Detail, ".")))
 	return items
 }
 

@@ -103,9 +103,5 @@ func parseSignal(_ *decoder, name string) (syscall.Signal, string, error) {
 // signalHint returns a suggestion for a name that is no signal's.
 func signalHint(name string) string {
 	full := "SIG" + strings.TrimPrefix(strings.ToUpper(name), "SIG")
-	var names []string
-	for n := syscall.Signal(1); n < 32; n++ {
-		names = append(names, supervisor.SignalName(n))
-	}
-	return nearest.Hint(full, names, `write "SIGHUP", "HUP" or 1`)
+	return nearest.Hint(full, supervisor.SignalNames(), `write "SIGHUP", "HUP" or 1`)
 }
