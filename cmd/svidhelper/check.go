@@ -5,6 +5,8 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/svidhelper/svidhelper/helper"
@@ -47,7 +49,11 @@ func runCheck(args []string, stdout, stderr io.Writer) int {
 		return exitUsage
 	}
 	if o.file != "" && o.dir != "" || fs.NArg() > 0 && o.file+o.dir != "" {
-		fmt.Fprintln(stderr, "svidhelper: check wants one of -config, -dir and files; flags come before files")
+		fmt.Fprintln(stderr, "svidhelper: check wants one of -config, -dir and files")
+		return exitUsage
+	}
+	if i := slices.IndexFunc(fs.Args(), func(name string) bool { return strings.HasPrefix(name, "-") }); i >= 0 {
+		fmt.Fprintf(stderr, "svidhelper: %q stands behind a file: flags come first\n", fs.Arg(i))
 		return exitUsage
 	}
 	sets, code := o.sets(fs.Args(), stderr)
