@@ -4,6 +4,8 @@ import (
 	"crypto/x509"
 	"slices"
 	"time"
+
+	"github.com/svidhelper/svidhelper/printable"
 )
 
 // x509Bundle checks the authorities of a file, and makes them a trust.
@@ -15,7 +17,7 @@ func (c *checker) x509Bundle(m *material, certs []*x509.Certificate) {
 		}
 		for _, u := range cert.URIs {
 			if isSPIFFE(u) {
-				names[printable(u.Host)] = true
+				names[printable.Line(u.Host, longText)] = true
 			}
 		}
 	}

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
-	"unicode"
-	"unicode/utf16"
+
+	"github.com/svidhelper/svidhelper/printable"
 )
 
 // Level is how much a finding matters.
@@ -67,7 +67,7 @@ func report(all []*material, o Options) *Report {
 }
 
 func (i *Item) add(level Level, section, format string, args ...any) {
-	i.Findings = append(i.Findings, Finding{level, printable(fmt.Sprintf(format, args...)), section})
+	i.Findings = append(i.Findings, Finding{level, printable.Line(fmt.Sprintf(format, args...), longText), section})
 }
 
 func (i *Item) ok(section, format string, args ...any)   { i.add(OK, section, format, args...) }
@@ -134,12 +134,12 @@ func (r *Report) WriteText(w io.Writer) error {
 		if i.SPIFFEID != "" {
 			heading += Kind(" of " + i.SPIFFEID)
 		}
-		fmt.Fprintf(t, "%s: %s\n", printable(i.File), printable(string(heading)))
+		fmt.Fprintf(t, "%s: %s\n", printable.Line(i.File, longText), printable.Line(string(heading), longText))
 		for _, f := range i.Findings {
 			fmt.Fprintf(t, "  %s\t%s\t%s\n", f.Level, f.Section, f.Text)
 		}
 		if !i.Usable {
-			bad = append(bad, printable(i.File))
+			bad = append(bad, printable.Line(i.File, longText))
 		}
 	}
 	t.Flush()
@@ -162,34 +162,9 @@ func (r *Report) WriteJSON(w io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("encoding the report: %w", err)
 	}
-	var out strings.Builder
-	for _, c := range string(data) {
-		if c == '\n' || unicode.IsPrint(c) {
-			out.WriteRune(c)
-			continue
-		}
-		for _, u := range utf16.AppendRune(nil, c) {
-			fmt.Fprintf(&out, `\u%04x`, u)
-		}
-	}
-	out.WriteByte('\n')
-	_, err = io.WriteString(w, out.String())
+	_, err = w.Write(append(printable.JSON(data), '\n'))
 	return err
 }
 
 // longText is how much of a text is shown, in bytes.
 const longText = 500
-
-// printable makes text of unknown origin fit for a line of a terminal.
-func printable(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return '?'
-	}, strings.ToValidUTF8(s, "?"))
-	if len(s) > longText {
-		s = strings.ToValidUTF8(s[:longText], "") + "..."
-	}
-	return s
-}

@@ -3,8 +3,8 @@
 // credentials.
 //
 // It promises that each form is whole and stable: a field that is there stays,
-// with its meaning; others may join it. What it returns is ASCII, whatever a hint
-// holds. It is pure: the SVID comes from the encoder, as for any other output.
+// with its meaning; others may join it. What it returns can be printed, whatever a
+// hint holds. It is pure: the SVID comes from the encoder, as for any other output.
 //
 // It does not promise that the SVID stays valid: each form but the bare token says
 // until when it is. It makes no AWS keys. AWS alone gives those, in exchange for a
@@ -16,11 +16,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"path"
-	"strings"
 	"time"
-	"unicode/utf16"
 
 	"github.com/svidhelper/svidhelper/helper/encode"
+	"github.com/svidhelper/svidhelper/printable"
 	"github.com/svidhelper/svidhelper/writer"
 )
 
@@ -164,7 +163,7 @@ func PrintX509(set encode.Set) ([]byte, error) {
 	return document(d)
 }
 
-// document is a JSON document, in ASCII and with a newline at its end.
+// document is a JSON document, with a newline at its end.
 func document(v any) ([]byte, error) {
 	var out bytes.Buffer
 	enc := json.NewEncoder(&out)
@@ -173,21 +172,5 @@ func document(v any) ([]byte, error) {
 	if err := enc.Encode(v); err != nil {
 		return nil, err
 	}
-	return ascii(out.String()), nil
-}
-
-// ascii escapes what could be more than text to a terminal. Only strings of a JSON
-// document hold it, and there an escape means the same.
-func ascii(document string) []byte {
-	var out strings.Builder
-	for _, r := range document {
-		if r < 0x7f {
-			out.WriteRune(r)
-			continue
-		}
-		for _, unit := range utf16.AppendRune(nil, r) {
-			fmt.Fprintf(&out, `\u%04x`, unit)
-		}
-	}
-	return []byte(out.String())
+	return printable.JSON(out.Bytes()), nil
 }

@@ -18,10 +18,10 @@ import (
 	"io"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/svidhelper/svidhelper/helper/config"
 	"github.com/svidhelper/svidhelper/helper/encode"
+	"github.com/svidhelper/svidhelper/printable"
 )
 
 // A Level says how bad a finding is.
@@ -142,24 +142,11 @@ func (r *Report) WriteJSON(w io.Writer) error {
 	return e.Encode(r)
 }
 
-func (r *Report) add(l Level, check, subject, format string, args ...any) {
-	r.Findings = append(r.Findings, Finding{l, check, printable(subject), printable(fmt.Sprintf(format, args...))})
-}
+// longText is how much of a text is told, in bytes.
+const longText = 1000
 
-// printable makes text, part of which may come from outside, fit for a line of a
-// terminal.
-func printable(s string) string {
-	const most = 1000
-	s = strings.Map(func(c rune) rune {
-		if unicode.IsPrint(c) {
-			return c
-		}
-		return ' '
-	}, strings.ToValidUTF8(s, "?"))
-	if len(s) > most {
-		s = strings.ToValidUTF8(s[:most], "") + "..."
-	}
-	return s
+func (r *Report) add(l Level, check, subject, format string, args ...any) {
+	r.Findings = append(r.Findings, Finding{l, check, printable.Line(subject, longText), printable.Line(fmt.Sprintf(format, args...), longText)})
 }
 
 func plural(n int, what string) string {

@@ -136,16 +136,6 @@ func TestAGoodSetUp(t *testing.T) {
 	}
 }
 
-// find returns the first finding that is of a level and a check, and has the words.
-func (r *Report) find(l Level, check, words string) *Finding {
-	for i, f := range r.Findings {
-		if f.Level == l && f.Check == check && strings.Contains(f.Subject+": "+f.Text, words) {
-			return &r.Findings[i]
-		}
-	}
-	return nil
-}
-
 // TestBrokenSetUps: each is found, with what to do, and nothing else is.
 func TestBrokenSetUps(t *testing.T) {
 	for _, c := range []struct {

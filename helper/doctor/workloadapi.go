@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -69,7 +70,7 @@ func ask(ctx context.Context, address string, tokens []snapshot.JWTRequest, time
 		case <-late.C:
 			return src.Status(), nil
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return nil, errors.New("stopped before it had answered")
 		}
 	}
 }
@@ -111,12 +112,15 @@ func (r *Report) profiles(st *source.Status, needs source.Needs) {
 			slowest = max(slowest, took)
 		}
 	}
-	text := fmt.Sprintf("%s answers uid %d", st.Connection.Address, os.Getuid())
+	text := "connected to " + st.Connection.Address
+	if uid := os.Getuid(); uid >= 0 { // Windows has none
+		text += fmt.Sprintf(" as uid %d", uid)
+	}
 	if len(offered) > 0 {
 		text += ": " + strings.Join(offered, ", ")
 	}
 	if len(lacking) > 0 {
-		text += "; it does not answer, and nothing here needs, " + strings.Join(lacking, ", ")
+		text += "; not answered, and not needed here: " + strings.Join(lacking, ", ")
 	}
 	level := OK
 	if slowest > slowAnswer {
