@@ -53,15 +53,9 @@ func asText(v cty.Value) string {
 
 // variable returns the NAME of env.NAME.
 func variable(t hcl.Traversal) (string, bool) {
-	if t.RootName() != "env" || len(t) != 2 {
-		return "", false
-	}
-	switch step := t[1].(type) {
-	case hcl.TraverseAttr:
-		return step.Name, true
-	case hcl.TraverseIndex:
-		if step.Key.Type() == cty.String {
-			return step.Key.AsString(), true
+	if len(t) == 2 && t.RootName() == "env" {
+		if step, ok := t[1].(hcl.TraverseAttr); ok {
+			return step.Name, true
 		}
 	}
 	return "", false
