@@ -8,6 +8,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/svidhelper/svidhelper/printable"
 )
 
 const (
@@ -19,6 +21,8 @@ const (
 	// many of a word within a message.
 	maxSource = 120
 	maxShown  = 60
+	// maxMessage is how many bytes of a message, or of a hint, are kept.
+	maxMessage = 4000
 )
 
 // commandLine stands in place of a file's name.
@@ -54,19 +58,11 @@ func (r *reporter) flagErrorf(hint, format string, args ...any) {
 }
 
 func (r *reporter) add(sp span, d Diagnostic) {
-	d.Message, d.Hint = strings.Map(shown, d.Message), strings.Map(shown, d.Hint)
+	d.Message, d.Hint = printable.Line(d.Message, maxMessage), printable.Line(d.Hint, maxMessage)
 	r.failed = r.failed || d.Severity == Error
 	if !r.full() {
 		r.found = append(r.found, located{sp, d})
 	}
-}
-
-// shown replaces what could steer a terminal.
-func shown(c rune) rune {
-	if !unicode.IsPrint(c) {
-		return '·'
-	}
-	return c
 }
 
 // full reports whether further diagnostics are dropped.
