@@ -129,6 +129,10 @@ agent_address    = %q
 revocation_grace = "50ms"
 output %q {
   x509_svid { spiffe_id = %q }
+  jwt_svid {
+    audience = ["vault"]
+    file     = "vault.jwt"
+  }
 }
 process {
   command     = ["sh", "-c", "while [ ! -e %s ]; do sleep 0.02; done; exit 3"]
@@ -169,7 +173,7 @@ func atLeast(n float64) func(float64) bool {
 func scrapes(t *testing.T) (well, broken scrape) {
 	p := &patient{
 		t: t, dir: t.TempDir(), health: freeAddress(t),
-		api: startAPI(t, devapi.Config{Identities: []devapi.Identity{identity("web")}, TTL: time.Hour}),
+		api: startAPI(t, devapi.Config{Identities: []devapi.Identity{identity("web")}, TTL: time.Hour, JWTTTL: time.Hour}),
 	}
 	p.serve()
 	file := p.write("")

@@ -41,7 +41,7 @@ func (r *encoding) jwtSVID(sel Selection, tokens map[snapshot.JWTRequest]*snapsh
 	}
 	r.set.Identities = append(r.set.Identities, Identity{
 		Kind: snapshot.KindJWT, Selection: sel, ID: svid.ID, Hint: svid.Hint, Audience: want.Audience,
-		Serial: svid.TokenID, NotAfter: svid.Expiry.UTC(), Files: []string{file.Name},
+		Serial: svid.TokenID, Issued: svid.Issued, NotAfter: svid.Expiry.UTC(), Files: []string{file.Name},
 	})
 	return false, nil
 }
@@ -253,7 +253,7 @@ func (r *encoding) witSVIDs(sel Selection, answer *snapshot.WIT) (absent bool, e
 }
 
 func (r *encoding) witSVID(sel Selection, want *WITSVID, svid *snapshot.WITSVID, index int) error {
-	identity := Identity{Kind: snapshot.KindWIT, Selection: sel, Default: want.Select == Selector{}, Stale: svid.Stale, ID: svid.ID, Hint: svid.Hint, NotAfter: svid.Expiry.UTC()}
+	identity := Identity{Kind: snapshot.KindWIT, Selection: sel, Default: want.Select == Selector{}, Stale: svid.Stale, ID: svid.ID, Hint: svid.Hint, Issued: svid.Issued, NotAfter: svid.Expiry.UTC()}
 	for _, f := range []struct {
 		spec   FileSpec
 		encode func() ([]byte, error)

@@ -197,9 +197,19 @@ func (r *restoring) jwtSVID(sel Selection) error {
 	}
 	r.set.Identities = append(r.set.Identities, Identity{
 		Kind: snapshot.KindJWT, Selection: sel, ID: svid.ID, Hint: want.Hint, Audience: want.Audience,
-		NotAfter: svid.Expiry.UTC(), Files: []string{want.File.Name},
+		Issued: issued(svid), NotAfter: svid.Expiry.UTC(), Files: []string{want.File.Name},
 	})
 	return nil
+}
+
+// issued is when a token says that it was issued; zero if it does not say, or what
+// cannot be.
+func issued(svid *jwtsvid.SVID) time.Time {
+	iat, _ := svid.Claims["iat"].(float64)
+	if iat > 0 && iat < float64(svid.Expiry.Unix()) {
+		return time.Unix(int64(iat), 0).UTC()
+	}
+	return time.Time{}
 }
 
 func (r *restoring) witSVID(sel Selection) error {

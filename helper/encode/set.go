@@ -47,6 +47,8 @@ type Identity struct {
 	Serial string
 	// NotBefore and NotAfter are in UTC; a token may lack the former.
 	NotBefore, NotAfter time.Time
+	// Issued is when a token was issued, if it says so, in UTC.
+	Issued time.Time
 	// Files are the names of the files that hold the SVID or its bundle.
 	Files []string
 }

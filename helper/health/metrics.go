@@ -27,11 +27,11 @@ var (
 	metricReloadAt = &metric{gauge, "svidhelper_config_last_reload_timestamp_seconds", "When the configuration file last took effect after a change, or was refused.", nil}
 	metricReloads  = &metric{counter, "svidhelper_config_reloads_total", "Changed configuration files, by what became of them: done or refused.", []string{"outcome"}}
 
-	identityLabels  = []string{"output", "kind", "trust_domain", "spiffe_id", "hint", "audience", "file"}
-	metricExpiry    = &metric{gauge, "svidhelper_identity_expiry_timestamp_seconds", "When an SVID on disk expires.", identityLabels}
-	metricNotBefore = &metric{gauge, "svidhelper_identity_not_before_timestamp_seconds", "When an SVID on disk became valid; tokens do not say.", identityLabels}
-	metricRefused   = &metric{gauge, "svidhelper_identity_refused_timestamp_seconds", "Since when the Workload API refuses an identity, after the grace period.", []string{"output", "identity", "spiffe_id", "reason"}}
-	metricRefusals  = &metric{counter, "svidhelper_identity_refusals_total", "How often an identity that an output asks for was denied, absent, or given in a way that cannot be used.", []string{"output", "identity", "reason"}}
+	identityLabels = []string{"output", "kind", "trust_domain", "spiffe_id", "hint", "audience", "file"}
+	metricExpiry   = &metric{gauge, "svidhelper_identity_expiry_timestamp_seconds", "When an SVID on disk expires.", identityLabels}
+	metricBegin    = &metric{gauge, "svidhelper_identity_begin_timestamp_seconds", "When the life of an SVID on disk began: its notBefore, or when a token was issued.", identityLabels}
+	metricRefused  = &metric{gauge, "svidhelper_identity_refused_timestamp_seconds", "Since when the Workload API refuses an identity, after the grace period.", []string{"output", "identity", "spiffe_id", "reason"}}
+	metricRefusals = &metric{counter, "svidhelper_identity_refusals_total", "How often an identity that an output asks for was denied, absent, or given in a way that cannot be used.", []string{"output", "identity", "reason"}}
 
 	metricComplete  = &metric{gauge, "svidhelper_output_complete", "1 if everything that is configured is on disk.", []string{"output"}}
 	metricPublished = &metric{gauge, "svidhelper_output_last_success_timestamp_seconds", "When the Workload API's last word was last found, or put, on disk.", []string{"output"}}
@@ -116,7 +116,7 @@ func (e *exposition) output(o *publish.Status) {
 	for _, id := range soonest(o.Identities) {
 		labels := []string{dir, kindName(id), id.ID.TrustDomain().Name(), id.ID.String(), id.Hint, strings.Join(id.Audience, ","), file(id)}
 		e.time(metricExpiry, id.NotAfter, labels...)
-		e.time(metricNotBefore, id.NotBefore, labels...)
+		e.time(metricBegin, begin(id), labels...)
 	}
 	for _, r := range o.Refused {
 		e.time(metricRefused, r.Since, dir, r.What, r.ID.String(), r.Reason)

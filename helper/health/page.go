@@ -146,9 +146,9 @@ func (p *page) identity(id *identityReport) {
 // life writes what is left of an SVID's life, as a bar where its begin is known.
 func (p *page) life(id *identityReport) {
 	left := id.Expires.Sub(p.now)
-	whole := id.Expires.Sub(id.NotBefore)
+	whole := id.Expires.Sub(id.Begin)
 	percent := int64(-1) // unknown
-	if !id.NotBefore.IsZero() && whole > 0 {
+	if !id.Begin.IsZero() && whole > 0 {
 		percent = min(max(int64(left/(whole/100+1)), 0), 100)
 	}
 	class := "good"

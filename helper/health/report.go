@@ -47,15 +47,15 @@ type outputReport struct {
 
 // An identityReport is an SVID on disk.
 type identityReport struct {
-	Kind      string    `json:"kind"`
-	SPIFFEID  string    `json:"spiffe_id"`
-	Hint      string    `json:"hint,omitempty"`
-	Audience  []string  `json:"audience,omitempty"`
-	Serial    string    `json:"serial,omitempty"`
-	NotBefore time.Time `json:"not_before,omitzero"`
-	Expires   time.Time `json:"expires,omitzero"`
-	File      string    `json:"file,omitempty"`
-	Stale     bool      `json:"stale,omitempty"` // a newer SVID was refused
+	Kind     string    `json:"kind"`
+	SPIFFEID string    `json:"spiffe_id"`
+	Hint     string    `json:"hint,omitempty"`
+	Audience []string  `json:"audience,omitempty"`
+	Serial   string    `json:"serial,omitempty"`
+	Begin    time.Time `json:"begin,omitzero"` // notBefore, or when a token was issued
+	Expires  time.Time `json:"expires,omitzero"`
+	File     string    `json:"file,omitempty"`
+	Stale    bool      `json:"stale,omitempty"` // a newer SVID was refused
 }
 
 // A refusalReport is an identity that the Workload API does not give any more.
@@ -161,7 +161,7 @@ func reportOutput(o *publish.Status) outputReport {
 	for _, id := range ids[:len(ids)-r.LeftOut] {
 		r.Identities = append(r.Identities, identityReport{
 			Kind: kindName(id), SPIFFEID: brief(id.ID.String()), Hint: brief(id.Hint), Audience: briefs(id.Audience), Serial: brief(id.Serial),
-			NotBefore: id.NotBefore, Expires: id.NotAfter, File: brief(file(id)), Stale: id.Stale,
+			Begin: begin(id), Expires: id.NotAfter, File: brief(file(id)), Stale: id.Stale,
 		})
 	}
 	for _, f := range o.Refused[:min(len(o.Refused), maxListed)] {

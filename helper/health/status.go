@@ -64,6 +64,14 @@ func file(id encode.Identity) string {
 	return id.Files[0]
 }
 
+// begin is when the life of an SVID began; zero: it does not say.
+func begin(id encode.Identity) time.Time {
+	if id.NotBefore.IsZero() {
+		return id.Issued
+	}
+	return id.NotBefore
+}
+
 func kindName(id encode.Identity) string { return string(id.Selection.Block) }
 
 // writes says of each file of the drop-in dialect what has become of it. JWT

@@ -13,6 +13,7 @@ type JWTSVID struct {
 	ID       spiffeid.ID
 	Hint     string
 	Audience []string
+	Issued   time.Time // in UTC; zero: the token does not say
 	Expiry   time.Time // in UTC
 	TokenID  string    // jti, unless empty
 	Token    string    // JWS in compact serialization
@@ -22,6 +23,7 @@ type JWTSVID struct {
 type WITSVID struct {
 	ID         spiffeid.ID
 	Hint       string
+	Issued     time.Time // in UTC; zero: the token does not say
 	Expiry     time.Time // in UTC
 	Token      string    // JWS in compact serialization
 	PrivateKey crypto.Signer

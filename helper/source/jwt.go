@@ -35,7 +35,7 @@ func parseJWT(resp *workload.JWTSVIDResponse, req snapshot.JWTRequest, prev *sna
 	}
 	return &snapshot.JWTSVID{
 		ID: token.id, Hint: entry.GetHint(), Audience: token.claims.Audience,
-		Expiry: token.expiry, TokenID: token.claims.ID, Token: entry.GetSvid(),
+		Issued: token.issued(), Expiry: token.expiry, TokenID: token.claims.ID, Token: entry.GetSvid(),
 	}, nil
 }
 

@@ -86,6 +86,15 @@ func parseToken(kind, token, announced string, now time.Time) (*parsedToken, err
 	return p, checkExpiry(kind, id, p.expiry, now)
 }
 
+// issued is when the token says that it was issued; zero if it does not say, or
+// what cannot be. It limits nothing.
+func (p *parsedToken) issued() time.Time {
+	if iat := p.claims.IssuedAt; iat != nil && *iat > 0 && *iat < *p.claims.Expiry {
+		return iat.Time().UTC()
+	}
+	return time.Time{}
+}
+
 func checkExpiry(kind string, id spiffeid.ID, expiry, now time.Time) error {
 	if !expiry.After(now) {
 		return reject(ReasonExpired, "%s of %s expired at %s", kind, id, expiry.Format(time.RFC3339))

@@ -127,7 +127,7 @@ func parseWITSVID(in *workload.WITSVID, now time.Time) (*snapshot.WITSVID, error
 	if !publicKeysEqual(key.Public(), bound) {
 		return nil, reject(ReasonKeyMismatch, "WIT-SVID of %s: its private key is not the one that the token is bound to", id)
 	}
-	return &snapshot.WITSVID{ID: id, Hint: in.GetHint(), Expiry: token.expiry, Token: in.GetWitSvid(), PrivateKey: key}, nil
+	return &snapshot.WITSVID{ID: id, Hint: in.GetHint(), Issued: token.issued(), Expiry: token.expiry, Token: in.GetWitSvid(), PrivateKey: key}, nil
 }
 
 var errNoPrivateJWK = errors.New("is not a private JWK of type EC, RSA or OKP")
