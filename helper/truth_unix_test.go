@@ -28,7 +28,7 @@ type trouble struct {
 	name       string
 	ttl        time.Duration // of SVIDs; 0: long
 	config     func(w *troubled) string
-	reason     string
+	reasons    []string // why, and what to do
 	hurt, mend func(w *troubled) time.Time
 }
 
@@ -102,7 +102,7 @@ const oneSVID = "  x509_svid {}"
 
 var troubles = []trouble{
 	{
-		name: "expired", ttl: 3 * time.Second, reason: "expired at",
+		name: "expired", ttl: 3 * time.Second, reasons: []string{"expired at", "start the agent that provides it"},
 		config: func(w *troubled) string { return w.config(oneSVID, "") },
 		hurt: func(w *troubled) time.Time {
 			w.api.Down()
@@ -115,7 +115,7 @@ var troubles = []trouble{
 		},
 	},
 	{
-		name: "cannot be published", reason: "svid.pem",
+		name: "cannot be published", reasons: []string{"svid.pem"},
 		config: func(w *troubled) string { return w.config(oneSVID+"\n  publish = \"rename\"", "") },
 		hurt: func(w *troubled) time.Time {
 			w.must(os.Remove(w.in("certs", "svid.pem")), os.MkdirAll(w.in("certs", "svid.pem", "in the way"), 0o755))
@@ -127,7 +127,7 @@ var troubles = []trouble{
 		},
 	},
 	{
-		name: "not proven", reason: "proof of service: ",
+		name: "not proven", reasons: []string{"proof of service: ", "look at its reload and its paths"},
 		config: func(w *troubled) string {
 			return w.config(oneSVID, fmt.Sprintf("hook \"service\" {\n command = [\"true\"]\n proof {\n tls = %q\n timeout = \"300ms\"\n }\n}", w.service))
 		},
@@ -142,7 +142,25 @@ var troubles = []trouble{
 		},
 	},
 	{
-		name: "refused", reason: "is refused since",
+		name: "hook", reasons: []string{"hook proxy: ", "exit status 3, saying \\\"no such proxy\\\"", "its target has not heard of the last rotation"},
+		config: func(w *troubled) string {
+			return w.config(oneSVID, fmt.Sprintf("hook \"proxy\" {\n command = [\"sh\", \"-c\", %q]\n}",
+				fmt.Sprintf("if [ -e %s ]; then echo no such proxy; exit 3; fi", w.in("gone"))))
+		},
+		hurt: func(w *troubled) time.Time {
+			w.must(os.WriteFile(w.in("gone"), nil, 0o644))
+			w.api.Rotate()
+			w.run.log.Await(w.T, 1, "hook failed")
+			return time.Now()
+		},
+		mend: func(w *troubled) time.Time {
+			w.must(os.Remove(w.in("gone")))
+			w.api.Rotate()
+			return time.Now()
+		},
+	},
+	{
+		name: "refused", reasons: []string{"is refused since", "no X.509-SVID with hint \\\"db\\\""},
 		config: func(w *troubled) string { return w.config("  x509_svid { hint = \"db\" }", "") },
 		hurt: func(w *troubled) time.Time {
 			w.must(w.api.SetIdentities(anyIdentity("web")))
@@ -154,7 +172,7 @@ var troubles = []trouble{
 		},
 	},
 	{
-		name: "crashes again and again", reason: "process: it ended by itself with status 3, 3 times in a row",
+		name: "crashes again and again", reasons: []string{"process: it ended by itself with status 3, 3 times in a row", "what it printed says why"},
 		config: func(w *troubled) string {
 			return w.config(oneSVID, fmt.Sprintf("process {\n restart = \"always\"\n on_rotation = \"none\"\n command = [\"sh\", \"-c\", %q]\n}",
 				fmt.Sprintf("while [ ! -e %[1]s/crash ]; do sleep 0.02; done; echo >>%[1]s/crashed; exit 3", w.dir)))
@@ -176,7 +194,7 @@ var troubles = []trouble{
 		},
 	},
 	{
-		name: "a new process that cannot be started", reason: "the one of the new configuration is not started",
+		name: "a new process that cannot be started", reasons: []string{"the one of the new configuration is not started", "nobody"},
 		config: func(w *troubled) string {
 			return w.config(oneSVID, "process {\n on_rotation = \"none\"\n command = [\"sleep\", \"1000\"]\n}")
 		},
@@ -204,7 +222,7 @@ func anyIdentity(name string) devapi.Identity {
 func TestReadyTurnsWithinASecond(t *testing.T) {
 	for _, c := range troubles {
 		t.Run(c.name, func(t *testing.T) {
-			if strings.Contains(c.reason, "is not started") && os.Geteuid() != 0 {
+			if c.name == "a new process that cannot be started" && os.Geteuid() != 0 {
 				t.Log("only root can run a process as another user: not tried")
 				return
 			}
@@ -213,7 +231,7 @@ func TestReadyTurnsWithinASecond(t *testing.T) {
 			w.api, _ = devapitest.Start(t, devapi.Config{ManualRotation: true, TTL: c.ttl, Identities: []devapi.Identity{anyIdentity("db")}})
 			w.listen()
 			w.run = startDaemon(t, w.api, c.config(w))
-			if c.reason == "proof of service: " {
+			if c.name == "not proven" {
 				w.serve()
 			}
 			awaitReadyAgain(t, w.api, w.address)
@@ -232,8 +250,8 @@ func TestReadyTurnsWithinASecond(t *testing.T) {
 			within("not ready", awaitReady(t, w.address, http.StatusServiceUnavailable), since)
 			eventually(t, func() error {
 				_, body, err := get("http://" + w.address + "/ready")
-				if err != nil || !strings.Contains(body, c.reason) {
-					return notYet("ready: %s %v; want the reason %q", body, err, c.reason)
+				if err != nil || !holdsAll(body, c.reasons) {
+					return notYet("ready: %s %v; want the reasons %q", body, err, c.reasons)
 				}
 				return nil
 			})

@@ -172,7 +172,7 @@ func TestReady(t *testing.T) {
 			s.Outputs[0].Refused = []publish.Refusal{{What: "X.509-SVID", Since: time.Unix(0, 0), Why: "no identity"}}
 		}, "output /run/tls: X.509-SVID is refused since 1970-01-01T00:00:00Z: no identity"},
 		"process": {func(s *Status) { s.Process.Failure = "not told" }, "process: not told"},
-		"hook":    {func(s *Status) { s.Hooks[0].LastError = errors.New("exit status 1") }, "hook pgbouncer: exit status 1; its target has not heard of the last rotation"},
+		"hook":    {func(s *Status) { s.Hooks[0].LastError = errors.New("exit status 1") }, "hook pgbouncer: exit status 1; its target has not heard of the last rotation, and is told when that is mended, or at the next one"},
 		"crashed": {func(s *Status) {
 			s.Process.State, s.Process.LastExit, s.Process.InARow = supervisor.StateBackoff, &supervisor.Exit{Code: 3}, 2
 			s.Process.Backoff = now

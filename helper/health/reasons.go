@@ -139,7 +139,7 @@ func hookProblem(h *hook.Status) string {
 	if h.LastError == nil {
 		return ""
 	}
-	return fmt.Sprintf("%v; its target has not heard of the last rotation", h.LastError)
+	return fmt.Sprintf("%v; its target has not heard of the last rotation, and is told when that is mended, or at the next one", h.LastError)
 }
 
 // times writes a number of times.

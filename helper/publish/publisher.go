@@ -97,10 +97,15 @@ type adoption struct {
 	done chan error
 }
 
-// The span between two tries to publish what a full disk, say, has refused.
+// republish is the span between two tries to publish what a full disk, say, has
+// refused: ready is true within a second of its being mended.
+const republish = 400 * time.Millisecond
+
+// The span between two tries to encode what could not be. Only another answer or
+// the clock can mend that.
 const (
-	firstRepublish = time.Second
-	lastRepublish  = 30 * time.Second
+	firstReencode = time.Second
+	lastReencode  = 30 * time.Second
 )
 
 // New returns a publisher. A directory that cannot be opened is tried again by
@@ -145,7 +150,7 @@ func (r *Publisher) Unstarted() string {
 // Run publishes until ctx ends. An error is one that ends the helper.
 func (r *Publisher) Run(ctx context.Context) error {
 	again := backoff.NewExponentialBackOff()
-	again.InitialInterval, again.MaxInterval = firstRepublish, lastRepublish
+	again.InitialInterval, again.MaxInterval = firstReencode, lastReencode
 	retry, grace := time.NewTimer(time.Hour), time.NewTimer(time.Hour)
 	defer retry.Stop()
 	defer grace.Stop()
@@ -161,6 +166,8 @@ func (r *Publisher) Run(ctx context.Context) error {
 		case ok:
 			retry.Stop()
 			again.Reset()
+		case r.unwritten():
+			retry.Reset(republish)
 		default:
 			retry.Reset(again.NextBackOff())
 		}
@@ -189,6 +196,11 @@ func (r *Publisher) Run(ctx context.Context) error {
 			force = true
 		}
 	}
+}
+
+// unwritten reports whether what was encoded is not on disk somewhere.
+func (r *Publisher) unwritten() bool {
+	return slices.ContainsFunc(r.outputs, func(o *output) bool { return o.err != nil })
 }
 
 // adopt makes p the plan, or leaves everything as it is.
