@@ -7,9 +7,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/svidhelper/svidhelper/helper/notify"
+	"github.com/svidhelper/svidhelper/printable"
 )
 
 // A metric is what a family of samples has in common.
@@ -142,21 +142,7 @@ func join(names, values []string) string {
 	}
 	pairs := make([]string, len(names))
 	for i, n := range names {
-		pairs[i] = n + `="` + escapes.Replace(shown(values[i], maxLabel)) + `"`
+		pairs[i] = n + `="` + escapes.Replace(printable.Line(values[i], maxLabel)) + `"`
 	}
 	return "{" + strings.Join(pairs, ",") + "}"
-}
-
-// shown makes text of unknown origin fit to be shown: valid, printable, and at
-// most so many bytes long.
-func shown(s string, most int) string {
-	if len(s) > most {
-		s = strings.ToValidUTF8(s[:most-len("…")], "") + "…"
-	}
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return unicode.ReplacementChar
-	}, s)
 }

@@ -137,9 +137,9 @@ func TestChecksAnswerAsSpiffeHelperDoes(t *testing.T) {
 // without turning it.
 func TestRefusedFileIsNoted(t *testing.T) {
 	status := healthy()
-	status.Reload = Reload{At: time.Now(), Refused: 1, Problem: "unknown key"}
+	status.Reload = Reload{At: time.Now(), Refused: 1, Problem: "helper.conf:2:1: error:\n  unknown key"}
 	base := start(t, config.Health{}, func() Status { return status })
-	if code, body := get(t, base+"/ready"); code != 200 || !strings.Contains(body, `"notes":["the configuration file is refused`) || !strings.Contains(body, "unknown key") {
+	if code, body := get(t, base+"/ready"); code != 200 || !strings.Contains(body, `"notes":["the configuration file is refused, the one before is in effect: helper.conf:2:1: error: unknown key"]`) {
 		t.Errorf("/ready = %d %s", code, body)
 	}
 	if _, body := get(t, base+"/metrics"); !strings.Contains(body, "svidhelper_config_last_reload_successful 0\n") {

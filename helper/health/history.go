@@ -44,11 +44,11 @@ func history(recent []events.Event) []entry {
 			all[rotation].merge(e) // another output
 		case e.Target != "" && rotation >= 0:
 			all[rotation].Outcomes = append(all[rotation].Outcomes, outcome{
-				Target: brief(e.Target), Event: e.Event, Latency: e.Latency, Failed: e.Failed, Error: shown(e.Error, maxReason),
+				Target: brief(e.Target), Event: e.Event, Latency: e.Latency, Failed: e.Failed, Error: sentence(e.Error),
 			})
 		case e.Target != "": // the rotation is not remembered any more
 		default:
-			all = append(all, entry{Time: e.Time.UTC(), Event: e.Event, Changed: e.Changed, Failed: e.Failed, Error: shown(e.Error, maxReason)})
+			all = append(all, entry{Time: e.Time.UTC(), Event: e.Event, Changed: e.Changed, Failed: e.Failed, Error: sentence(e.Error)})
 			all[len(all)-1].merge(e)
 			if e.Event == events.Published {
 				rotation = len(all) - 1

@@ -71,7 +71,7 @@ func TestMetrics(t *testing.T) {
 		"ready": 1,
 		"build_info goversion=" + runtime.Version() + " version=v1.2.3":                                                                                              1,
 		"identity_expiry_timestamp_seconds audience= file=svid.pem hint= kind=x509_svid output=/run/tls spiffe_id=spiffe://example.org/web trust_domain=example.org": float64(end.Unix()),
-		"identity_expiry_timestamp_seconds audience=vault,db file=\uFFFD.jwt hint= kind=jwt_svid output=/run/tls spiffe_id= trust_domain=":                           float64(end.Unix()),
+		"identity_expiry_timestamp_seconds audience=vault,db file=?.jwt hint= kind=jwt_svid output=/run/tls spiffe_id= trust_domain=":                                float64(end.Unix()),
 		"identity_refusals_total identity=X.509-SVID output=/run/tls reason=expired":                                                                                 2,
 		"told_latency_seconds target=process":                                                1,
 		"samples_left_out":                                                                   0,

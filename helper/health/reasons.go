@@ -33,7 +33,7 @@ func (r *reasons) add(what, problem string) {
 	case len(r.all) == maxReasons:
 		r.more++
 	default:
-		r.all = append(r.all, shown(what+problem, maxReason))
+		r.all = append(r.all, sentence(what+problem))
 	}
 }
 
@@ -161,7 +161,7 @@ func (s *Status) apiProblem() string {
 // notes are what is to be known and no reason for not being ready.
 func (s *Status) notes(why []string) []string {
 	var r reasons
-	if problem := s.apiProblem(); !slices.Contains(why, shown(problem, maxReason)) {
+	if problem := s.apiProblem(); !slices.Contains(why, sentence(problem)) {
 		r.add("", problem)
 	}
 	if s.Reload.Problem != "" {

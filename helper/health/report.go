@@ -4,11 +4,13 @@ import (
 	"encoding/json"
 	"net/http"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/svidhelper/svidhelper/helper/notify"
 	"github.com/svidhelper/svidhelper/helper/publish"
 	"github.com/svidhelper/svidhelper/helper/source"
+	"github.com/svidhelper/svidhelper/printable"
 	"github.com/svidhelper/svidhelper/supervisor"
 	"github.com/svidhelper/svidhelper/supervisor/hook"
 )
@@ -128,7 +130,13 @@ type fileReport struct {
 const maxListed = 1024
 
 // brief makes a name of unknown origin fit for a report.
-func brief(s string) string { return shown(s, maxLabel) }
+func brief(s string) string { return printable.Line(s, maxLabel) }
+
+// sentence makes a text of unknown origin, which may have several lines, fit for a
+// report.
+func sentence(s string) string {
+	return printable.Line(strings.Join(strings.Fields(s), " "), maxReason)
+}
 
 func briefs(all []string) []string {
 	short := make([]string, 0, min(len(all), maxListed))
@@ -144,7 +152,7 @@ func (s *Status) report(now time.Time) report {
 		Version: brief(s.Version), GoVersion: runtime.Version(), Time: now.UTC(), Started: s.Started.UTC(),
 		Ready: ready, Reasons: why, Notes: s.notes(why), Outputs: []outputReport{},
 		Targets: s.targets(), History: history(s.Recent), WorkloadAPI: reportSource(s.Source),
-		Configuration: fileReport{Changed: s.Reload.At.UTC(), Problem: shown(s.Reload.Problem, maxReason)},
+		Configuration: fileReport{Changed: s.Reload.At.UTC(), Problem: sentence(s.Reload.Problem)},
 	}
 	for i := range s.Outputs {
 		r.Outputs = append(r.Outputs, reportOutput(&s.Outputs[i]))
@@ -154,7 +162,7 @@ func (s *Status) report(now time.Time) report {
 
 func reportOutput(o *publish.Status) outputReport {
 	r := outputReport{
-		Dir: brief(o.Spec.Dir), Complete: o.Complete, Rotations: o.Rotations, LastSuccess: o.LastSuccess.UTC(), Problem: shown(o.Problem, maxReason),
+		Dir: brief(o.Spec.Dir), Complete: o.Complete, Rotations: o.Rotations, LastSuccess: o.LastSuccess.UTC(), Problem: sentence(o.Problem),
 	}
 	ids := soonest(o.Identities)
 	r.LeftOut = max(len(ids)-maxListed, 0)
@@ -166,7 +174,7 @@ func reportOutput(o *publish.Status) outputReport {
 	}
 	for _, f := range o.Refused[:min(len(o.Refused), maxListed)] {
 		r.Refused = append(r.Refused, refusalReport{
-			Identity: brief(f.What), SPIFFEID: brief(f.ID.String()), Reason: f.Reason, Since: f.Since.UTC(), Removed: f.Removed, Error: shown(f.Why, maxReason),
+			Identity: brief(f.What), SPIFFEID: brief(f.ID.String()), Reason: f.Reason, Since: f.Since.UTC(), Removed: f.Removed, Error: sentence(f.Why),
 		})
 	}
 	return r
@@ -203,14 +211,14 @@ func (s *Status) targets() []targetReport {
 func reportProcess(p *supervisor.Status) targetReport {
 	return targetReport{
 		Name: "process", State: string(p.State), PID: p.PID, Started: p.Started.UTC(), Restarts: p.Restarts, Crashes: p.Crashes,
-		Asked: p.Rotated, Told: p.Delivered, LastTold: p.LastDelivered.UTC(), Problem: shown(processProblem(p, time.Now()), maxReason),
+		Asked: p.Rotated, Told: p.Delivered, LastTold: p.LastDelivered.UTC(), Problem: sentence(processProblem(p, time.Now())),
 	}
 }
 
 func reportHook(h *hook.Status) targetReport {
 	return targetReport{
 		Name: h.Name, Asked: h.Asked, Told: h.Delivered, LastTold: h.LastDelivered.UTC(), Runs: h.Runs, Failures: h.Failures,
-		Problem: shown(hookProblem(h), maxReason),
+		Problem: sentence(hookProblem(h)),
 	}
 }
 
@@ -218,7 +226,7 @@ func reportProof(p *notify.ProofStatus) *proofReport {
 	last, _ := p.Latency.Last()
 	return &proofReport{
 		Address: brief(p.Address), Proven: p.Proven, Served: brief(p.Served), Want: brief(p.Want), Latency: last.Seconds(),
-		Failures: p.Failures, Problem: shown(p.Problem, maxReason),
+		Failures: p.Failures, Problem: sentence(p.Problem),
 	}
 }
 
@@ -228,7 +236,7 @@ func reportSource(s *source.Status) apiReport {
 	}
 	r := apiReport{
 		Address: brief(s.Connection.Address), Connected: s.Connection.Connected, Since: s.Connection.Since.UTC(),
-		Problem: shown(s.Problem(), maxReason), LeftOut: max(len(s.Profiles)-maxListed, 0),
+		Problem: sentence(s.Problem()), LeftOut: max(len(s.Profiles)-maxListed, 0),
 	}
 	for _, p := range s.Profiles[:len(s.Profiles)-r.LeftOut] {
 		f := profileReport{Profile: brief(string(p.Profile)), State: brief(string(p.State)), LastAnswer: p.LastSuccess.UTC()}
@@ -236,7 +244,7 @@ func reportSource(s *source.Status) apiReport {
 			f.Audience, f.SPIFFEID, f.Hint = briefs(p.Request.Audience()), brief(p.Request.ID.String()), brief(p.Request.Hint)
 		}
 		if p.LastError != nil {
-			f.Error = shown(p.LastError.Error(), maxReason)
+			f.Error = sentence(p.LastError.Error())
 		}
 		r.Profiles = append(r.Profiles, f)
 	}
