@@ -3,8 +3,10 @@ package notify
 import "time"
 
 // LatencyBounds are the upper ends of the histogram's buckets. A reload takes
-// milliseconds in nginx and a minute in a large Java service.
+// milliseconds in nginx and a minute in a large Java service; from an answer to the
+// signal it is a millisecond or two.
 var LatencyBounds = [...]time.Duration{
+	time.Millisecond, 2500 * time.Microsecond,
 	5 * time.Millisecond, 10 * time.Millisecond, 25 * time.Millisecond,
 	50 * time.Millisecond, 100 * time.Millisecond, 250 * time.Millisecond,
 	500 * time.Millisecond, time.Second, 2500 * time.Millisecond,

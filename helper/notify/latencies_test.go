@@ -11,7 +11,7 @@ func TestLatencies(t *testing.T) {
 		l = l.Observe(d)
 	}
 	b := l.Cumulative()
-	if n := len(b); b[0] != 2 || b[1] != 3 || b[n-2] != 3 || b[n-1] != 4 || l.count != 5 {
+	if n := len(b); b[0] != 1 || b[2] != 2 || b[3] != 3 || b[n-2] != 3 || b[n-1] != 4 || l.count != 5 {
 		t.Errorf("%v of %d", b, l.count)
 	}
 	if last, n := l.Last(); last != time.Hour || n != 5 {
