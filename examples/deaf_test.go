@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/svidhelper/svidhelper/helper/snapshot"
 )
 
 // deafServer, as its first argument, makes the test's binary a server that
@@ -113,8 +115,8 @@ process {
 			if err := s.undisturbed(); err != nil {
 				return err
 			}
-			served := s.api.SVIDs()[0].Certificates[0].SerialNumber.Text(16)
-			want := rotate(t, s.api).Text(16)
+			served := snapshot.Serial(s.api.SVIDs()[0].Certificates[0].SerialNumber)
+			want := snapshot.Serial(rotate(t, s.api))
 			// A process that has just started gets a moment for its handlers; the
 			// proof begins when it was told.
 			s.events.await(t, s.helper, "signal", func(e event) bool { return e.Event == "notified" && e.Rotations == 2 })

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/svidhelper/svidhelper/helper/snapshot"
 )
 
 // TestNginxStuck stops nginx's master: its workers go on serving the old
@@ -66,14 +68,14 @@ func TestNginxStuck(t *testing.T) {
 			s.startNginx(nginx,
 				`timeout    = "10s"`, set("timeout", timeout),
 				`["signal", "restart"]`, `["signal"]`)
-			served := s.api.SVIDs()[0].Certificates[0].SerialNumber.Text(16)
+			served := snapshot.Serial(s.api.SVIDs()[0].Certificates[0].SerialNumber)
 			defer s.stop(0)
 			if err := s.undisturbed(); err != nil {
 				return err
 			}
 			master := s.stopMaster()
 			began := time.Now()
-			want := rotate(t, s.api).Text(16)
+			want := snapshot.Serial(rotate(t, s.api))
 			e := s.events.await(t, s.helper, "failed proof", failedProof)
 			took := time.Since(began)
 			if took < 2*timeout {

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/svidhelper/svidhelper/helper/devapi"
+	"github.com/svidhelper/svidhelper/helper/snapshot"
 )
 
 // rotations is how many a server has to stand.
@@ -163,7 +164,7 @@ func (s *service) rotate(times int, open hold, clients ...*client) {
 	var latencies []time.Duration
 	for range times {
 		serial := rotate(s.t, s.api)
-		e := s.events.await(s.t, s.helper, "proof of "+serial.Text(16), proven(serial))
+		e := s.events.await(s.t, s.helper, "proof of "+snapshot.Serial(serial), proven(serial))
 		latencies = append(latencies, time.Duration(e.Latency*float64(time.Second)))
 		for _, c := range clients {
 			if !c.blind {
@@ -250,7 +251,7 @@ func (s *service) trustsNewAuthority(open opening, t talk) {
 		s.t.Fatal(err)
 	}
 	serial := rotate(s.t, s.api)
-	s.events.await(s.t, s.helper, "proof of the new authority's "+serial.Text(16), proven(serial))
+	s.events.await(s.t, s.helper, "proof of the new authority's "+snapshot.Serial(serial), proven(serial))
 	awaitListener(s.t, talkDial(s.address, s.clientTLS(), open, t), s.helper)
 }
 
@@ -284,5 +285,5 @@ func (s *service) ended(want int) {
 
 // proven matches the event that a serial number was seen to be served.
 func proven(serial *big.Int) func(event) bool {
-	return func(e event) bool { return e.Event == "proven" && e.Serial == serial.Text(16) }
+	return func(e event) bool { return e.Event == "proven" && e.Serial == snapshot.Serial(serial) }
 }

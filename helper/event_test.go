@@ -13,6 +13,7 @@ import (
 	"github.com/svidhelper/svidhelper/helper/devapi"
 	"github.com/svidhelper/svidhelper/helper/devapi/devapitest"
 	"github.com/svidhelper/svidhelper/helper/events"
+	"github.com/svidhelper/svidhelper/helper/snapshot"
 )
 
 // TestEvents: the same lines in the file and on a hook's standard input.
@@ -56,7 +57,7 @@ hook "fails" {
 		Files: []string{"svid.pem", "svid_bundle.pem", "svid_key.pem"},
 		Identities: []events.Identity{{
 			Kind: "x509_svid", SPIFFEID: "spiffe://example.org/workload",
-			Serial: fmt.Sprintf("%x", leaf.SerialNumber), Expires: leaf.NotAfter,
+			Serial: snapshot.Serial(leaf.SerialNumber), Expires: leaf.NotAfter,
 		}},
 	}
 	if !reflect.DeepEqual(published, want) {

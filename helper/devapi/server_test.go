@@ -66,7 +66,9 @@ func withHeader(ctx context.Context) context.Context {
 	return metadata.AppendToOutgoingContext(ctx, "workload.spiffe.io", "true")
 }
 
-func serial(svid *x509svid.SVID) string { return svid.Certificates[0].SerialNumber.Text(16) }
+func serial(svid *x509svid.SVID) string {
+	return fmt.Sprintf("%X", svid.Certificates[0].SerialNumber.Bytes())
+}
 
 func TestX509SourceFollowsRotations(t *testing.T) {
 	s, _ := devapitest.Start(t, devapi.Config{ManualRotation: true})

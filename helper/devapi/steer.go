@@ -1,6 +1,7 @@
 package devapi
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -44,7 +45,7 @@ func (s *Server) renew(due func(*member) bool) {
 
 func (s *Server) logSVID(what string, svid *x509svid.SVID) {
 	leaf := svid.Certificates[0]
-	s.log.Info(what, "spiffe_id", svid.ID, "serial", leaf.SerialNumber.Text(16), "expires", leaf.NotAfter)
+	s.log.Info(what, "spiffe_id", svid.ID, "serial", fmt.Sprintf("%X", leaf.SerialNumber.Bytes()), "expires", leaf.NotAfter)
 }
 
 // change lets f change the world, then pushes the outcome.

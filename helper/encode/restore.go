@@ -176,7 +176,7 @@ func (r *restoring) checkX509(want *X509SVID, cert, key, bundle []byte) (Identit
 	}
 	return Identity{
 		Kind: snapshot.KindX509, Default: want.Select == Selector{}, ID: id, Hint: want.Select.Hint,
-		Serial: fmt.Sprintf("%x", certs[0].SerialNumber), NotBefore: certs[0].NotBefore.UTC(), NotAfter: certs[0].NotAfter.UTC(),
+		Serial: snapshot.Serial(certs[0].SerialNumber), NotBefore: certs[0].NotBefore.UTC(), NotAfter: certs[0].NotAfter.UTC(),
 	}, allowed(want.Allow, id)
 }
 

@@ -43,7 +43,7 @@ type Identity struct {
 	ID       spiffeid.ID
 	Hint     string
 	Audience []string // of a JWT-SVID
-	// Serial is the leaf's serial number in hex, or the JWT ID.
+	// Serial is the leaf's serial number as openssl writes it, or the JWT ID.
 	Serial string
 	// NotBefore and NotAfter are in UTC; a token may lack the former.
 	NotBefore, NotAfter time.Time

@@ -76,7 +76,7 @@ func (x x509Encoding) encode() error {
 	}
 	identity := Identity{
 		Kind: snapshot.KindX509, Selection: x.sel, Default: x.want.Select == Selector{}, Stale: x.svid.Stale, ID: x.svid.ID, Hint: x.svid.Hint,
-		Serial:    fmt.Sprintf("%x", x.svid.Certificates[0].SerialNumber),
+		Serial:    snapshot.Serial(x.svid.Certificates[0].SerialNumber),
 		NotBefore: x.svid.Certificates[0].NotBefore.UTC(),
 		NotAfter:  x.svid.Certificates[0].NotAfter.UTC(),
 	}

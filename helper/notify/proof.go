@@ -170,7 +170,9 @@ func (r *proofRunner) prove(ctx context.Context, e expectation) {
 	if r.unproven.IsZero() {
 		r.unproven = time.Now()
 	}
-	res, err := r.prover.Run(ctx, e.want(), r.escalate)
+	want := e.want()
+	want.Untold = func() string { return r.target.line.progress().stuck }
+	res, err := r.prover.Run(ctx, want, r.escalate)
 	if ctx.Err() != nil {
 		r.tried(res)
 		r.cut = res
@@ -183,7 +185,7 @@ func (r *proofRunner) prove(ctx context.Context, e expectation) {
 		case <-r.progress:
 		case <-time.After(latePause):
 		}
-		res, err = r.prover.Look(ctx, e.want())
+		res, err = r.prover.Look(ctx, want)
 		switch {
 		case ctx.Err() != nil:
 			return

@@ -75,7 +75,9 @@ func (try *trial) rotate(i int) {
 	try.expect(publish.Change{OnDisk: []snapshot.X509SVID{try.svids[i]}, At: time.Now()})
 }
 
-func (try *trial) serial(i int) string { return proof.Serial(try.svids[i].Certificates[0]) }
+func (try *trial) serial(i int) string {
+	return snapshot.Serial(try.svids[i].Certificates[0].SerialNumber)
+}
 
 // until waits for a status, and does something each time that it looks.
 func (try *trial) until(what string, is func(ProofStatus) bool, meanwhile func()) ProofStatus {

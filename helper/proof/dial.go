@@ -8,8 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
+	"syscall"
 	"time"
 )
 
@@ -38,6 +40,9 @@ func (p *Prover) dial(ctx context.Context, want Want) (sighting, error) {
 	// hurry, and each connection costs the service something
 	dialer := net.Dialer{FallbackDelay: -1}
 	conn, err := dialer.DialContext(ctx, p.at.network, p.at.address)
+	if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, fs.ErrNotExist) {
+		return sighting{}, fmt.Errorf("nothing listens there; start the service, or correct the address of proof: %w", err)
+	}
 	if err != nil {
 		return sighting{}, err
 	}

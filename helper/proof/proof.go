@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
+
+	"github.com/svidhelper/svidhelper/helper/snapshot"
 )
 
 const (
@@ -47,6 +49,9 @@ type Want struct {
 	// Certificate returns what we show when the service asks for a client
 	// certificate; nil means nothing.
 	Certificate func() (*tls.Certificate, error)
+	// Untold, unless nil, returns why the service could not be told of the new
+	// files; empty if it was told.
+	Untold func() string
 }
 
 // holds reports whether a leaf is one of those wanted: the same certificate,
@@ -59,7 +64,7 @@ func (w Want) holds(leaf *x509.Certificate) bool {
 func (w Want) Serials() string {
 	var all []string
 	for _, leaf := range w.Leaves {
-		all = append(all, Serial(leaf))
+		all = append(all, snapshot.Serial(leaf.SerialNumber))
 	}
 	return strings.Join(all, " or ")
 }
@@ -85,21 +90,29 @@ type Error struct {
 	Want    string // the serial number that was published
 	Served  string // the one that was presented last; empty if none was
 	Waited  time.Duration
-	Err     error // why the last connection showed nothing; nil if it did
+	Err     error  // why the last connection showed nothing; nil if it did
+	Untold  string // why the service could not be told of the new files; empty if it was told
 }
 
 func (e *Error) Error() string {
+	var said string
 	switch {
-	case e.Err == nil:
+	case e.Err == nil && e.Untold == "":
 		return fmt.Sprintf("%s still serves serial %s, not the published %s, after %v: it has not taken up the new files; look at its reload and its paths",
 			e.Address, e.Served, e.Want, e.Waited)
+	case e.Err == nil:
+		said = fmt.Sprintf("%s still serves serial %s, not the published %s, after %v", e.Address, e.Served, e.Want, e.Waited)
 	case e.Served != "":
-		return fmt.Sprintf("%s served serial %s, not the published %s, and does not answer after %v: %v",
+		said = fmt.Sprintf("%s served serial %s, not the published %s, and does not answer after %v: %v",
 			e.Address, e.Served, e.Want, e.Waited, e.Err)
 	default:
-		return fmt.Sprintf("%s does not show a certificate (serial %s is published) after %v: %v",
+		said = fmt.Sprintf("%s does not show a certificate (serial %s is published) after %v: %v",
 			e.Address, e.Want, e.Waited, e.Err)
 	}
+	if e.Untold != "" {
+		said += "; it could not be told of the new files: " + e.Untold
+	}
+	return said
 }
 
 func (e *Error) Unwrap() error { return e.Err }
@@ -129,9 +142,6 @@ func New(cfg Config, log *slog.Logger) (*Prover, error) {
 	}
 	return &Prover{cfg: cfg, at: at, log: log.With("proof", cfg.TLS)}, nil
 }
-
-// Serial returns a certificate's serial number as messages write it.
-func Serial(c *x509.Certificate) string { return fmt.Sprintf("%x", c.SerialNumber) }
 
 // Run proves a rotation, and escalates where the service does not take it up:
 // each of OnFailure in order, each followed by another Timeout. An escalation
@@ -233,7 +243,7 @@ func (p *Prover) try(ctx context.Context, want Want, r *Result) error {
 	if seen.leaf == nil {
 		return err
 	}
-	r.Serial = Serial(seen.leaf)
+	r.Serial = snapshot.Serial(seen.leaf.SerialNumber)
 	if want.holds(seen.leaf) {
 		r.Proven, r.Latency = true, seen.at.Sub(want.Published)
 	}
@@ -241,7 +251,12 @@ func (p *Prover) try(ctx context.Context, want Want, r *Result) error {
 }
 
 func (p *Prover) unproven(want Want, r Result, began time.Time, last error) *Error {
+	untold := ""
+	if want.Untold != nil {
+		untold = want.Untold()
+	}
 	return &Error{
+		Untold:  untold,
 		Address: p.cfg.TLS,
 		Want:    want.Serials(),
 		Served:  r.Serial,

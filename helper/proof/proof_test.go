@@ -41,7 +41,7 @@ func TestProveOverEachKindOfAddress(t *testing.T) {
 			c.dial += port
 		}
 		r, err := prover(t, Config{TLS: c.dial, ServerName: c.serverName}).Prove(t.Context(), wanted(cert))
-		if err != nil || !r.Proven || r.Serial != "7" || r.Attempts != 1 || r.Latency <= 0 {
+		if err != nil || !r.Proven || r.Serial != "07" || r.Attempts != 1 || r.Latency <= 0 {
 			t.Errorf("%s: %+v, %v", c.dial, r, err)
 		}
 		s.sawGoodbye(t, c.dial)
@@ -66,7 +66,7 @@ func TestProveWaitsForTheReload(t *testing.T) {
 	want := wanted(after)
 	want.Published = time.Now().Add(-time.Minute)
 	r, err := prover(t, Config{TLS: s.address()}).Prove(t.Context(), want)
-	if err != nil || r.Attempts != 4 || r.Serial != "2" {
+	if err != nil || r.Attempts != 4 || r.Serial != "02" {
 		t.Errorf("%+v, %v", r, err)
 	}
 	if r.Latency < time.Minute {
@@ -106,13 +106,13 @@ func TestProveThatFailsSaysWhatIsServed(t *testing.T) {
 	const timeout = 2 * time.Second
 	r, err := prover(t, Config{TLS: s.address(), Timeout: timeout}).Prove(t.Context(), wanted(issue(t, 0xdef)))
 	e := failure(t, err)
-	if e.Served != "abc" || e.Want != "def" || e.Address != s.address() || e.Err != nil {
+	if e.Served != "0ABC" || e.Want != "0DEF" || e.Address != s.address() || e.Err != nil {
 		t.Errorf("%+v", e)
 	}
-	if !strings.Contains(err.Error(), "abc") || !strings.Contains(err.Error(), "def") {
+	if !strings.Contains(err.Error(), "0ABC") || !strings.Contains(err.Error(), "0DEF") {
 		t.Errorf("message %q", err)
 	}
-	if r.Proven || r.Serial != "abc" {
+	if r.Proven || r.Serial != "0ABC" {
 		t.Errorf("%+v", r)
 	}
 	if took := time.Since(began); took < timeout || took > patience {
@@ -204,7 +204,7 @@ func TestProveOneOfSeveral(t *testing.T) {
 	s := serve(t, "tcp", "127.0.0.1:0", second, nil)
 	want := wanted(first)
 	want.Leaves = append(want.Leaves, second.Leaf)
-	if r, err := prover(t, Config{TLS: s.address()}).Prove(t.Context(), want); err != nil || r.Serial != "2" {
+	if r, err := prover(t, Config{TLS: s.address()}).Prove(t.Context(), want); err != nil || r.Serial != "02" {
 		t.Errorf("%+v, %v", r, err)
 	}
 }

@@ -247,7 +247,7 @@ func TestNginxWithItsMasterStopped(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		if !strings.Contains(before.Error(), "serial 1,") || !strings.Contains(before.Error(), "published 2,") {
+		if !strings.Contains(before.Error(), "serial 01,") || !strings.Contains(before.Error(), "published 02,") {
 			return fmt.Errorf("before the restart: %w", before)
 		}
 		t.Logf("proven after %v, having escalated %v", r.Latency, r.Escalated)

@@ -19,12 +19,12 @@ func TestLookIsOneConnection(t *testing.T) {
 	s := serve(t, "tcp", "127.0.0.1:0", before, nil)
 	p := prover(t, Config{TLS: s.address()})
 	r, err := p.Look(t.Context(), wanted(after))
-	if e := failure(t, err); e.Served != "1" || e.Want != "2" || e.Err != nil || r.Proven || r.Attempts != 1 {
+	if e := failure(t, err); e.Served != "01" || e.Want != "02" || e.Err != nil || r.Proven || r.Attempts != 1 {
 		t.Errorf("%+v, %+v", r, e)
 	}
 	s.last(t, 1)
 	s.cert.Store(after)
-	if r, err := p.Look(t.Context(), wanted(after)); err != nil || !r.Proven || r.Serial != "2" || r.Latency <= 0 {
+	if r, err := p.Look(t.Context(), wanted(after)); err != nil || !r.Proven || r.Serial != "02" || r.Latency <= 0 {
 		t.Errorf("%+v, %v", r, err)
 	}
 	s.sawGoodbye(t, "the second look")
@@ -63,7 +63,7 @@ func stillServes(t *testing.T, change func(*service)) {
 		s := serve(t, "tcp", "127.0.0.1:0", issue(t, 0xabc), change)
 		_, err := prover(t, Config{TLS: s.address(), Timeout: timeout}).Prove(t.Context(), wanted(issue(t, 0xdef)))
 		e := failure(t, err)
-		if e.Served != "abc" || e.Err != nil || !strings.Contains(err.Error(), "still serves serial abc") {
+		if e.Served != "0ABC" || e.Err != nil || !strings.Contains(err.Error(), "still serves serial 0ABC") {
 			return err
 		}
 		return nil
@@ -79,7 +79,7 @@ func TestEscalationKeepsWhatWasServed(t *testing.T) {
 		p := prover(t, Config{TLS: s.address(), Timeout: timeout, OnFailure: []Escalation{EscalateRestart}})
 		r, err := p.Run(t.Context(), wanted(issue(t, 0xdef)), func(Escalation) error { return s.ln.Close() })
 		e := failure(t, err)
-		if r.Serial != "abc" || e.Served != "abc" || e.Err == nil || !strings.Contains(err.Error(), "serial abc, not the published def") {
+		if r.Serial != "0ABC" || e.Served != "0ABC" || e.Err == nil || !strings.Contains(err.Error(), "serial 0ABC, not the published 0DEF") {
 			return fmt.Errorf("%+v: %w", r, err)
 		}
 		return nil
