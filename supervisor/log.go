@@ -4,6 +4,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/svidhelper/svidhelper/supervisor/internal/child"
 	"github.com/svidhelper/svidhelper/supervisor/internal/signals"
 )
 
@@ -15,7 +16,7 @@ func (l *loop) report(before state, e event) {
 	log, now := l.s.log, l.state
 	switch {
 	case e.kind == evStarted && now.pid != 0 && before.pid == 0:
-		log.Info("process started", "pid", now.pid, "command", l.state.spec.Command[0])
+		log.Info("process started", "pid", now.pid, "command", child.Argv(l.state.spec.Command))
 	case e.kind == evExited && before.pid != 0:
 		args := []any{"pid", before.pid, "ran", e.at.Sub(before.startedAt).Round(time.Millisecond)}
 		if e.exit.Signal != 0 {
@@ -30,7 +31,7 @@ func (l *loop) report(before state, e event) {
 		}
 		if before.spec.Restart == RestartNever && before.phase == running && e.exit.Status() == 0 && e.at.Sub(before.startedAt) < atOnce {
 			log.Warn("process ended at once, with status 0: a server that goes into the background is not supervised; keep it in the foreground",
-				"command", before.spec.Command[0], "example", "nginx -g 'daemon off;'")
+				"command", child.Argv(before.spec.Command), "example", "nginx -g 'daemon off;'")
 		}
 	case e.kind == evFailed:
 		log.Error("process not started", "error", e.err)

@@ -41,6 +41,8 @@ func next(s state, e event) (state, []action) {
 		return s.signalled(e)
 	case evStop:
 		return s.stopped(e)
+	case evAgain:
+		return s.repeat(e)
 	case evRestart:
 		return s.restart(e)
 	case evLooked:
@@ -67,7 +69,7 @@ func (s state) started(e event) (state, []action) {
 	}
 	s.phase, s.pid, s.startedAt = running, e.pid, e.at
 	s.starts++
-	s.delivered, s.failure, s.untold = s.atStart, "", 0
+	s.delivered, s.failure, s.untold, s.again = s.atStart, "", 0, false
 	s.watch, s.toldAt = signals.Watch{}, e.at
 	var acts []action
 	for _, sig := range s.pending {

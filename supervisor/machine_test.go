@@ -131,7 +131,7 @@ func nextCases() []nextCase {
 	looked := func(h signals.Handling) event { return event{kind: evLooked, handling: h} }
 	told := event{kind: evTold, n: 2}
 	untold := event{kind: evTold, n: 2, err: syscall.EPERM}
-	stop, again, tick := event{kind: evStop}, event{kind: evRestart}, event{kind: evTick}
+	stop, again, tick, repeat := event{kind: evStop}, event{kind: evRestart}, event{kind: evTick}, event{kind: evAgain}
 
 	return []nextCase{
 		{"the first publish starts", fresh(never), event{kind: evRotated, n: 1}, starting, "start", nil},
@@ -150,6 +150,8 @@ func nextCases() []nextCase {
 		{"stop in splay", with(in(waiting, onRot), func(s *state) { s.startAt = noon.Add(2 * time.Hour) }), stop, done, "", exitIs(0)},
 		{"restart of nothing yet", fresh(never), again, waiting, "", nil},
 		{"restart of what has ended", in(waiting, onRot), again, starting, "start", nil},
+		{"tell nothing again", fresh(never), repeat, waiting, "", nil},
+		{"tell again what has ended", in(waiting, onRot), repeat, starting, "start", deliveredIs(2)},
 		{"look with no process", in(waiting, onRot), looked(signals.Caught), waiting, "", nil},
 		{"told with no process", in(waiting, onRot), told, waiting, "", nil},
 		{"time after the splay", with(in(waiting, onRot), func(s *state) { s.startAt = noon }), tick, starting, "start", nil},
@@ -172,6 +174,7 @@ func nextCases() []nextCase {
 		{"a dropped signal during the start", in(starting, rewrite), sig(syscall.SIGUSR2), starting, "", nil},
 		{"stop during the start", in(starting, always), stop, starting, "", nil},
 		{"restart during the start", in(starting, always), again, starting, "", nil},
+		{"tell again during the start", in(starting, always), repeat, starting, "", nil},
 		{"look during the start", in(starting, always), looked(signals.Caught), starting, "", nil},
 		{"told during the start", in(starting, always), told, starting, "", nil},
 		{"time during the start", in(starting, always), tick, starting, "", nil},
@@ -218,6 +221,16 @@ func nextCases() []nextCase {
 		{"stop does not wait for a splay", with(behind(in(running, restart)), func(s *state) { s.tellAt = noon.Add(2 * time.Hour) }), stop, stopping, "send SIGTERM to 7", nil},
 		{"restart", in(running, never), again, stopping, "send SIGTERM to 7", nil},
 		{"restart with a timeout", in(running, timeout), again, stopping, "send SIGTERM to 7", wakesAfter(2 * time.Second)},
+		{"tell again", in(running, never), repeat, running, "look for SIGHUP in 7", deliveredIs(2)},
+		{"tell again after the splay", with(in(running, never), func(s *state) { s.splay = time.Minute }), repeat, running, "", wakesAfter(time.Minute)},
+		{"tell again what is restarted", in(running, restart), repeat, stopping, "send SIGTERM to 7", nil},
+		{"a handler, and to be told again", with(in(running, never), func(s *state) { s.again = true }), looked(signals.Caught), running, "tell 7 with SIGHUP up to 2", nil},
+		{"told again", with(in(running, never), func(s *state) { s.again = true }), told, running, "", func(s state) error {
+			if s.again || s.asked != 2 || s.delivered != 2 {
+				return fmt.Errorf("%+v: it is no rotation, and it was told once", s)
+			}
+			return nil
+		}},
 		{"a handler", behind(in(running, never)), looked(signals.Caught), running, "tell 7 with SIGHUP up to 2", nil},
 		{"a handler, but nothing to tell", in(running, never), looked(signals.Caught), running, "", nil},
 		{"no handler, 80 ms in", young(behind(in(running, never))), looked(signals.Default), running, "", wakesAfter(time.Millisecond)},
@@ -270,6 +283,8 @@ func nextCases() []nextCase {
 			return nil
 		}},
 		{"restart while it ends", stopped(in(stopping, never)), again, stopping, "", nil},
+		{"tell again while it drains", stopped(in(stopping, never)), repeat, stopping, "look for SIGHUP in 7", nil},
+		{"tell again during a restart", in(stopping, never), repeat, stopping, "", nil},
 		{"a handler while it drains", stopped(behind(in(stopping, never))), looked(signals.Caught), stopping, "tell 7 with SIGHUP up to 2", nil},
 		{"told while it drains", stopped(behind(in(stopping, never))), told, stopping, "", deliveredIs(2)},
 		{"it has had its time", with(stopped(in(stopping, timeout)), func(s *state) { s.killAt = noon }), tick, stopping, "kill 7", nil},
@@ -283,6 +298,7 @@ func nextCases() []nextCase {
 		{"SIGUSR1 in backoff", in(backoff, always), sig(syscall.SIGUSR1), backoff, "", nil},
 		{"stop in backoff", in(backoff, always), stop, done, "", exitIs(0)},
 		{"restart in backoff", in(backoff, always), again, backoff, "", nil},
+		{"tell again in backoff", in(backoff, always), repeat, backoff, "", nil},
 		{"look in backoff", in(backoff, always), looked(signals.Caught), backoff, "", nil},
 		{"told in backoff", in(backoff, always), told, backoff, "", nil},
 		{"time after the backoff", with(in(backoff, always), func(s *state) { s.startAt = noon }), tick, starting, "start", nil},
@@ -295,6 +311,7 @@ func nextCases() []nextCase {
 		{"a signal after the end", in(done, never), sig(syscall.SIGTERM), done, "", nil},
 		{"stop after the end", in(done, never), stop, done, "", nil},
 		{"restart after the end", in(done, never), again, done, "", nil},
+		{"tell again after the end", in(done, never), repeat, done, "", nil},
 		{"look after the end", in(done, never), looked(signals.Caught), done, "", nil},
 		{"told after the end", in(done, never), told, done, "", nil},
 		{"time after the end", in(done, never), tick, done, "", nil},

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/svidhelper/svidhelper/supervisor/internal/child"
 	"github.com/svidhelper/svidhelper/supervisor/internal/splay"
 )
 
@@ -112,10 +113,11 @@ func startError(command string, err error) *ExitError {
 	return &ExitError{Code: 126, Err: fmt.Errorf("command %q cannot be executed: %w%s", command, err, hint)}
 }
 
-// environ returns the process's environment: the helper's own, with Env's
+// environ returns the process's environment: the helper's own, without what
+// systemd means for the helper alone (NOTIFY_SOCKET, WATCHDOG_USEC), with Env's
 // variables in place of those of the same name, or at the end.
 func (spec *Spec) environ() []string {
-	env := os.Environ()
+	env := child.Environ()
 	for _, kv := range spec.Env {
 		name, _, _ := strings.Cut(kv, "=")
 		i := slices.IndexFunc(env, func(have string) bool {

@@ -39,6 +39,7 @@ type state struct {
 	watch                     signals.Watch // for the rotation signal
 	toldAt                    time.Time     // the last notification, or start
 	untold                    int           // attempts to tell the process that have failed in a row
+	again                     bool          // it is to be told of what it has been told of
 
 	// Deadlines; the zero time is none.
 	startAt, killAt, lateAt, tellAt time.Time
@@ -71,6 +72,7 @@ const (
 	evExited                     // it ended, and is reaped
 	evSignalled                  // the helper received a signal
 	evStop                       // the helper is to end
+	evAgain                      // the process is to be told once more
 	evRestart                    // a younger process is wanted
 	evLooked                     // what the process does with the rotation signal
 	evTold                       // the rotation signal was sent, or could not be

@@ -29,6 +29,9 @@ type Status struct {
 	Rotated, Delivered uint64
 	// LastDelivered is when that was last the case.
 	LastDelivered time.Time
+	// Ending says that the process was asked to end, or has ended, and that none
+	// follows.
+	Ending bool
 	// Failure is why the process is not up to date and trying again may not
 	// help; empty when all is well.
 	Failure string
@@ -93,6 +96,7 @@ func (s state) status() Status {
 		Rotated:       s.asked,
 		Delivered:     s.delivered,
 		LastDelivered: s.toldAt,
+		Ending:        s.stop || s.phase == done,
 		Failure:       s.failure,
 	}
 	if s.starts > 0 {

@@ -22,10 +22,12 @@ type Supervisor struct {
 
 	asked    atomic.Uint64 // calls of Rotated
 	rotated  chan struct{}
+	repeats  chan struct{}
 	restarts chan struct{}
 	signals  chan syscall.Signal
 	stop     context.CancelFunc
 	stopping <-chan struct{}
+	pulses   chan struct{}
 	ended    chan struct{}
 
 	status  atomic.Pointer[Status]
@@ -86,10 +88,12 @@ func newSupervisor(spec *Spec, h host, log *slog.Logger) *Supervisor {
 		log:      log,
 		host:     h,
 		rotated:  make(chan struct{}, 1),
+		repeats:  make(chan struct{}, 1),
 		restarts: make(chan struct{}, 1),
 		signals:  make(chan syscall.Signal, 64),
 		stop:     cancel,
 		stopping: ctx.Done(),
+		pulses:   make(chan struct{}),
 		ended:    make(chan struct{}),
 		updates:  make(chan struct{}, 1),
 	}
@@ -104,6 +108,10 @@ func (s *Supervisor) Rotated() {
 	s.asked.Add(1)
 	ring(s.rotated)
 }
+
+// Again has the process told once more of the rotations so far, which it does not
+// seem to have heard of. It is no rotation, and never blocks.
+func (s *Supervisor) Again() { ring(s.repeats) }
 
 // Restart asks for a process that is younger than the call: the one that runs
 // is stopped, and followed by another one.
@@ -135,6 +143,19 @@ func (s *Supervisor) Status() Status {
 // Updates hears that Status has changed; several changes may be one message.
 func (s *Supervisor) Updates() <-chan struct{} { return s.updates }
 
+// Turns waits until Run has come round once, or has ended. The error is that of
+// ctx.
+func (s *Supervisor) Turns(ctx context.Context) error {
+	select {
+	case s.pulses <- struct{}{}:
+		return nil
+	case <-s.ended:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // Run owns the process until its end is the helper's end, or ctx ends and the
 // process has been stopped. It returns an *ExitError unless the process ended
 // with status 0 or there was none. It is called once.
@@ -158,8 +179,11 @@ func (s *Supervisor) Run(ctx context.Context) error {
 			l.step(event{kind: evStop})
 		case <-s.rotated:
 			l.step(event{kind: evRotated, n: s.asked.Load()})
+		case <-s.repeats:
+			l.step(event{kind: evAgain})
 		case <-s.restarts:
 			l.step(event{kind: evRestart})
+		case <-s.pulses:
 		case sig := <-s.signals:
 			l.signal(sig)
 		case sig := <-jobs:

@@ -29,6 +29,20 @@ func (s state) rotated(e event) (state, []action) {
 	return s, nil // the start that is coming finds the new files
 }
 
+// repeat tells the process once more of the rotations so far.
+func (s state) repeat(e event) (state, []action) {
+	switch s.phase {
+	case waiting:
+		if s.starts > 0 {
+			return s.start()
+		}
+	case running, stopping:
+		s.again = true
+		return s.notify(e)
+	}
+	return s, nil
+}
+
 // notify makes the process hear of the rotations so far, now or when its splay
 // and its least interval are over.
 func (s state) notify(e event) (state, []action) {
@@ -75,7 +89,7 @@ func (s state) tell(e event) (state, []action) {
 // looked decides whether the rotation signal can be sent: it must not end a
 // process only because the handler is not there yet.
 func (s state) looked(e event) (state, []action) {
-	if s.pid == 0 || s.delivered == s.asked {
+	if s.pid == 0 || s.delivered == s.asked && !s.again {
 		return s, nil
 	}
 	sig := s.spec.OnRotation.Signal
@@ -121,7 +135,7 @@ func (s state) told(e event) state {
 	case e.err != nil:
 		s = s.fail(e, "%v", e.err)
 	default:
-		s.failure, s.untold, s.toldAt = "", 0, e.at
+		s.failure, s.untold, s.again, s.toldAt = "", 0, false, e.at
 		s.delivered = max(s.delivered, e.n)
 	}
 	return s

@@ -276,7 +276,7 @@ func TestTerminalShellInShell(t *testing.T) {
 	s.command("PS1='OUTER> '")
 	s.expect("OUTER> ")
 	s.command(asHelper("bash --norc --noprofile --noediting -i"))
-	s.expect("command=bash\r\n", "OUTER> ") // a log line, and the prompt that is inherited
+	s.expect(`command="bash --norc --noprofile --noediting -i"`+"\r\n", "OUTER> ") // a log line, and the prompt that is inherited
 	s.command("PS1='INNER> '")
 	s.expect("INNER> ")
 	s.command("cat")

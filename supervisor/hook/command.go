@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"os/exec"
 	"slices"
 	"time"
@@ -71,7 +70,7 @@ func (c *command) notify(ctx context.Context, n Notice, _ bool) error {
 	if err != nil {
 		return fmt.Errorf("start command: %w", err)
 	}
-	cmd.Env = append(os.Environ(), n.environ()...)
+	cmd.Env = append(child.Environ(), n.environ()...)
 	cmd.Stdin = bytes.NewReader(line(n.Event))
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.WaitDelay = waitDelay
@@ -100,7 +99,7 @@ func (c *command) notify(ctx context.Context, n Notice, _ bool) error {
 	if err != nil {
 		return fmt.Errorf("command %q: %w%s", c.argv[0], err, out.hint())
 	}
-	c.log.Info("hook command succeeded", "command", c.argv[0], "took", time.Since(began))
+	c.log.Info("hook command succeeded", "command", child.Argv(c.argv), "took", time.Since(began))
 	return nil
 }
 

@@ -124,13 +124,19 @@ func newTarget(spec Spec, log *slog.Logger) (target, error) {
 }
 
 // Rotated asks for a notification. It never blocks.
-func (h *Hook) Rotated(n Notice) {
+func (h *Hook) Rotated(n Notice) { h.ask(n, 1) }
+
+// Again asks for one more notification of what the target has been told of, at
+// once. It is no rotation, and never blocks.
+func (h *Hook) Again() { h.ask(Notice{First: true}, 0) }
+
+func (h *Hook) ask(n Notice, rotations uint64) {
 	h.mu.Lock()
 	if h.fresh {
 		n = h.notice.merge(n)
 	}
 	h.notice, h.fresh = n, true
-	h.status.Asked++
+	h.status.Asked += rotations
 	h.mu.Unlock()
 	ring(h.bell)
 	ring(h.updates)
@@ -195,7 +201,7 @@ func (h *Hook) Run(ctx context.Context) error {
 		}
 		tries++
 		again := h.target.retries() < 0 || tries <= h.target.retries()
-		h.failed(err, again)
+		h.failed(err, tries, again)
 		if !again {
 			wait.Reset() // the next rotation starts anew
 			continue
@@ -260,7 +266,9 @@ func (h *Hook) delivered(asked uint64) {
 	ring(h.updates)
 }
 
-func (h *Hook) failed(err error, again bool) {
+// failed notes and logs that so many attempts at a notice have failed, and whether
+// there is another one.
+func (h *Hook) failed(err error, tries int, again bool) {
 	h.mu.Lock()
 	last := h.status.LastError
 	h.status.Runs++
@@ -272,8 +280,8 @@ func (h *Hook) failed(err error, again bool) {
 	switch {
 	case !again:
 		h.log.Error("hook failed, it is not told of this rotation", "error", err)
-	case last == nil || last.Error() != err.Error():
-		// once for each cause: a pid file may be missing for days
+	case tries == 1 || last == nil || last.Error() != err.Error():
+		// once for each cause and rotation: a pid file may be missing for days
 		h.log.Warn("hook failed, trying again", "error", err)
 	}
 }
