@@ -53,7 +53,7 @@
 //     publish with the next one.
 //   - Two helpers that publish the same new name in the same instant may both succeed.
 //
-// In the directory, "..data", "..lock", "..names", "..commit" and the numbered
+// In the directory, "..data", "..lock", "..names", "..commit", "..ask" and the numbered
 // "..gen-" and "..temp-" names belong to this package, those of a set with its name
 // after a dot, and so does what is below them. Everything else that is there and is
 // not published is left alone; so is a "..data" that another program publishes

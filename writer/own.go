@@ -16,7 +16,12 @@ const (
 	commitName = "..commit" // a publish that has been decided and may not be finished
 	genName    = "..gen"    // generations
 	tempName   = "..temp"   // links on their way to another name
+	socketName = "..ask"    // the caller's socket
 )
+
+// SocketName is the name for a socket of the caller's beside a set. The package
+// leaves what has that name alone, but with what else an ended set has left.
+func SocketName(set string) string { return own(socketName, set) }
 
 // CheckSet reports why a name cannot be that of a set.
 func CheckSet(name string) error {
@@ -40,7 +45,7 @@ func own(base, set string) string {
 // parseOwn takes a name of ours apart. Others that begin with two dots are not
 // ours: a Kubernetes volume has some.
 func parseOwn(name string) (base, set string, ok bool) {
-	for _, base := range []string{dataName, lockName, recordName, noteName, commitName, genName, tempName} {
+	for _, base := range []string{dataName, lockName, recordName, noteName, commitName, genName, tempName, socketName} {
 		rest, found := strings.CutPrefix(name, base)
 		if !found {
 			continue
