@@ -16,10 +16,11 @@ import (
 // the disk. The file is opened for each batch, so that it can be rotated away at
 // any time. A stream without a path has the last few for Recent alone.
 type Stream struct {
-	path   atomic.Value // string
-	log    *slog.Logger
-	events chan *Event // room for an Event each would be 256 kB
-	recent recent
+	path    atomic.Value // string
+	log     *slog.Logger
+	stirred chan struct{} // capacity 1
+	events  chan *Event   // room for an Event each would be 256 kB
+	recent  recent
 }
 
 // backlog is how many events wait for a slow disk. More are dropped, and the log
@@ -28,7 +29,7 @@ const backlog = 1024
 
 // New returns a stream to a file; an empty path means none.
 func New(path string, log *slog.Logger) *Stream {
-	s := &Stream{log: log, events: make(chan *Event, backlog)}
+	s := &Stream{log: log, stirred: make(chan struct{}, 1), events: make(chan *Event, backlog)}
 	s.Follow(path)
 	return s
 }
@@ -44,6 +45,7 @@ func (s *Stream) Note(e Event) {
 		e.Time = time.Now()
 	}
 	s.recent.add(e)
+	s.Stir()
 	if s.file() == "" {
 		return
 	}

@@ -26,6 +26,20 @@ type Change struct {
 	Outputs []OutputChange
 	// OnDisk are all X.509-SVIDs that are on disk now, changed or not.
 	OnDisk []snapshot.X509SVID
+
+	of []*output // of Outputs, index by index
+}
+
+// announce logs the change, what is told of it, and how long it took: since the
+// answer of the Workload API came, or else since the publish began.
+func (c *Change) announce(targets []string) {
+	took := time.Since(c.At)
+	if !c.Pushed.IsZero() {
+		took = time.Since(c.Pushed)
+	}
+	for i, o := range c.of {
+		o.announce(c.Outputs[i], targets, took)
+	}
 }
 
 // An OutputChange is one output's part of a Change.
@@ -34,6 +48,7 @@ type OutputChange struct {
 	Kinds      snapshot.Kind
 	Files      []string          // names that changed or went, in order
 	Identities []encode.Identity // of those kinds, on disk now
+	Before     []encode.Identity // of those kinds, on disk before
 }
 
 // Events are what the event stream says of the change, output by output.

@@ -96,8 +96,8 @@ func (r *Publisher) startFromDisk() error {
 		o.set, o.published = sets[i], now
 		for _, id := range sets[i].Identities {
 			o.known[id.Selection] = id.ID
-			o.log.Info("on disk from an earlier run", "spiffe_id", id.ID.String(), "serial", id.Serial, "expires", id.NotAfter)
 		}
+		o.show(snapshot.KindNone)
 	}
 	return r.tell(c, true)
 }

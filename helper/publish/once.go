@@ -3,6 +3,7 @@ package publish
 import (
 	"errors"
 	"log/slog"
+	"time"
 
 	"github.com/svidhelper/svidhelper/helper/encode"
 	"github.com/svidhelper/svidhelper/helper/events"
@@ -24,8 +25,9 @@ func Once(specs []encode.Output, s *snapshot.Snapshot, log *slog.Logger) error {
 	}
 	var errs []error
 	for _, o := range outputs {
-		var c Change
+		c := Change{At: time.Now()}
 		o.publish(s, true, &c)
+		c.announce(nil)
 		errs = append(errs, o.err)
 	}
 	return errors.Join(append(errs, closeAll(outputs))...)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
+	"github.com/svidhelper/svidhelper/helper/ask"
 	"github.com/svidhelper/svidhelper/helper/encode"
 	"github.com/svidhelper/svidhelper/helper/events"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
@@ -34,6 +35,13 @@ type output struct {
 	dropped   map[encode.Selection]bool // leave the disk
 	skipped   string                    // what the log last said was left out
 	several   bool                      // the log says that the default is one of several
+	shown     bool                      // the log says what is on disk
+	asked     bool                      // a socket was made, or could not be
+	asking    *ask.Server               // nil: there is none
+
+	terms    map[encode.Selection]term // of what is on disk
+	termsOf  time.Time                 // of the publish that terms are of
+	nextTerm time.Time                 // when one of them enters another stage
 
 	fingerprint string                      // of spec
 	note        *note                       // beside the set; nil: not read yet
@@ -87,6 +95,7 @@ func (o *output) close() error {
 	if o.dir == nil {
 		return nil
 	}
+	o.unlisten() // while the lock says that the socket is ours
 	dir := o.dir
 	o.dir = nil
 	return dir.Close()
@@ -113,6 +122,7 @@ func (o *output) publish(s *snapshot.Snapshot, force bool, c *Change) {
 	}
 	change = o.removed(change)
 	o.warnOfDefault(s, set)
+	before := o.identities()
 	o.accept(s, set)
 	if len(set.Gaps) == 0 {
 		o.completed()
@@ -123,14 +133,42 @@ func (o *output) publish(s *snapshot.Snapshot, force bool, c *Change) {
 	}
 	c.OnDisk = append(c.OnDisk, o.svids(s)...)
 	changed, gone := set.Kinds(change, &o.spec)
-	if kinds := changed | gone; kinds != snapshot.KindNone {
+	kinds := changed | gone
+	if kinds != snapshot.KindNone {
 		o.rotations++
 		files := slices.Sorted(slices.Values(slices.Concat(change.Changed, change.Removed)))
-		part := OutputChange{Dir: o.spec.Dir, Kinds: kinds, Files: files, Identities: of(kinds, set.Identities)}
+		part := OutputChange{Dir: o.spec.Dir, Kinds: kinds, Files: files, Identities: of(kinds, set.Identities), Before: of(kinds, before)}
 		c.Kinds |= kinds
 		c.Outputs = append(c.Outputs, part)
-		o.announce(part)
+		c.of = append(c.of, o)
 	}
+	o.show(kinds)
+}
+
+// show logs, once, the SVIDs that were on disk before the first publish, and whose
+// kinds it did not change.
+func (o *output) show(changed snapshot.Kind) {
+	if o.shown {
+		return
+	}
+	o.shown = true
+	for _, id := range o.identities() {
+		if !changed.Has(id.Kind) {
+			o.log.Info("on disk from an earlier run", append(identityAttrs(id), "expires", id.NotAfter)...)
+		}
+	}
+}
+
+// identityAttrs say in a log which SVID is meant.
+func identityAttrs(id encode.Identity) []any {
+	attrs := []any{"spiffe_id", id.ID.String()}
+	if id.Serial != "" {
+		attrs = append(attrs, "serial", id.Serial)
+	}
+	if len(id.Audience) > 0 {
+		attrs = append(attrs, "audience", strings.Join(id.Audience, ","))
+	}
+	return attrs
 }
 
 // accept takes a set for what is on disk.
@@ -255,30 +293,38 @@ func (o *output) recovered() {
 	o.err = nil
 }
 
-// announce logs a publish: a line for each identity with a file that changed.
-// There may be a thousand tokens, each of them renewed alone.
-func (o *output) announce(c OutputChange) {
+// announce logs a publish: a line for each identity with a file that changed, with
+// its serial number before and now, and the targets that are told. There may be a
+// thousand tokens, each of them renewed alone.
+func (o *output) announce(c OutputChange, targets []string, took time.Duration) {
 	changed := make(map[string]bool, len(c.Files))
 	for _, name := range c.Files {
 		changed[name] = true
 	}
+	before := make(map[encode.Selection]string, len(c.Before))
+	for _, id := range c.Before {
+		before[id.Selection] = id.Serial
+	}
+	end := []any{"ms", float64(took.Microseconds()) / 1000}
+	if len(targets) > 0 {
+		end = append(end, "targets", targets)
+	}
 	said := false
 	for _, id := range c.Identities {
-		if !slices.ContainsFunc(id.Files, func(name string) bool { return changed[name] }) {
+		files := slices.DeleteFunc(slices.Clone(id.Files), func(name string) bool { return !changed[name] })
+		if len(files) == 0 {
 			continue
 		}
 		said = true
-		attrs := []any{"changed", c.Kinds.String(), "spiffe_id", id.ID.String()}
-		if id.Serial != "" {
-			attrs = append(attrs, "serial", id.Serial)
+		attrs := append([]any{"changed", c.Kinds.String()}, identityAttrs(id)...)
+		if was := before[id.Selection]; was != "" && was != id.Serial {
+			attrs = append(attrs, "replaces", was)
 		}
-		if len(id.Audience) > 0 {
-			attrs = append(attrs, "audience", strings.Join(id.Audience, ","))
-		}
-		o.log.Info("published", append(attrs, "expires", id.NotAfter.UTC())...)
+		attrs = append(attrs, "expires", id.NotAfter.UTC(), "files", files)
+		o.log.Info("published", append(attrs, end...)...)
 	}
 	if !said {
-		o.log.Info("published", "changed", c.Kinds.String(), "files", c.Files)
+		o.log.Info("published", append([]any{"changed", c.Kinds.String(), "files", c.Files}, end...)...)
 	}
 }
 

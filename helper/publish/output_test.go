@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/svidhelper/svidhelper/helper/encode"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
@@ -29,7 +30,7 @@ func TestAnnouncesWhatChanged(t *testing.T) {
 	} {
 		before := log.String()
 		c.change.Identities = of(c.change.Kinds, o.set.Identities)
-		o.announce(c.change)
+		o.announce(c.change, []string{"process"}, time.Millisecond)
 		said := strings.TrimPrefix(log.String(), before)
 		if strings.Count(said, "\n") != 1 || !strings.Contains(said, c.says) {
 			t.Errorf("%+v: the log says %q", c.change, said)

@@ -22,6 +22,7 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 
+	"github.com/svidhelper/svidhelper/helper/ask"
 	"github.com/svidhelper/svidhelper/helper/encode"
 	"github.com/svidhelper/svidhelper/helper/events"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
@@ -69,6 +70,9 @@ type Plan struct {
 	// in the place of the one of the plan before. Nil if it runs already.
 	Exchange func()
 	Hooks    []Hook
+
+	// Answer is what is answered on the socket beside each set; nil: there is none.
+	Answer func(question string) ask.Answer
 }
 
 // A Publisher follows a plan.
@@ -77,6 +81,7 @@ type Publisher struct {
 	events *events.Stream
 
 	plans     chan adoption
+	pulses    chan struct{}
 	delivered chan delivery
 	plan      *Plan
 	outputs   []*output
@@ -113,7 +118,7 @@ const (
 func New(p *Plan, e *events.Stream, log *slog.Logger) (*Publisher, error) {
 	r := &Publisher{
 		log: log, events: e, plan: p,
-		plans: make(chan adoption), delivered: make(chan delivery, 64), hooks: map[string]*hookRecord{},
+		plans: make(chan adoption), pulses: make(chan struct{}), delivered: make(chan delivery, 64), hooks: map[string]*hookRecord{},
 	}
 	var err error
 	if r.outputs, err = exchange(nil, p.Outputs, e, log); err != nil {
@@ -147,13 +152,23 @@ func (r *Publisher) Unstarted() string {
 	return ""
 }
 
+// Turns waits until Run has come round once. The error is that of ctx.
+func (r *Publisher) Turns(ctx context.Context) error {
+	select {
+	case r.pulses <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // Run publishes until ctx ends. An error is one that ends the helper.
 func (r *Publisher) Run(ctx context.Context) error {
 	again := backoff.NewExponentialBackOff()
 	again.InitialInterval, again.MaxInterval = firstReencode, lastReencode
-	retry, grace := time.NewTimer(time.Hour), time.NewTimer(time.Hour)
+	retry, moment := time.NewTimer(time.Hour), time.NewTimer(time.Hour)
 	defer retry.Stop()
-	defer grace.Stop()
+	defer moment.Stop()
 	tampered, unwatch := watch(ctx, r.outputs)
 	defer func() { unwatch() }()
 	if err := r.startFromDisk(); err != nil {
@@ -171,10 +186,10 @@ func (r *Publisher) Run(ctx context.Context) error {
 		default:
 			retry.Reset(again.NextBackOff())
 		}
-		if next := r.nextGrace(); next.IsZero() {
-			grace.Stop()
+		if next := r.nextMoment(); next.IsZero() {
+			moment.Stop()
 		} else {
-			grace.Reset(time.Until(next))
+			moment.Reset(time.Until(next))
 		}
 		force = false
 		select {
@@ -186,7 +201,8 @@ func (r *Publisher) Run(ctx context.Context) error {
 			force = true
 		case <-retry.C:
 			force = true
-		case <-grace.C:
+		case <-moment.C:
+		case <-r.pulses:
 		case d := <-r.delivered:
 			r.record(d)
 		case a := <-r.plans:
@@ -254,7 +270,15 @@ func (r *Publisher) Rotate(force bool) (ok bool, err error) {
 	if again {
 		r.publishAll(s, true, &c)
 	}
+	for _, o := range r.outputs {
+		o.judgeTerms(now, status)
+	}
+	if force || r.changes == 0 {
+		r.listen()
+	}
+	whole := r.mayStart(status)
 	if c.Kinds != snapshot.KindNone {
+		c.announce(r.concerned(c.Kinds, whole))
 		r.changes++
 		for _, e := range c.Events() {
 			r.events.Note(e)
@@ -267,7 +291,7 @@ func (r *Publisher) Rotate(force bool) (ok bool, err error) {
 	if ok {
 		r.pushed = time.Time{}
 	}
-	return ok, r.tell(c, r.mayStart(status))
+	return ok, r.tell(c, whole)
 }
 
 // publishAll publishes a snapshot to every output, and adds what that changed to
@@ -309,6 +333,20 @@ func (r *Publisher) tell(c Change, whole bool) error {
 		r.tellHook(h, c, whole)
 	}
 	return nil
+}
+
+// concerned are the names of the targets that hear of a change of those kinds; the
+// process is started by it if everything is on disk.
+func (r *Publisher) concerned(kinds snapshot.Kind, whole bool) (names []string) {
+	if p := r.plan.Process; p != nil && (p != r.process && whole || p == r.process && p.On().Has(kinds)) {
+		names = append(names, p.Name())
+	}
+	for _, h := range r.plan.Hooks {
+		if h.On().Has(kinds) {
+			names = append(names, h.Name())
+		}
+	}
+	return names
 }
 
 // notStarted says why the process of a new plan does not take the place of the
@@ -385,4 +423,5 @@ func (r *Publisher) publishStatus() {
 		all = append(all, o.status())
 	}
 	r.status.Store(&all)
+	r.events.Stir()
 }

@@ -296,10 +296,14 @@ func (o *output) removed(c writer.Change) (rest writer.Change) {
 	return rest
 }
 
-// nextGrace is when the next grace period ends; zero: none runs.
-func (r *Publisher) nextGrace() time.Time {
+// nextMoment is when the next grace period ends, or an SVID on disk is late or
+// expires; zero: never.
+func (r *Publisher) nextMoment() time.Time {
 	var next time.Time
 	for _, o := range r.outputs {
+		if !o.nextTerm.IsZero() && (next.IsZero() || o.nextTerm.Before(next)) {
+			next = o.nextTerm
+		}
 		for _, st := range o.standings {
 			if end := st.since.Add(r.plan.Grace); !st.acted && (next.IsZero() || end.Before(next)) {
 				next = end
