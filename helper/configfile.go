@@ -91,7 +91,9 @@ func (d *daemon) watchFile(ctx context.Context) error {
 			d.readAgain(ctx)
 		case <-d.reload:
 			d.forget() // a request is answered
+			done := d.systemd.Reloading()
 			d.readAgain(ctx)
+			done()
 		}
 	}
 }

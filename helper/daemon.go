@@ -15,6 +15,7 @@ import (
 	"github.com/svidhelper/svidhelper/helper/notify"
 	"github.com/svidhelper/svidhelper/helper/publish"
 	"github.com/svidhelper/svidhelper/helper/source"
+	"github.com/svidhelper/svidhelper/helper/systemd"
 	"github.com/svidhelper/svidhelper/supervisor"
 )
 
@@ -33,6 +34,7 @@ type daemon struct {
 	runner    *runner
 	publisher *publish.Publisher
 	events    *events.Stream
+	systemd   *systemd.Manager // nil: nothing to tell
 
 	parts    atomic.Pointer[parts]
 	running  atomic.Pointer[notify.Process] // gets the helper's signals; nil: none runs
@@ -54,18 +56,24 @@ type parts struct {
 // newDaemon makes every part of a configuration, and opens what has to be
 // opened. Nothing runs yet.
 func newDaemon(c *config.Config, log *slog.Logger, o Options) (*daemon, error) {
+	if o.Level == nil {
+		o.Level = new(slog.LevelVar)
+		o.Level.Set(c.Log.Level)
+	}
 	d := &daemon{
 		log: log, version: o.Version, started: time.Now(), options: o,
-		runner: newRunner(), events: events.New(c.Events, log), reload: make(chan struct{}, 1),
+		runner: newRunner(), events: events.New(c.Events, log), systemd: systemd.New(log), reload: make(chan struct{}, 1),
 	}
 	p, err := d.newParts(c, &parts{config: &config.Config{}})
 	if err != nil {
+		d.systemd.Close()
 		return nil, err
 	}
 	plan := d.plan(p, &parts{})
 	plan.Exchange = nil // the first process runs from the start, and waits
 	if d.publisher, err = publish.New(plan, d.events, log); err != nil {
 		p.discard(&parts{})
+		d.systemd.Close()
 		return nil, err
 	}
 	d.follow(p, &parts{config: &config.Config{}})
@@ -82,7 +90,7 @@ func (d *daemon) delivered(hook string, number uint64) { d.publisher.Delivered(h
 // plan is what the publisher does with the parts.
 func (d *daemon) plan(p, old *parts) *publish.Plan {
 	c := p.config
-	plan := &publish.Plan{Source: p.source, Outputs: c.Outputs, OnRevoked: c.OnRevoked, Grace: cmp.Or(c.RevocationGrace, defaultGrace)}
+	plan := &publish.Plan{Source: p.source, Outputs: c.Outputs, OnRevoked: c.OnRevoked, Grace: cmp.Or(c.RevocationGrace, defaultGrace), Answer: d.answer}
 	if p.process != nil {
 		plan.Process, plan.StartWithout, plan.WaitForAPI = p.process, c.Process.StartWithout, c.Process.NoStartFromDisk
 		if p.process != old.process {
@@ -99,6 +107,13 @@ func (d *daemon) plan(p, old *parts) *publish.Plan {
 // The signals go to the one before until then.
 func (d *daemon) exchange(p *parts) {
 	d.wanted.Store(p.process)
+	if d.running.Load() != nil && d.running.Load() != p.process {
+		what := "the process is restarted, because the configuration file has changed what it is"
+		if p.process == nil {
+			what = "the process is stopped, because the configuration file has none any more"
+		}
+		d.log.Info(what, "file", d.options.File)
+	}
 	if p.process == nil {
 		d.runner.put("process", func(ctx context.Context) error {
 			d.running.Store(nil)
@@ -109,7 +124,11 @@ func (d *daemon) exchange(p *parts) {
 	}
 	d.runner.put("process", func(ctx context.Context) error {
 		d.running.Store(p.process)
-		return p.process.Run(ctx)
+		err := p.process.Run(ctx)
+		if exit := p.process.Status().LastExit; exit != nil && ctx.Err() == nil {
+			d.log.Info("svidhelper ends, because the process has ended", "status", exit.Status())
+		}
+		return err
 	})
 	for _, h := range p.hooks {
 		h.After(p.first())
@@ -127,7 +146,8 @@ func (p *parts) first() *notify.Process {
 
 // handleSignals hands signals to the process, whose supervisor knows which of
 // them mean the end. With no process, SIGTERM, SIGINT and SIGQUIT mean the end,
-// and SIGHUP that the configuration is to be read again.
+// SIGHUP that the configuration is to be read again, and SIGUSR2 that the log is to
+// say more, or as much as before.
 func (d *daemon) handleSignals(ctx context.Context, signals <-chan os.Signal) error {
 	for {
 		select {
@@ -137,16 +157,35 @@ func (d *daemon) handleSignals(ctx context.Context, signals <-chan os.Signal) er
 			ends := s == os.Interrupt || s == syscall.SIGTERM || s == syscall.SIGQUIT
 			p := d.running.Load()
 			if p != nil {
-				p.Signal(s.(syscall.Signal))
+				d.passOn(p, s.(syscall.Signal))
 			}
 			switch {
 			case ends && (p == nil || p != d.wanted.Load()):
 				return nil // no process is to follow
 			case p == nil && s == syscall.SIGHUP:
 				d.requestReload()
+			case p == nil && togglesLevel(s):
+				d.toggleLevel(s)
 			}
 		}
 	}
+}
+
+// passOn passes a signal on to the process. "systemctl reload" waits for an answer
+// to its SIGHUP, which a process that does not speak with systemd cannot give.
+func (d *daemon) passOn(p *notify.Process, sig syscall.Signal) {
+	if sig == syscall.SIGHUP && !p.Spec().Notify {
+		defer d.systemd.Reloading()()
+	}
+	p.Signal(sig)
+}
+
+// environ is what a process finds in its environment beside its own.
+func (d *daemon) environ(p *config.Process) []string {
+	if !p.Notify {
+		return nil
+	}
+	return d.systemd.Environ()
 }
 
 // status gathers what the parts say of themselves. It may be called from any

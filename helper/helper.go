@@ -44,6 +44,9 @@ type Options struct {
 	// The caller subscribes until the program's end: a signal that comes when
 	// the process has just ended must not take the place of its status.
 	Signals <-chan os.Signal
+	// Level is that of the logger, which can be changed at run time; nil: it
+	// cannot.
+	Level *slog.LevelVar
 }
 
 // Run watches the Workload API, keeps the outputs fresh and the process told,
@@ -72,6 +75,9 @@ func Run(ctx context.Context, c *config.Config, log *slog.Logger, o Options) (er
 	}
 	{ // the configuration file
 		add(&g, ctx, d.watchFile)
+	}
+	if d.systemd != nil { // the service manager
+		add(&g, ctx, func(ctx context.Context) error { return d.systemd.Run(ctx, d) })
 	}
 	if c.Process == nil {
 		defer supervisor.ReapOrphans()() // as PID 1, a hook's descendants are ours

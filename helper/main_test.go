@@ -137,10 +137,14 @@ func (r *daemonRun) start(c *config.Config) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	r.stop = cancel
-	log := slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	level := new(slog.LevelVar)
+	level.Set(slog.LevelDebug)
+	log := slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: level}))
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, supervisor.Signals()...)
-	go func() { r.done <- Run(ctx, c, log, Options{File: r.file, Load: r.load, Signals: signals}) }()
+	go func() {
+		r.done <- Run(ctx, c, log, Options{File: r.file, Load: r.load, Signals: signals, Level: level})
+	}()
 	t.Cleanup(func() {
 		signal.Stop(signals)
 		cancel()

@@ -31,7 +31,9 @@ func (d *daemon) readAgain(ctx context.Context) {
 		d.settled("the file says again what is running")
 		return
 	}
+	done := d.systemd.Reloading()
 	changed, err := d.apply(ctx, c)
+	done()
 	if ctx.Err() != nil {
 		return
 	}
@@ -62,8 +64,11 @@ func (d *daemon) apply(ctx context.Context, c *config.Config) (changed []string,
 		return nil, err
 	}
 	d.follow(p, old)
-	if old.config.Log != c.Log {
-		d.log.Warn("the log block takes effect at the next start")
+	if old.config.Log.Level != c.Log.Level {
+		d.logAt(c.Log.Level, "the configuration file has changed it")
+	}
+	if old.config.Log.JSON != c.Log.JSON {
+		d.log.Warn("the format of the log takes effect at the next start")
 	}
 	return changes(old.config, c), nil
 }
@@ -86,7 +91,7 @@ func (d *daemon) newParts(c *config.Config, old *parts) (*parts, error) {
 	case c.Process == nil:
 		p.process = nil
 	case old.process == nil || !reflect.DeepEqual(old.process.Spec(), c.Process):
-		if p.process, err = notify.NewProcess(c.Process, d.events, d.log); err != nil {
+		if p.process, err = notify.NewProcess(c.Process, d.environ(c.Process), d.events, d.log); err != nil {
 			return nil, err
 		}
 	}

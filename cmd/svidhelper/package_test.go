@@ -46,7 +46,7 @@ func TestPackage(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	checkUnit(t, filepath.Join(root, "usr/lib/systemd/system/svidhelper.service"))
+	checkUnit(t, filepath.Join(root, "usr/lib/systemd/system/svidhelper.service"), "/usr/bin/svidhelper")
 	fields := run(t, "dpkg-deb", "-f", filepath.Join(dir, "svidhelper-spiffe-helper_1.2.3_all.deb"))
 	for _, field := range []string{"Conflicts: spiffe-helper", "Provides: spiffe-helper", "Depends: svidhelper (>= 1.2.3)"} {
 		if !strings.Contains(fields, field) {
@@ -55,18 +55,33 @@ func TestPackage(t *testing.T) {
 	}
 }
 
+// TestExampleUnits: systemd finds nothing wrong with the units of the examples.
+func TestExampleUnits(t *testing.T) {
+	for _, unit := range []string{"../../examples/systemd/svidhelper.service", "../../examples/stunnel/svidhelper-stunnel.service"} {
+		path := filepath.Join(t.TempDir(), filepath.Base(unit))
+		text, err := os.ReadFile(unit)
+		if err == nil { // its socket is another unit
+			err = os.WriteFile(path, []byte(strings.ReplaceAll(string(text), "Requires=", "#Requires=")), 0o644)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkUnit(t, path, "/usr/local/bin/svidhelper")
+	}
+}
+
 // checkUnit has systemd judge the unit, where there is systemd.
-func checkUnit(t *testing.T, path string) {
+func checkUnit(t *testing.T, path, program string) {
 	t.Helper()
 	unit, err := os.ReadFile(path)
-	if err != nil || !strings.Contains(string(unit), "ExecStart=/usr/bin/svidhelper ") {
+	if err != nil || !strings.Contains(string(unit), "ExecStart="+program+" ") || !strings.Contains(string(unit), "Type=notify\n") {
 		t.Errorf("the unit: %v\n%s", err, unit)
 	}
 	if _, err := exec.LookPath("systemd-analyze"); err != nil {
 		return
 	}
 	// It wants the program to be there.
-	there := strings.ReplaceAll(string(unit), "/usr/bin/svidhelper", "/bin/true")
+	there := strings.ReplaceAll(string(unit), program, "/bin/true")
 	if err := os.WriteFile(path, []byte(there), 0o644); err != nil {
 		t.Fatal(err)
 	}

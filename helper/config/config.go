@@ -53,6 +53,8 @@ type Process struct {
 	// NoStartFromDisk has its start wait for the Workload API, although what is
 	// on disk is whole, unexpired and what the configuration asks for.
 	NoStartFromDisk bool
+	// Notify says that it tells systemd by itself when it is ready.
+	Notify bool
 }
 
 // A Hook is another program to tell, and which kinds of change concern it.

@@ -25,7 +25,7 @@ func TestFlagsAloneAreEnough(t *testing.T) {
 	want := &Config{
 		Outputs: []encode.Output{{Spec: writer.Spec{Dir: "/run/tls"}, X509SVIDs: []encode.X509SVID{{
 			Cert: encode.FileSpec{Name: "svid.pem"}, Key: encode.FileSpec{Name: "svid_key.pem"}, Bundle: encode.FileSpec{Name: "svid_bundle.pem"}}}}},
-		Process: &Process{supervisor.Spec{Command: []string{"nginx", "-g", "daemon off;"}, OnRotation: rotation}, Target{On: defaultKinds}, 0, false},
+		Process: &Process{supervisor.Spec{Command: []string{"nginx", "-g", "daemon off;"}, OnRotation: rotation}, Target{On: defaultKinds}, 0, false, false},
 	}
 	if d := diff(want, c); d != "" {
 		t.Errorf("(-want +got):\n%s", d)

@@ -216,7 +216,7 @@ func (g *generator) process() *Process {
 		OnRotation: pick(g, supervisor.Rotation{Signal: g.signal()}, supervisor.Rotation{Action: supervisor.RotationRestart}, supervisor.Rotation{Action: supervisor.RotationNone}),
 		Splay:      g.duration(), MinInterval: g.duration(), Restart: pick(g, supervisor.RestartNever, supervisor.RestartOnFailure, supervisor.RestartAlways, supervisor.RestartOnRotation),
 		StopTimeout: g.duration(), SignalGroup: g.maybe(),
-	}, NoStartFromDisk: g.maybe(), StartWithout: pick(g, snapshot.KindNone, snapshot.KindJWT, snapshot.KindJWT|snapshot.KindWIT)}
+	}, NoStartFromDisk: g.maybe(), Notify: g.maybe(), StartWithout: pick(g, snapshot.KindNone, snapshot.KindJWT, snapshot.KindJWT|snapshot.KindWIT)}
 	if g.maybe() {
 		p.MaxRestarts, p.RestartWindow, p.StopSignal = 1+g.IntN(9), time.Second+g.duration(), g.signal()
 		p.SignalRewrite = map[syscall.Signal]syscall.Signal{15: g.signal(), 1: 0}

@@ -127,6 +127,7 @@ process {
   dir            = "/srv"
   start_without  = ["wit"]
   start_from_disk = false
+  notify         = true
   pass_fds       = [3, 7]
   no_new_privs   = true
   subreaper      = true
@@ -228,7 +229,7 @@ func everythingWant() *Config {
 		}, Target{On: snapshot.KindX509 | snapshot.KindJWT, Proof: &proof.Config{
 			TLS: "127.0.0.1:8443", StartTLS: proof.StartTLSPostgres, ServerName: "db.example.org", Timeout: 5 * time.Second,
 			OnFailure: []proof.Escalation{proof.EscalateSignal, proof.EscalateRestart},
-		}}, snapshot.KindWIT, true},
+		}}, snapshot.KindWIT, true, true},
 		Hooks: []Hook{{
 			hook.Spec{Name: "haproxy", Command: []string{"systemctl", "reload", "haproxy"}, Timeout: 30 * time.Second, Retries: 2, Splay: 10 * time.Second},
 			Target{On: snapshot.KindBundle, Proof: &proof.Config{TLS: "unix:///run/haproxy.sock", OnFailure: []proof.Escalation{proof.EscalateSignal}}},

@@ -33,6 +33,7 @@ func processTable(p *Process) *block {
 		{key: "group", doc: "name or number", value: text(&p.Group)},
 		{key: "env", doc: "added to our own environment", value: environment(&p.Env)},
 		{key: "dir", doc: "its working directory", value: text(&p.Dir)},
+		{key: "notify", doc: "it tells systemd by itself when it is ready (Type=notify); we wait for that and pass it on (Linux)", value: boolean(&p.Notify, true)},
 		{key: "pass_fds", doc: "descriptors above 2 that it inherits", value: descriptors(&p.PassFDs)},
 		{key: "no_new_privs", doc: "it can never gain privileges (Linux)", value: boolean(&p.NoNewPrivs, true)},
 		{key: "subreaper", doc: "we adopt and reap its orphans (Linux)", value: boolean(&p.Subreaper, true)},
@@ -46,7 +47,7 @@ func processTable(p *Process) *block {
 		if at.has("max_restarts") && p.Restart == supervisor.RestartNever {
 			d.warnf(at.of("max_restarts"), `write restart = "on-failure" or "always"`, "max_restarts counts nothing: the process is never restarted")
 		}
-		d.only(at, []string{"no_new_privs", "subreaper"}, d.goos == "linux", "only on Linux")
+		d.only(at, []string{"no_new_privs", "subreaper", "notify"}, d.goos == "linux", "only on Linux")
 		d.only(at, []string{"user", "group", "stop_signal", "signal_rewrite", "signal_group"}, d.goos != "windows", "not on Windows, which has no signals and no such users")
 		d.only(at, []string{"on_rotation"}, d.goos != "windows" || p.OnRotation.Signal == 0, `on Windows, write "restart" or "none"`)
 	}}

@@ -99,7 +99,7 @@ func (h *Hook) escalate(e proof.Escalation) error {
 	if e == proof.EscalateRestart {
 		return errors.New("a hook has no process to restart")
 	}
-	h.hook.Rotated(hook.Notice{First: true}) // at once, without splay
+	h.hook.Again()
 	return nil
 }
 

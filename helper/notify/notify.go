@@ -64,6 +64,7 @@ func (t *target) follow(ctx context.Context) {
 		case <-t.line.updates():
 		case <-t.wake:
 		}
+		t.events.Stir()
 		now := t.line.progress()
 		if now.delivered > last.delivered {
 			took := t.pushes.reached(now.delivered, now.at)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"syscall"
 
 	"github.com/svidhelper/svidhelper/helper/config"
@@ -24,9 +25,11 @@ type Process struct {
 }
 
 // NewProcess checks the specification, as far as can be checked before there is
-// a process. Nothing runs before Run, and no process before Tell.
-func NewProcess(spec *config.Process, e *events.Stream, log *slog.Logger) (*Process, error) {
-	s, err := supervisor.New(spec.Spec, log)
+// a process, which gets env in its environment. Nothing runs before Run, and no process before Tell.
+func NewProcess(spec *config.Process, env []string, e *events.Stream, log *slog.Logger) (*Process, error) {
+	own := spec.Spec
+	own.Env = slices.Concat(env, own.Env)
+	s, err := supervisor.New(own, log)
 	if err != nil {
 		return nil, err
 	}
@@ -58,6 +61,9 @@ func (p *Process) Tell(c publish.Change) { p.target.tell(c, p.supervisor.Rotated
 // Signal passes on a signal that the helper received.
 func (p *Process) Signal(sig syscall.Signal) { p.supervisor.Signal(sig) }
 
+// Turns waits until the supervisor's loop has come round once.
+func (p *Process) Turns(ctx context.Context) error { return p.supervisor.Turns(ctx) }
+
 // Status is what the supervisor knows.
 func (p *Process) Status() supervisor.Status { return p.supervisor.Status() }
 
@@ -86,7 +92,7 @@ func (p *Process) Run(ctx context.Context) error {
 func (p *Process) escalate(e proof.Escalation) error {
 	switch {
 	case e == proof.EscalateSignal:
-		p.supervisor.Rotated()
+		p.supervisor.Again()
 	case p.target.proof.everProven.Load():
 		p.supervisor.Restart()
 	default:
