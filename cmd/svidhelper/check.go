@@ -22,12 +22,13 @@ type checkOptions struct {
 	options
 	dir, bundle, audience, passwordFile string
 	minRemaining                        time.Duration
-	asJSON, agent                       bool
+	asJSON, agent, ready                bool
 }
 
 func (o *checkOptions) register(fs *flag.FlagSet) {
 	fs.StringVar(&o.file, "config", "", "check what the outputs of this `file` have on disk (default "+defaultFile+", when nothing else is named)")
 	fs.StringVar(&o.dir, "dir", "", "check what is in this `directory`, whatever wrote it")
+	fs.BoolVar(&o.ready, "ready", false, "ask the svidhelper that runs with the file, or publishes in the directory, whether it is ready: a probe that needs no shell")
 	fs.BoolVar(&o.asJSON, "json", false, "print JSON, for machines")
 	fs.DurationVar(&o.minRemaining, "min-remaining", 0, "an SVID that is valid for less than this `duration` is a problem")
 	fs.StringVar(&o.bundle, "bundle", "", "verify SVIDs against this `file`: PEM, a JWKS, a SPIFFE bundle or a bundle map")
@@ -55,6 +56,13 @@ func runCheck(args []string, stdout, stderr io.Writer) int {
 	if i := slices.IndexFunc(fs.Args(), func(name string) bool { return strings.HasPrefix(name, "-") }); i >= 0 {
 		fmt.Fprintf(stderr, "svidhelper: %q stands behind a file: flags come first\n", fs.Arg(i))
 		return exitUsage
+	}
+	if o.ready {
+		if fs.NArg() > 0 {
+			fmt.Fprintln(stderr, "svidhelper: check -ready asks a running svidhelper: it wants -config or -dir, and no files")
+			return exitUsage
+		}
+		return o.askReady(o.dir, stdout, stderr)
 	}
 	sets, code := o.sets(fs.Args(), stderr)
 	if code != exitOK {

@@ -52,7 +52,7 @@ func runDev(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "svidhelper:", err)
 		return exitUsage
 	}
-	c.Log = slog.New(slog.NewTextHandler(stderr, nil))
+	c.Log = textLogger(stderr, slog.LevelInfo).With("by", "dev") // beside the log of a helper below it
 	api, err := devapi.New(c)
 	if err != nil {
 		return exit(err, stderr)

@@ -19,7 +19,6 @@ import (
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 
 	"github.com/svidhelper/svidhelper/helper"
-	"github.com/svidhelper/svidhelper/helper/config"
 	"github.com/svidhelper/svidhelper/helper/credential"
 	"github.com/svidhelper/svidhelper/helper/encode"
 	"github.com/svidhelper/svidhelper/helper/source"
@@ -118,7 +117,7 @@ func (w *wanted) parse(fs *flag.FlagSet, args []string, stdout, stderr io.Writer
 func (w *wanted) print(o encode.Output, form func(encode.Set) ([]byte, error), stdout, stderr io.Writer) int {
 	ctx, release := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer release()
-	log := newLogger(config.Log{Level: slog.LevelWarn}, stderr) // what goes well is no news to a script
+	log := textLogger(stderr, slog.LevelWarn) // what goes well is no news to a script
 	set, err := helper.Get(ctx, w.address, o, w.timeout, log)
 	if err != nil {
 		return exit(err, stderr)

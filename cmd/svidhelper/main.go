@@ -43,9 +43,10 @@ func commands() []command {
 		{"fetch", "[-config F] [-dir D] [-agent-address A] [-timeout 60s] [-- cmd args]", "write everything once, then exit, or become cmd", runFetch},
 		{"fetch jwt", "-audience A... [-spiffe-id ID] [-hint H] [-o FORM] [-agent-address A] [-timeout 60s]", "print a JWT-SVID, for scripts and for programs that run a command for credentials", runFetchJWT},
 		{"fetch x509", "[-spiffe-id ID] [-hint H] [-o json] [-agent-address A] [-timeout 60s]", "print an X.509-SVID, its key and its bundles as JSON", runFetchX509},
-		{"check", "[-config F | -dir D | FILE...] [-json] [-min-remaining 5m] [-bundle F] [-audience A] [-agent]", "say whether what is on disk can be used: SVIDs, keys, bundles, tokens, keystores", runCheck},
+		{"check", "[-config F | -dir D | FILE...] [-ready] [-json] [-min-remaining 5m] [-bundle F] [-audience A] [-agent]", "say whether what is on disk can be used: SVIDs, keys, bundles, tokens, keystores", runCheck},
 		{"config", "check F... | print F | init [NAME | -here] | schema", "say what is wrong with a configuration, print its native form, one to start from, or a JSON Schema", runConfig},
 		{"doctor", "[-config F] [-dir D] [-agent-address A] [-on-rotation SIG] [-timeout 15s] [-json] [-- cmd args]", "say what is wrong here, and what to do: Workload API, outputs, process, hooks, ports", runDoctor},
+		{"level", "[-config F | -dir D] debug|info|warn|error", "have a running svidhelper log at another level", runLevel},
 		{"dev", "[-id ID] [-dns N] [-ttl 1h] [-socket S] [-- cmd args]", "a development Workload API with a throwaway CA", runDev},
 		{"version", "", "print version, commit and Go version", runVersion},
 	}

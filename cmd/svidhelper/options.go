@@ -14,6 +14,7 @@ import (
 	"sync"
 
 	"github.com/svidhelper/svidhelper/helper/config"
+	"github.com/svidhelper/svidhelper/helper/console"
 	"github.com/svidhelper/svidhelper/helper/source"
 )
 
@@ -30,6 +31,7 @@ type options struct {
 	file   string
 	flags  config.Flags
 	loader config.Loader
+	level  slog.LevelVar // of the logger
 }
 
 func (o *options) register(fs *flag.FlagSet) {
@@ -69,7 +71,7 @@ func (o *options) load(stderr io.Writer) (c *config.Config, log *slog.Logger, co
 		diagnostics[0].Hint = `-config names another file; with -dir, none is needed; "svidhelper help" says more`
 	}
 	if c != nil && c.Log.JSON { // a log pipeline can parse every line, these too
-		log = newLogger(c.Log, stderr)
+		log = o.newLogger(c.Log, stderr)
 		for _, d := range diagnostics {
 			log.Warn(d.Message, "file", d.File, "line", d.Line, "column", d.Column, "hint", d.Hint)
 		}
@@ -82,7 +84,7 @@ func (o *options) load(stderr io.Writer) (c *config.Config, log *slog.Logger, co
 	case diagnostics.HasErrors():
 		return nil, nil, exitFailure
 	}
-	return c, newLogger(c.Log, stderr), exitOK
+	return c, o.newLogger(c.Log, stderr), exitOK
 }
 
 // defaultIsMissing reports whether the file to read is the default one, for want
@@ -151,10 +153,21 @@ func (o *options) path() string {
 	return defaultFile
 }
 
-func newLogger(l config.Log, w io.Writer) *slog.Logger {
-	o := &slog.HandlerOptions{Level: l.Level}
+// newLogger returns the logger that the configuration asks for. Its level can be
+// changed at run time.
+func (o *options) newLogger(l config.Log, w io.Writer) *slog.Logger {
+	o.level.Set(l.Level)
 	if l.JSON {
-		return slog.New(slog.NewJSONHandler(w, o))
+		return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: &o.level}))
 	}
-	return slog.New(slog.NewTextHandler(w, o))
+	return textLogger(w, &o.level)
+}
+
+// textLogger returns a logger for the person in front of a terminal, or for what
+// reads slog's text.
+func textLogger(w io.Writer, level slog.Leveler) *slog.Logger {
+	if f, is := w.(*os.File); is && isTerminal(f) {
+		return slog.New(console.New(w, level))
+	}
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level}))
 }

@@ -58,5 +58,6 @@ func supervise(args []string, ignoreArguments bool, stdout, stderr io.Writer) in
 		Version: version,
 		File:    o.path(),
 		Load:    o.reload,
+		Level:   &o.level,
 	}), stderr)
 }
