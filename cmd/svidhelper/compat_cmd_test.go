@@ -226,7 +226,7 @@ renew_signal = "SIGHUP"
 	}},
 	{name: "stdin, stdout and stderr of cmd are the helper's", conf: `
 cmd = "sh"
-cmd_args = "-c \"cat; echo complaint >&2\""
+cmd_args = "-c \"cat; echo com''plaint >&2\""
 `, test: func(t *testing.T, s *swapped) {
 		s.stdin = "words"
 		s.start()

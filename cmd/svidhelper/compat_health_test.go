@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/svidhelper/svidhelper/helper/devapi"
+	"github.com/svidhelper/svidhelper/helper/snapshot"
 	"github.com/svidhelper/svidhelper/helper/testbed"
 )
 
@@ -148,7 +149,7 @@ func (s *swapped) readyWith(p probe) *x509.Certificate {
 			s.api.Rotate()
 			svid = s.api.SVIDs()[0].Certificates[0]
 		}
-		if serial := svid.SerialNumber.Text(16); s.log.count("published", serial) == 0 {
+		if serial := snapshot.Serial(svid.SerialNumber); s.log.count("published", serial) == 0 {
 			return fmt.Errorf("%s is not published", serial)
 		}
 		if code, body, err := p.ask("/ready"); code != 200 {

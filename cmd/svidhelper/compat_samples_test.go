@@ -16,6 +16,7 @@ import (
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 
 	"github.com/svidhelper/svidhelper/helper/devapi"
+	"github.com/svidhelper/svidhelper/helper/snapshot"
 )
 
 const samples = "../../helper/config/testdata/samples"
@@ -87,7 +88,7 @@ var sampleRuns = []sample{
 	{name: "native-nginx", edit: []string{"/run/nginx/tls", "tls", `group = "nginx"`, `group = "GID"`, "8443", "SERVICE", "8081", "PORT"},
 		exit: 3, probed: true, as: map[string]string{"nginx": "stays"}, check: func(t *testing.T, s *swapped) {
 			serves("nginx", "[-g] [daemon off;]", "SIGHUP")(t, s)
-			s.log.await(t, "rotation proven", s.api.SVIDs()[0].Certificates[0].SerialNumber.Text(16))
+			s.log.await(t, "rotation proven", snapshot.Serial(s.api.SVIDs()[0].Certificates[0].SerialNumber))
 		}},
 }
 

@@ -132,7 +132,7 @@ func TestEncodeX509(t *testing.T) {
 		}
 	}
 	id := set.Identities[0]
-	if id.ID != svid.ID || !id.NotAfter.Equal(svid.Certificates[0].NotAfter) || id.Serial != svid.Certificates[0].SerialNumber.Text(16) || len(id.Files) != 4 {
+	if id.ID != svid.ID || !id.NotAfter.Equal(svid.Certificates[0].NotAfter) || id.Serial != snapshot.Serial(svid.Certificates[0].SerialNumber) || len(id.Files) != 4 {
 		t.Errorf("%+v", id)
 	}
 
@@ -535,7 +535,7 @@ func TestManifest(t *testing.T) {
 	}
 	must(t, json.Unmarshal(f.Data, &m))
 	leaf := s.X509.SVIDs[0].Certificates[0]
-	if i := m.Identities[0]; i.Kind != "x509" || i.SPIFFEID != "spiffe://example.org/web" || !i.NotAfter.Equal(leaf.NotAfter) || !i.NotBefore.Equal(leaf.NotBefore) || len(i.Files) != 3 || i.Serial != leaf.SerialNumber.Text(16) {
+	if i := m.Identities[0]; i.Kind != "x509" || i.SPIFFEID != "spiffe://example.org/web" || !i.NotAfter.Equal(leaf.NotAfter) || !i.NotBefore.Equal(leaf.NotBefore) || len(i.Files) != 3 || i.Serial != snapshot.Serial(leaf.SerialNumber) {
 		t.Errorf("%+v", i)
 	}
 	if len(m.Files) != 3 || m.Files[1].Name != "tls.key" || m.Files[1].Mode != "0600" || !m.Files[1].Private {
