@@ -14,8 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
-	"unicode"
 
+	"github.com/svidhelper/svidhelper/printable"
 	"github.com/svidhelper/svidhelper/writer"
 )
 
@@ -94,10 +94,10 @@ func Ask(ctx context.Context, dir, set, question string) (Answer, error) {
 		return Answer{}, fmt.Errorf("%s does not answer as svidhelper: %w", path, err)
 	}
 	if a.Error != "" {
-		return Answer{}, fmt.Errorf("svidhelper refuses the question: %s", printable(a.Error))
+		return Answer{}, fmt.Errorf("svidhelper refuses the question: %s", printable.Line(a.Error, maxReason))
 	}
 	for i, reason := range a.Reasons {
-		a.Reasons[i] = printable(reason)
+		a.Reasons[i] = printable.Line(reason, maxAnswer)
 	}
 	return a, nil
 }
@@ -114,16 +114,6 @@ func Sets(dir string) (sets []string, err error) {
 		err = explain(filepath.Join(dir, writer.SocketName("")), fs.ErrNotExist)
 	}
 	return sets, err
-}
-
-// printable makes a line for a terminal of what came through the socket.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return ' '
-	}, strings.ToValidUTF8(s, "?"))
 }
 
 // explain says what an error means, and what to do.

@@ -192,24 +192,28 @@ func (r *Publisher) Run(ctx context.Context) error {
 			moment.Reset(time.Until(next))
 		}
 		force = false
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-r.plan.Source.Updates():
-			gather(ctx, r.plan.Source.Updates(), func() bool { return urgent(r.seen, r.plan.Source.Status()) })
-		case <-tampered:
-			force = true
-		case <-retry.C:
-			force = true
-		case <-moment.C:
-		case <-r.pulses:
-		case d := <-r.delivered:
-			r.record(d)
-		case a := <-r.plans:
-			unwatch()
-			a.done <- r.adopt(a.plan)
-			tampered, unwatch = watch(ctx, r.outputs)
-			force = true
+		for pulse := true; pulse; {
+			pulse = false
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-r.plan.Source.Updates():
+				gather(ctx, r.plan.Source.Updates(), func() bool { return urgent(r.seen, r.plan.Source.Status()) })
+			case <-tampered:
+				force = true
+			case <-retry.C:
+				force = true
+			case <-moment.C:
+			case <-r.pulses:
+				pulse = true // nothing has happened
+			case d := <-r.delivered:
+				r.record(d)
+			case a := <-r.plans:
+				unwatch()
+				a.done <- r.adopt(a.plan)
+				tampered, unwatch = watch(ctx, r.outputs)
+				force = true
+			}
 		}
 	}
 }

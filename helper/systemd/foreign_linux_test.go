@@ -22,26 +22,36 @@ func TestAStrangerIsNotHeard(t *testing.T) {
 	systemd := listen(t, filepath.Join(t.TempDir(), "notify"))
 	m, _, _ := run(t, &stand{report: Report{Published: true, Started: true, Relays: true, Text: "web"}})
 	_, address, _ := strings.Cut(m.Environ()[0], "=")
-	// send has nobody's process send a message, which may outlive its parent first.
-	send := func(message, script string) {
+	// say starts a script of another user, which says a message once begin is
+	// closed, and returns what is closed when all of it has ended.
+	say := func(message, script string) (cmd *exec.Cmd, begin, ended *os.File) {
 		t.Helper()
 		ended, ending := pipe(t)
 		wait, begin := pipe(t)
-		cmd := exec.Command("sh", "-c", script, socat, strings.TrimPrefix(address, "@"), message)
+		cmd = exec.Command("sh", "-c", script, socat, strings.TrimPrefix(address, "@"), message)
 		cmd.ExtraFiles = []*os.File{ending, wait}
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
-		if err := cmd.Run(); err != nil {
+		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
 		ending.Close()
-		begin.Close()
-		_, _ = ended.Read(make([]byte, 1)) // until all that could send have ended
+		return cmd, begin, ended
 	}
-	const say = `printf "$2" | "$0" -u - ABSTRACT-SENDTO:"$1"`
-	send("READY=1", `(read begin <&4; `+say+`) & exit 0`)
-	send("STATUS=a descendant", say)
+	// One whose parent has ended descends from it no more.
+	cmd, begin, ended := say("READY=1", `(read begin <&4; printf "$2" | "$0" -u - ABSTRACT-SENDTO:"$1") & exit 0`)
+	if err := cmd.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	begin.Close()
+	_, _ = ended.Read(make([]byte, 1))
+
+	cmd, begin, _ = say("STATUS=a descendant", `{ printf "$2"; read end <&4; } | "$0" -u - ABSTRACT-SENDTO:"$1"`)
 	early, _ := systemd.next("STATUS=web; the process says: a descendant")
 	systemd.quiet(early, "READY=1")
+	begin.Close()
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
 }
 
 func pipe(t *testing.T) (r, w *os.File) {

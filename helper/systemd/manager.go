@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
+
+	"github.com/svidhelper/svidhelper/printable"
 )
 
 // socketVariable names the socket of the service manager, and in the process's
@@ -181,6 +183,7 @@ func (m *Manager) tell(r Report) {
 	if m.heard.text != "" {
 		text += "; the process says: " + m.heard.text
 	}
+	text = printable.Line(text, maxStatus)
 	if text != m.text {
 		m.text = text
 		lines = append(lines, "STATUS="+text)

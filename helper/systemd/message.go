@@ -2,7 +2,8 @@ package systemd
 
 import (
 	"strings"
-	"unicode"
+
+	"github.com/svidhelper/svidhelper/printable"
 )
 
 // Bounds of what a process says.
@@ -10,6 +11,7 @@ const (
 	maxMessage = 4 << 10 // in bytes; systemd takes no more either
 	maxLines   = 64
 	maxText    = 200 // of a status, in bytes
+	maxStatus  = 1 << 10
 )
 
 // A message is what a process says of itself, as far as it is passed on.
@@ -37,7 +39,7 @@ func parseMessage(b []byte) (m message) {
 		case "EXTEND_TIMEOUT_USEC":
 			m.extend = number(value)
 		case "STATUS":
-			m.text = printable(value)
+			m.text = printable.Line(value, maxText)
 		}
 	}
 	if reloading && since != "" {
@@ -50,20 +52,6 @@ func parseMessage(b []byte) (m message) {
 func number(s string) string {
 	if len(s) > 19 || strings.Trim(s, "0123456789") != "" {
 		return ""
-	}
-	return s
-}
-
-// printable makes one short line of a text.
-func printable(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return ' '
-	}, strings.ToValidUTF8(s, "?"))
-	if len(s) > maxText {
-		s = strings.ToValidUTF8(s[:maxText], "") + "..."
 	}
 	return s
 }
