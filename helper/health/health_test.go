@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -106,8 +107,10 @@ func get(t *testing.T, url string) (code int, body string) {
 
 func TestChecksAnswerAsSpiffeHelperDoes(t *testing.T) {
 	status := healthy()
+	// file is a path of this system in JSON.
+	file := func(p string) string { return strings.ReplaceAll(filepath.FromSlash(p), `\`, `\\`) }
 	base := start(t, config.Health{}, func() Status { return status })
-	want := `{"status":"OK","health":{"file_write_statuses":{"x509_write_status":"written","jwt_write_status":{"/run/tls/a.jwt":"written"}}}}` + "\n"
+	want := `{"status":"OK","health":{"file_write_statuses":{"x509_write_status":"written","jwt_write_status":{"` + file("/run/tls/a.jwt") + `":"written"}}}}` + "\n"
 	for _, path := range []string{"/live", "/ready"} {
 		if code, body := get(t, base+path); code != 200 || body != want {
 			t.Errorf("%s = %d %s, want 200 %s", path, code, body, want)
@@ -115,12 +118,12 @@ func TestChecksAnswerAsSpiffeHelperDoes(t *testing.T) {
 	}
 	status.Outputs[0].Spec = &encode.Output{Spec: writer.Spec{Dir: "/run/tls"}, JWTSVIDs: []encode.JWTSVID{{File: encode.FileSpec{Name: "b.jwt"}}}}
 	status.Outputs[0].Has = func(string) bool { return false }
-	want = `{"status":"OK","health":{"file_write_statuses":{"jwt_write_status":{"/run/tls/b.jwt":"unwritten"}}}}` + "\n"
+	want = `{"status":"OK","health":{"file_write_statuses":{"jwt_write_status":{"` + file("/run/tls/b.jwt") + `":"unwritten"}}}}` + "\n"
 	if code, body := get(t, base+"/ready"); code != 200 || body != want {
 		t.Errorf("/ready = %d %s, want 200 %s", code, body, want)
 	}
 	status.Outputs[0].Problem = "disk full"
-	want = `{"status":"Service Unavailable","health":{"file_write_statuses":{"jwt_write_status":{"/run/tls/b.jwt":"failed"}}},"reasons":["output /run/tls: disk full"]}` + "\n"
+	want = `{"status":"Service Unavailable","health":{"file_write_statuses":{"jwt_write_status":{"` + file("/run/tls/b.jwt") + `":"failed"}}},"reasons":["output /run/tls: disk full"]}` + "\n"
 	if code, body := get(t, base+"/ready"); code != 503 || body != want {
 		t.Errorf("/ready = %d %s, want 503 %s", code, body, want)
 	}
