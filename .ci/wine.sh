@@ -83,9 +83,8 @@ run helper/proof
 sockets='TestEndsAtOnce|TestExplain$|TestFrozenServer|TestSocket|TestConnectedPromptly|TestUnrelatedFiles|TestEveryProfileArrives/Unix'
 long='TestEveryCodeOverTheWire|TestADayInAMinute|TestLargeBundle'
 run helper/source -test.skip "$sockets|$long"
-# Every call of thousands of publishes, and a thousand files, take minutes here;
-# a spare generation needs symbolic links.
-run writer -test.skip '^(TestFaults|TestFaultsWithSpare|TestRotationWritesWhatChanged)$'
+# Every call of thousands of publishes, and a thousand files, take minutes here.
+run writer -test.skip '^(TestFaults|TestRotationWritesWhatChanged)$'
 
 # check NAME COMMAND... runs one check of the program.
 check() {
