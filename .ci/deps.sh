@@ -22,6 +22,7 @@ wanted() {
 	socat socat
 	openssl openssl
 	tini tini
+	systemd-notify systemd
 	promtool prometheus
 	chromium-headless-shell chromium-headless-shell
 	T
