@@ -43,6 +43,10 @@ func (t term) stage(now time.Time) (stage, time.Time) {
 	}
 }
 
+// setBack is how far, at most, an issuer sets the begin of an SVID back, for clocks
+// that differ. It is no part of the life that a renewal goes by.
+const setBack = time.Minute
+
 // mostLate is how many lines the log gets at once of SVIDs that are late. There
 // may be a thousand tokens.
 const mostLate = 10
@@ -63,7 +67,7 @@ func (o *output) judgeTerms(now time.Time, status *source.Status) {
 		t := o.terms[id.Selection]
 		if !t.ends.Equal(id.NotAfter) {
 			t = term{began: id.NotBefore, ends: id.NotAfter}
-			if t.began.IsZero() {
+			if t.began.IsZero() || now.Sub(t.began) < setBack {
 				t.began = now // a token need not say
 			}
 		}

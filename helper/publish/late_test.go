@@ -114,3 +114,14 @@ func TestThousandTokensThatAreLate(t *testing.T) {
 		t.Errorf("%d lines, the last ones %q", n, lines[max(0, len(lines)-500):])
 	}
 }
+
+// TestBeginThatIsSetBack: an SVID that lives for seconds is renewed at half of
+// them, and that is not late.
+func TestBeginThatIsSetBack(t *testing.T) {
+	l := newLateness()
+	brief := forAnHour(0)
+	brief.NotBefore, brief.NotAfter = lateNoon.Add(-10*time.Second), lateNoon.Add(4*time.Second)
+	if lines, _ := l.at(0, []encode.Identity{brief}); lines != "" || !l.nextTerm.Equal(lateNoon.Add(3*time.Second)) {
+		t.Errorf("%q, the next one is at %v", lines, l.nextTerm)
+	}
+}
