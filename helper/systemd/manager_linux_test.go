@@ -27,6 +27,9 @@ type manager struct {
 	t    *testing.T
 	conn *net.UnixConn
 	said chan string
+
+	mu   sync.Mutex
+	keys map[string]bool // of all that was said
 }
 
 // listen makes a socket as systemd does, and puts it into the environment.
@@ -37,7 +40,7 @@ func listen(t *testing.T, address string) *manager {
 		t.Fatal(err)
 	}
 	t.Setenv(socketVariable, address)
-	m := &manager{t: t, conn: conn, said: make(chan string, 1000)}
+	m := &manager{t: t, conn: conn, said: make(chan string, 1000), keys: map[string]bool{}}
 	var reading sync.WaitGroup
 	reading.Go(func() {
 		for buf := make([]byte, 1<<16); ; {
@@ -45,6 +48,12 @@ func listen(t *testing.T, address string) *manager {
 			if err != nil {
 				return
 			}
+			m.mu.Lock()
+			for line := range strings.Lines(string(buf[:n])) {
+				key, _, _ := strings.Cut(line, "=")
+				m.keys[key] = true
+			}
+			m.mu.Unlock()
 			m.said <- string(buf[:n])
 		}
 	})
@@ -86,6 +95,24 @@ func (m *manager) rest() (all []string) {
 			all = append(all, message)
 		default:
 			return all
+		}
+	}
+}
+
+// documented checks that the README names all that was said.
+func (m *manager) documented() {
+	m.t.Helper()
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(readme), "\n## Under systemd\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for key := range m.keys {
+		if !strings.Contains(section, "`"+key) {
+			m.t.Errorf("the README does not name %s", key)
 		}
 	}
 }
@@ -193,6 +220,7 @@ func TestLife(t *testing.T) {
 			if after := systemd.rest(); len(after) > 0 {
 				t.Errorf("after STOPPING: %q", after)
 			}
+			systemd.documented()
 		})
 	}
 }
@@ -236,6 +264,7 @@ func TestWatchdog(t *testing.T) {
 	systemd.quiet(systemd.rest(), "WATCHDOG=1")
 	s.change(func(s *stand) { s.hangs = false })
 	systemd.next("WATCHDOG=1")
+	systemd.documented()
 }
 
 // TestWatchdogOfAnotherProcess: a unit's watchdog may be for its main process, and
