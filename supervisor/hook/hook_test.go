@@ -363,3 +363,37 @@ func TestNewHookRefuses(t *testing.T) {
 		}
 	}
 }
+
+// What is told again is told at once, and is no rotation; a failure is logged again
+// with the next rotation, however long it has been known.
+func TestHookAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log strings.Builder
+		told, fails := 0, false
+		target := &fakeTarget{tell: func(context.Context, Notice) error {
+			told++
+			if fails {
+				return errors.New("no such unit")
+			}
+			return nil
+		}}
+		h := newHook(Spec{Name: "x", Splay: time.Hour}, target, slog.New(slog.NewTextHandler(&log, nil)))
+		runHook(t, h)
+		h.Rotated(Notice{First: true})
+		synctest.Wait()
+		h.Again()
+		synctest.Wait()
+		if s := h.Status(); told != 2 || s.Asked != 1 || s.Delivered != 1 || s.Runs != 2 {
+			t.Errorf("told %d times, %+v", told, s)
+		}
+		fails = true
+		for range 2 {
+			h.Rotated(Notice{})
+			time.Sleep(2 * time.Hour)
+			synctest.Wait()
+		}
+		if n := strings.Count(log.String(), "no such unit"); n != 2 {
+			t.Errorf("two rotations have failed, and the log says so %d times:\n%s", n, &log)
+		}
+	})
+}
