@@ -44,7 +44,7 @@ test-windows: ## run on Wine what of the Windows build needs no process of its o
 
 .PHONY: lint
 lint: ## gofmt, go vet, staticcheck, and builds for the other platforms
-	@unformatted=$$(gofmt -l bench cmd fswatch helper nearest printable supervisor writer examples .ci); \
+	@unformatted=$$(gofmt -l bench cmd fswatch helper supervisor writer examples .ci); \
 	 [ -z "$$unformatted" ] || { echo "gofmt wants: $$unformatted"; exit 1; }
 	$(GO) vet -tags $(TAGS) ./...
 	$(STATICCHECK) -tags $(TAGS) ./...

@@ -12,7 +12,7 @@ import (
 	"github.com/svidhelper/svidhelper/helper/config"
 	"github.com/svidhelper/svidhelper/helper/doctor"
 	"github.com/svidhelper/svidhelper/helper/encode"
-	"github.com/svidhelper/svidhelper/nearest"
+	"github.com/svidhelper/svidhelper/helper/nearest"
 )
 
 func runConfig(args []string, stdout, stderr io.Writer) int {

@@ -21,8 +21,8 @@ import (
 	"github.com/svidhelper/svidhelper/helper"
 	"github.com/svidhelper/svidhelper/helper/credential"
 	"github.com/svidhelper/svidhelper/helper/encode"
+	"github.com/svidhelper/svidhelper/helper/nearest"
 	"github.com/svidhelper/svidhelper/helper/source"
-	"github.com/svidhelper/svidhelper/nearest"
 )
 
 func runFetchJWT(args []string, stdout, stderr io.Writer) int {

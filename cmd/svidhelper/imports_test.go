@@ -45,7 +45,11 @@ func TestImports(t *testing.T) {
 				continue
 			}
 			for _, imported := range imports {
-				if hit := strings.TrimPrefix(imported, module); imported != pkg && strings.HasPrefix(hit, r.to) {
+				hit := strings.TrimPrefix(imported, module)
+				if hit == "helper/printable" && r.to == "helper/" {
+					continue // knows nothing but text
+				}
+				if imported != pkg && strings.HasPrefix(hit, r.to) {
 					t.Errorf("%s depends on %s: %s", r.from, hit, r.why)
 				}
 			}

@@ -19,7 +19,7 @@ import (
 	"text/tabwriter"
 
 	_ "github.com/svidhelper/svidhelper/cmd/svidhelper/frugal"
-	"github.com/svidhelper/svidhelper/nearest"
+	"github.com/svidhelper/svidhelper/helper/nearest"
 	"github.com/svidhelper/svidhelper/supervisor"
 )
 

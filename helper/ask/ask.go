@@ -15,7 +15,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/svidhelper/svidhelper/printable"
+	"github.com/svidhelper/svidhelper/helper/printable"
 	"github.com/svidhelper/svidhelper/writer"
 )
 

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/svidhelper/svidhelper/printable"
+	"github.com/svidhelper/svidhelper/helper/printable"
 )
 
 // x509Bundle checks the authorities of a file, and makes them a trust.

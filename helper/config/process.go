@@ -6,9 +6,9 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/svidhelper/svidhelper/helper/nearest"
 	"github.com/svidhelper/svidhelper/helper/proof"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
-	"github.com/svidhelper/svidhelper/nearest"
 	"github.com/svidhelper/svidhelper/supervisor"
 )
 

@@ -9,7 +9,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/svidhelper/svidhelper/printable"
+	"github.com/svidhelper/svidhelper/helper/printable"
 )
 
 const (

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/svidhelper/svidhelper/nearest"
+	"github.com/svidhelper/svidhelper/helper/nearest"
 )
 
 // renamed says what became of keys that people still write.

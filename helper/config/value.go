@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/svidhelper/svidhelper/nearest"
+	"github.com/svidhelper/svidhelper/helper/nearest"
 )
 
 // scalar is a value that is read from one node and printed as one literal.

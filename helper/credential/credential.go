@@ -19,7 +19,7 @@ import (
 	"time"
 
 	"github.com/svidhelper/svidhelper/helper/encode"
-	"github.com/svidhelper/svidhelper/printable"
+	"github.com/svidhelper/svidhelper/helper/printable"
 	"github.com/svidhelper/svidhelper/writer"
 )
 

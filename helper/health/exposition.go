@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/svidhelper/svidhelper/helper/notify"
-	"github.com/svidhelper/svidhelper/printable"
+	"github.com/svidhelper/svidhelper/helper/printable"
 )
 
 // A metric is what a family of samples has in common.

@@ -11,7 +11,7 @@ import (
 
 	"github.com/coreos/go-systemd/v22/daemon"
 
-	"github.com/svidhelper/svidhelper/printable"
+	"github.com/svidhelper/svidhelper/helper/printable"
 )
 
 // socketVariable names the socket of the service manager, and in the process's

@@ -3,7 +3,7 @@ package systemd
 import (
 	"strings"
 
-	"github.com/svidhelper/svidhelper/printable"
+	"github.com/svidhelper/svidhelper/helper/printable"
 )
 
 // Bounds of what a process says.
