@@ -278,6 +278,24 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
+// TestStartOnAFullDisk: a helper that starts anew takes over what is on disk, although
+// there is no room for its number in the lock file.
+func TestStartOnAFullDisk(t *testing.T) {
+	asRoot(t)
+	base := t.TempDir()
+	mount(t, "tmpfs", base, 0, "size=128k")
+	o := trio(filepath.Join(base, "tls"))
+	set := wanted(newAuthority(t, "example.org").answer(t), o)
+	d := open(t, o)
+	publish(t, d, set)
+	must(t, d.Close())
+	must(t, os.Truncate(filepath.Join(o.Dir, lockName), 0))
+	fill(t, filepath.Join(base, "filler"))
+	d = open(t, o)
+	must(t, holds(t, o.Dir, set))
+	must(t, d.Close())
+}
+
 // TestSmallDisk rotates on a disk with room for a few generations only: each one is
 // current at once, since previous ones make room for it.
 func TestSmallDisk(t *testing.T) {

@@ -120,7 +120,8 @@ func (l *dirLock) take(r *root) (locked bool, err error) {
 	return true, nil
 }
 
-// sign writes this process's number into the lock file.
+// sign writes this process's number into the lock file, where there is room. The
+// lock holds without it.
 func (l *dirLock) sign() error {
 	if err := l.Truncate(0); err != nil { // before anything else: it names the last one
 		return failed("truncate", l.name, err)
@@ -128,7 +129,8 @@ func (l *dirLock) sign() error {
 	if err := l.Chmod(0o600); err != nil {
 		return failed("chmod", l.name, err)
 	}
-	if _, err := l.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0); err != nil {
+	_, err := l.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
+	if err != nil && !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, errQuota) {
 		return failed("write", l.name, err)
 	}
 	return nil
