@@ -179,11 +179,12 @@ func (r *proofRunner) prove(ctx context.Context, e expectation) {
 		return
 	}
 	r.conclude(res, err)
+	failed := time.Now()
 	for err != nil {
 		select {
 		case <-ctx.Done():
 		case <-r.progress:
-		case <-time.After(latePause):
+		case <-time.After(latePause(time.Since(failed))):
 		}
 		res, err = r.prover.Look(ctx, want)
 		switch {
@@ -197,10 +198,12 @@ func (r *proofRunner) prove(ctx context.Context, e expectation) {
 	}
 }
 
-// latePause is the pause between looks after a proof has failed: ready is true
-// within a second of what mends the service. A handshake a second is a thousandth
-// of a processor.
-const latePause = 700 * time.Millisecond
+// latePause is the pause before another look at a service that has not proven a
+// rotation for so long. Ready is true within a second of what mends a short trouble;
+// one that stays for hours fills no log, and has no host blocked.
+func latePause(lasted time.Duration) time.Duration {
+	return min(max(700*time.Millisecond, lasted/60), 10*time.Minute)
+}
 
 // arrived waits until the target has been told, and reports false if ctx ended.
 // It gives up on a target that cannot be told: a service that watches its files

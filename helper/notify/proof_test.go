@@ -200,3 +200,15 @@ func TestOneIdentityInTwoOutputs(t *testing.T) {
 		t.Errorf("%+v", st)
 	}
 }
+
+// TestTroublePauses: what is in trouble for seconds is tried again within a second,
+// and what is so for days is left in peace.
+func TestTroublePauses(t *testing.T) {
+	for lasted, want := range map[time.Duration]time.Duration{
+		0: 700 * time.Millisecond, 10 * time.Second: 700 * time.Millisecond, 10 * time.Minute: 10 * time.Second, 24 * time.Hour: 10 * time.Minute,
+	} {
+		if got := latePause(lasted); got != want {
+			t.Errorf("after %v the pause is %v, want %v", lasted, got, want)
+		}
+	}
+}

@@ -102,9 +102,12 @@ type adoption struct {
 	done chan error
 }
 
-// republish is the span between two tries to publish what a full disk, say, has
-// refused: ready is true within a second of its being mended.
-const republish = 400 * time.Millisecond
+// republish is the pause before another try to publish what a full disk, say, has
+// refused for so long: ready is true within a second of what mends a short trouble,
+// and one that stays costs little.
+func republish(lasted time.Duration) time.Duration {
+	return min(max(400*time.Millisecond, lasted/60), 30*time.Second)
+}
 
 // The span between two tries to encode what could not be. Only another answer or
 // the clock can mend that.
@@ -174,15 +177,20 @@ func (r *Publisher) Run(ctx context.Context) error {
 	if err := r.startFromDisk(); err != nil {
 		return err
 	}
+	written := time.Now()
 	for force := false; ; {
-		switch ok, err := r.Rotate(force); {
+		ok, err := r.Rotate(force)
+		if ok || !r.unwritten() {
+			written = time.Now()
+		}
+		switch {
 		case err != nil:
 			return err
 		case ok:
 			retry.Stop()
 			again.Reset()
 		case r.unwritten():
-			retry.Reset(republish)
+			retry.Reset(republish(time.Since(written)))
 		default:
 			retry.Reset(again.NextBackOff())
 		}
