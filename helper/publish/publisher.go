@@ -13,7 +13,6 @@ package publish
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -22,58 +21,10 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 
-	"github.com/svidhelper/svidhelper/helper/ask"
-	"github.com/svidhelper/svidhelper/helper/encode"
 	"github.com/svidhelper/svidhelper/helper/events"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
 	"github.com/svidhelper/svidhelper/helper/source"
 )
-
-// A Target hears of changes. None of its methods blocks.
-type Target interface {
-	Name() string
-	// On are the kinds of change that it wants to hear of.
-	On() snapshot.Kind
-	// Tell passes a change on.
-	Tell(Change)
-}
-
-// A Process is started by the first Tell.
-type Process interface {
-	Target
-	// CheckReadable reports which of the files the process's user cannot read.
-	CheckReadable(paths []string) error
-}
-
-// A Hook can have been told by an earlier run.
-type Hook interface {
-	Target
-	// Prove has the proof looked for of what is on disk.
-	Prove(Change)
-}
-
-// A Plan is what a Publisher works with until there is another one.
-type Plan struct {
-	Source  *source.Source
-	Outputs []encode.Output
-	// OnRevoked says what becomes of the files of a refused identity, after Grace.
-	OnRevoked source.OnRevoked
-	Grace     time.Duration
-
-	Process Process // nil: none
-	// StartWithout are the kinds that the process's start does not wait for once
-	// the Workload API has refused them.
-	StartWithout snapshot.Kind
-	// WaitForAPI says that what an earlier run left on disk starts nothing.
-	WaitForAPI bool
-	// Exchange is called before the first Tell of Process: it has the process run
-	// in the place of the one of the plan before. Nil if it runs already.
-	Exchange func()
-	Hooks    []Hook
-
-	// Answer is what is answered on the socket beside each set; nil: there is none.
-	Answer func(question string) ask.Answer
-}
 
 // A Publisher follows a plan.
 type Publisher struct {
@@ -315,99 +266,6 @@ func (r *Publisher) publishAll(s *snapshot.Snapshot, force bool, c *Change) {
 	}
 }
 
-// tell passes a change on, to the process first. The process is started when
-// everything is on disk; one of a new plan takes the place of the one before at
-// the same moment.
-func (r *Publisher) tell(c Change, whole bool) error {
-	p := r.plan.Process
-	switch {
-	case p != nil && p != r.process && whole:
-		if err := p.CheckReadable(r.privateFiles()); err != nil {
-			if !r.adopted {
-				return errors.New("the process is not started: " + err.Error())
-			}
-			r.notStarted(err)
-			break
-		}
-		r.unstarted.Store(nil)
-		if r.plan.Exchange != nil {
-			r.plan.Exchange()
-		}
-		r.process = p
-		c.First = true
-		p.Tell(c)
-	case r.process != nil && r.process.On().Has(c.Kinds):
-		r.process.Tell(c)
-	case p != r.process:
-		r.logWaiting()
-	}
-	for _, h := range r.plan.Hooks {
-		r.tellHook(h, c, whole)
-	}
-	return nil
-}
-
-// concerned are the names of the targets that hear of a change of those kinds; the
-// process is started by it if everything is on disk.
-func (r *Publisher) concerned(kinds snapshot.Kind, whole bool) (names []string) {
-	if p := r.plan.Process; p != nil && (p != r.process && whole || p == r.process && p.On().Has(kinds)) {
-		names = append(names, p.Name())
-	}
-	for _, h := range r.plan.Hooks {
-		if h.On().Has(kinds) {
-			names = append(names, h.Name())
-		}
-	}
-	return names
-}
-
-// notStarted says why the process of a new plan does not take the place of the
-// one before, once a reason.
-func (r *Publisher) notStarted(err error) {
-	if why := err.Error(); r.Unstarted() != why {
-		r.unstarted.Store(&why)
-		r.log.Error("the process of the new configuration is not started, the one before goes on", "error", err)
-	}
-}
-
-// mayStart reports whether everything is on disk, or all that is missing is what
-// the process can do without and has been refused.
-func (r *Publisher) mayStart(status *source.Status) bool {
-	missing := snapshot.KindNone
-	for _, o := range r.outputs {
-		if o.err != nil {
-			return false
-		}
-		missing |= o.missing()
-	}
-	if missing == snapshot.KindNone {
-		return true
-	}
-	if r.plan.Process == nil || missing&^r.plan.StartWithout != 0 {
-		return false
-	}
-	for _, p := range status.Profiles {
-		if missing.Has(KindOf(p.Profile)) && p.LastSuccess.IsZero() && p.LastError == nil {
-			return false // it may still come
-		}
-	}
-	return true
-}
-
-// KindOf is the kind of material that a profile gives.
-func KindOf(p source.Profile) snapshot.Kind {
-	switch p {
-	case source.ProfileX509SVID:
-		return snapshot.KindX509
-	case source.ProfileX509Bundle:
-		return snapshot.KindBundle
-	case source.ProfileJWTSVID, source.ProfileJWTBundle:
-		return snapshot.KindJWT
-	default:
-		return snapshot.KindWIT
-	}
-}
-
 // privateFiles are the paths of the keys and tokens on disk.
 func (r *Publisher) privateFiles() []string {
 	var paths []string
@@ -415,15 +273,6 @@ func (r *Publisher) privateFiles() []string {
 		paths = append(paths, o.privateFiles()...)
 	}
 	return paths
-}
-
-// logWaiting says, once for each state, what the process waits for.
-func (r *Publisher) logWaiting() {
-	waiting := describeAwaited(r.outputs)
-	if waiting != r.waiting && waiting != "" {
-		r.log.Info("waiting for the Workload API", "awaited", waiting)
-	}
-	r.waiting = waiting
 }
 
 // Close gives the directories back.
