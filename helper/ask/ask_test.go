@@ -234,3 +234,23 @@ func TestPatience(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestCloseWaitsForNoQuestion: a client that has connected and asks nothing held up
+// the end of svidhelper for as long as a question may take.
+func TestCloseWaitsForNoQuestion(t *testing.T) {
+	dir := shortDir(t)
+	s := serve(t, dir, "", is(Answer{Ready: true}))
+	silent, err := net.Dial("unix", filepath.Join(dir, writer.SocketName("")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	if _, err := Ask(context.Background(), dir, "", Ready); err != nil { // so that the silent one has been accepted
+		t.Fatal(err)
+	}
+	start := time.Now()
+	s.Close()
+	if took := time.Since(start); took > patience/2 {
+		t.Errorf("the end took %v", took)
+	}
+}

@@ -26,6 +26,8 @@ type Server struct {
 	made     fs.FileInfo // of the socket
 	listener *net.UnixListener
 	answer   func(question string) Answer
+	ctx      context.Context // ended by Close
+	end      context.CancelFunc
 	running  sync.WaitGroup
 }
 
@@ -35,6 +37,7 @@ type Server struct {
 func Serve(dir, set string, answer func(question string) Answer) (*Server, error) {
 	name := writer.SocketName(set)
 	s := &Server{path: filepath.Join(dir, name), answer: answer}
+	s.ctx, s.end = context.WithCancel(context.Background())
 	if err := removeStale(s.path); err != nil {
 		return nil, err
 	}
@@ -82,8 +85,10 @@ func (s *Server) Lost() bool {
 	return err != nil || !os.SameFile(s.made, now)
 }
 
-// Close ends the answers, and removes the socket.
+// Close ends the answers, and removes the socket. It waits for no client that has
+// not asked yet.
 func (s *Server) Close() {
+	s.end()
 	if !s.Lost() {
 		_ = os.Remove(s.path)
 	}
@@ -114,6 +119,7 @@ func (s *Server) run() {
 func (s *Server) serve(conn net.Conn) {
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(patience))
+	defer context.AfterFunc(s.ctx, func() { _ = conn.SetDeadline(time.Now()) })()
 	question, err := bufio.NewReaderSize(io.LimitReader(conn, maxQuestion), maxQuestion).ReadString('\n')
 	if err != nil {
 		return
