@@ -92,6 +92,11 @@ func (b *board) status() *Status {
 func (b *board) change(k key, f func(*ProfileStatus)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.replace(k, f)
+}
+
+// replace is change for a caller that holds mu.
+func (b *board) replace(k key, f func(*ProfileStatus)) {
 	old := b.records[k]
 	if old == nil {
 		return
@@ -220,7 +225,12 @@ func (b *board) attempted(k key) {
 // good notes a good answer; store, unless nil, puts what is new in it into the
 // snapshot; refused, unless nil, is why a part of it was left out.
 func (b *board) good(k key, store func(*snapshot.Snapshot), refused error) {
-	b.change(k, func(p *ProfileStatus) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	// Who sees that the last answer has come may need more at once, so that is
+	// one change with completed.
+	defer b.completed()
+	b.replace(k, func(p *ProfileStatus) {
 		worth := p.LastSuccess.IsZero() || p.LastError != nil
 		// Another identity may have come, or come back.
 		another := store != nil && (k.profile == ProfileX509SVID || k.profile == ProfileWITSVID)
@@ -246,9 +256,6 @@ func (b *board) good(k key, store func(*snapshot.Snapshot), refused error) {
 			b.notify()
 		}
 	})
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.completed()
 }
 
 // partly notes that a part of a good answer was refused; before is the reason of

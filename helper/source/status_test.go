@@ -2,6 +2,9 @@ package source
 
 import (
 	"fmt"
+	"log/slog"
+	"runtime"
+	"sync"
 	"testing"
 
 	"github.com/svidhelper/svidhelper/helper/snapshot"
@@ -63,5 +66,25 @@ func BenchmarkStatusUnchanged(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		board.status()
+	}
+}
+
+// Whoever sees that everything has been answered may need more at once, and what
+// answers that is not fatal.
+func TestLenientFromTheLastAnswerOn(t *testing.T) {
+	first, more := key{profile: ProfileX509SVID}, key{ProfileJWTSVID, jwtRequest("", "x")}
+	for range 2000 {
+		b := newBoard("", slog.New(slog.DiscardHandler))
+		b.add(first)
+		var answer sync.WaitGroup
+		answer.Go(func() { b.good(first, nil, nil) })
+		for b.status().Profiles[0].LastSuccess.IsZero() {
+			runtime.Gosched()
+		}
+		b.add(more)
+		answer.Wait()
+		if !b.lenient(more) {
+			t.Fatal("an answer ends what runs already")
+		}
 	}
 }
