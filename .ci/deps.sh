@@ -22,6 +22,12 @@ wanted() {
 	socat socat
 	openssl openssl
 	tini tini
+	/usr/lib/dovecot/pop3 dovecot-pop3d
+	/usr/lib/dovecot/managesieve dovecot-managesieved
+	nats-server nats-server
+	/usr/sbin/vsftpd vsftpd
+	prosody prosody
+	/usr/sbin/slapd slapd
 	systemd-notify systemd
 	promtool prometheus
 	chromium-headless-shell chromium-headless-shell

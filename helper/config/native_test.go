@@ -136,6 +136,7 @@ process {
     tls         = "127.0.0.1:8443"
     starttls    = "postgres"
     server_name = "db.example.org"
+    alpn        = ["postgresql"]
     timeout     = "5s"
     on_failure  = ["signal", "restart"]
   }
@@ -227,7 +228,7 @@ func everythingWant() *Config {
 			User:          "nginx", Group: "33", Env: []string{"A=b", "with space=5", "A.B=true", "EMPTY="}, Dir: "/srv",
 			PassFDs: []int{3, 7}, NoNewPrivs: true, Subreaper: true,
 		}, Target{On: snapshot.KindX509 | snapshot.KindJWT, Proof: &proof.Config{
-			TLS: "127.0.0.1:8443", StartTLS: proof.StartTLSPostgres, ServerName: "db.example.org", Timeout: 5 * time.Second,
+			TLS: "127.0.0.1:8443", StartTLS: proof.StartTLSPostgres, ServerName: "db.example.org", ALPN: []string{"postgresql"}, Timeout: 5 * time.Second,
 			OnFailure: []proof.Escalation{proof.EscalateSignal, proof.EscalateRestart},
 		}}, snapshot.KindWIT, true, true},
 		Hooks: []Hook{{
@@ -524,8 +525,20 @@ process { command = ["x"] }`, `helper.conf:4:1: error: the process needs on_rota
 		{"process", `proof { tls = "unix:x" }`, "is absolute"},
 		{"process", `proof {
   tls = "a:1"
-  starttls = "ftp"
-}`, "postgres, mysql, smtp, imap and ldap"},
+  starttls = "telnet"
+}`, "ftp, imap, ldap, mysql, nats, pop3, postgres, sieve, smtp, xmpp and xmpp-server"},
+		{"process", `proof {
+  tls = "a:1"
+  starttls = "postgresql"
+}`, "did you mean postgres?"},
+		{"process", `proof {
+  tls = "127.0.0.1:1"
+  starttls = "xmpp"
+}`, `server_name = "example.org"`},
+		{"process", `proof {
+  tls = "a:1"
+  alpn = ["h2", ""]
+}`, "1 to 255 bytes"},
 		{"process", `proof {
   tls = "a:1"
   on_failure = ["kill"]

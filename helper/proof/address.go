@@ -45,3 +45,17 @@ func parseAddress(s string) (address, error) {
 	}
 	return a, nil
 }
+
+// Named reports whether an address names a host, and does not only number it.
+func Named(s string) bool {
+	a, err := parseAddress(s)
+	return err == nil && a.host != ""
+}
+
+// CheckALPN reports why a name cannot be offered (RFC 7301 3.1).
+func CheckALPN(name string) error {
+	if len(name) == 0 || len(name) > 255 {
+		return fmt.Errorf("alpn: a name has 1 to 255 bytes, not %d", len(name))
+	}
+	return nil
+}

@@ -12,6 +12,9 @@ type Config struct {
 	// ServerName is sent as SNI; empty means none for an IP address or a
 	// socket, the host otherwise.
 	ServerName string
+	// ALPN are the protocols that are offered for inside TLS (RFC 7301), the best
+	// one first; empty means none, which most services take.
+	ALPN []string
 	// Timeout bounds the wait for the new leaf; 0 means 10 s.
 	Timeout time.Duration
 	// OnFailure are the escalations, tried in order, each followed by another
@@ -27,9 +30,16 @@ const (
 	StartTLSNone     StartTLS = ""
 	StartTLSPostgres StartTLS = "postgres"
 	StartTLSMySQL    StartTLS = "mysql" // MariaDB too
+	StartTLSLDAP     StartTLS = "ldap"
 	StartTLSSMTP     StartTLS = "smtp"
 	StartTLSIMAP     StartTLS = "imap"
-	StartTLSLDAP     StartTLS = "ldap"
+	StartTLSPOP3     StartTLS = "pop3"
+	StartTLSSieve    StartTLS = "sieve" // ManageSieve
+	StartTLSFTP      StartTLS = "ftp"
+	StartTLSNATS     StartTLS = "nats"
+	StartTLSXMPP     StartTLS = "xmpp" // a client's
+	// StartTLSXMPPServer is another server's.
+	StartTLSXMPPServer StartTLS = "xmpp-server"
 )
 
 // Escalation is what to do when a service does not serve what was published.

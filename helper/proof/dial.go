@@ -52,7 +52,7 @@ func (p *Prover) dial(ctx context.Context, want Want) (sighting, error) {
 
 	protocol := protocols[p.cfg.StartTLS]
 	if protocol.upgrade != nil {
-		if err := upgrade(conn, protocol); err != nil {
+		if err := upgrade(conn, protocol, p.cfg.ServerName); err != nil {
 			return sighting{}, fmt.Errorf("starttls %s: %w", p.cfg.StartTLS, err)
 		}
 	}
@@ -94,21 +94,10 @@ type shown struct {
 	asked bool
 }
 
-// upgrade speaks the protocol up to the point where TLS begins.
-func upgrade(conn net.Conn, protocol protocol) error {
-	in := bufio.NewReader(io.LimitReader(conn, plainSize))
-	if err := protocol.upgrade(in, conn); err != nil {
-		return err
-	}
-	if in.Buffered() > 0 {
-		return errors.New("the service goes on in plain text where TLS should begin")
-	}
-	return nil
-}
-
 func (p *Prover) tlsConfig(want Want, shown *shown) *tls.Config {
 	return &tls.Config{
 		ServerName: p.cfg.ServerName,
+		NextProtos: p.cfg.ALPN,
 		// Nothing is sent to the service and nothing that it says is used:
 		// all that matters is whether the leaf is, byte for byte, the one that
 		// we have published. Names, chains and times are for its clients. For

@@ -126,6 +126,11 @@ func New(cfg Config, log *slog.Logger) (*Prover, error) {
 	if _, ok := protocols[cfg.StartTLS]; !ok {
 		return nil, fmt.Errorf("proof: starttls %q is not known", cfg.StartTLS)
 	}
+	for _, name := range cfg.ALPN {
+		if err := CheckALPN(name); err != nil {
+			return nil, fmt.Errorf("proof: %w", err)
+		}
+	}
 	for _, e := range cfg.OnFailure {
 		if e != EscalateSignal && e != EscalateRestart {
 			return nil, fmt.Errorf("proof: on_failure %q is not known; it is %q or %q", e, EscalateSignal, EscalateRestart)

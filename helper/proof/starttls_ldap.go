@@ -23,7 +23,7 @@ var startTLSRequest = append([]byte{
 var unbindRequest = []byte{0x30, 5, 0x02, 1, 2, 0x42, 0}
 
 // upgradeLDAP sends StartTLS and reads an ExtendedResponse.
-func upgradeLDAP(in *bufio.Reader, out io.Writer) error {
+func upgradeLDAP(in *bufio.Reader, out io.Writer, _ string) error {
 	if _, err := out.Write(startTLSRequest); err != nil {
 		return err
 	}

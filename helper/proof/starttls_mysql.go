@@ -55,7 +55,7 @@ func sslRequest() []byte {
 }
 
 // upgradeMySQL reads the service's greeting and sends an SSLRequest.
-func upgradeMySQL(in *bufio.Reader, out io.Writer) error {
+func upgradeMySQL(in *bufio.Reader, out io.Writer, _ string) error {
 	seq, greeting, err := readMySQL(in)
 	if err != nil {
 		return err
