@@ -30,6 +30,18 @@ func TestOneLineARotation(t *testing.T) {
 		"expires="+leaf.NotAfter.UTC().Format("2006-01-02T15:04:05"), `files="[svid.pem svid_key.pem`, `targets="[process web]"`, "ms=")
 }
 
+// TestTargetsAreThoseThatAreTold: a process with on_rotation = "none" is started on
+// the first files, and told of no rotation.
+func TestTargetsAreThoseThatAreTold(t *testing.T) {
+	api, _ := devapitest.Start(t, devapi.Config{ManualRotation: true})
+	dir := t.TempDir()
+	r := startDaemon(t, api, fmt.Sprintf("output %q {\n x509_svid {}\n}\nhook \"web\" {\n command = [\"true\"]\n}", filepath.Join(dir, "certs"))+
+		childProcess(t, filepath.Join(dir, "record"), "on_rotation = \"none\""))
+	r.log.Await(t, 1, "msg=published", `targets="[process web]"`)
+	api.Rotate()
+	r.log.Await(t, 1, "msg=published", "replaces=", "targets=[web]")
+}
+
 // TestOutageUntilTheSVIDExpires: a person hears of it while there is time, when it
 // is too late, and why.
 func TestOutageUntilTheSVIDExpires(t *testing.T) {

@@ -48,6 +48,12 @@ func (p *Process) Name() string { return p.target.name }
 // On are the kinds of change that concern the process.
 func (p *Process) On() snapshot.Kind { return p.spec.On }
 
+// Notices reports whether the process notices new files by itself. One that ends and
+// is started again by each rotation hears of it so.
+func (p *Process) Notices() bool {
+	return p.spec.OnRotation.Action == supervisor.RotationNone && p.spec.Restart != supervisor.RestartOnRotation
+}
+
 // Spec is what the process was made from.
 func (p *Process) Spec() *config.Process { return p.spec }
 

@@ -23,6 +23,9 @@ type Process interface {
 	Target
 	// CheckReadable reports which of the files the process's user cannot read.
 	CheckReadable(paths []string) error
+	// Notices reports whether it is told of no rotation, but notices new files by
+	// itself.
+	Notices() bool
 }
 
 // A Hook can have been told by an earlier run.

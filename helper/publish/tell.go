@@ -39,10 +39,10 @@ func (r *Publisher) tell(c Change, whole bool) error {
 	return nil
 }
 
-// concerned are the names of the targets that hear of a change of those kinds; the
-// process is started by it if everything is on disk.
+// concerned are the names of the targets that are told of a change of those kinds;
+// the process is started by it if everything is on disk.
 func (r *Publisher) concerned(kinds snapshot.Kind, whole bool) (names []string) {
-	if p := r.plan.Process; p != nil && (p != r.process && whole || p == r.process && p.On().Has(kinds)) {
+	if p := r.plan.Process; p != nil && (p != r.process && whole || p == r.process && !p.Notices() && p.On().Has(kinds)) {
 		names = append(names, p.Name())
 	}
 	for _, h := range r.plan.Hooks {
