@@ -75,7 +75,7 @@ run helper/snapshot
 # How long hostile files take is a promise about real machines. The samples and
 # the examples are configurations of servers on Unix, with signals and paths that Windows
 # does not have.
-run helper/config -test.skip '^(TestAnyBytesAreBounded|TestSamples.*|TestFlagsOverTheFile|TestJSONSchema|TestNativeErrors|TestEveryPairOfSettings|FuzzHCL1)$'
+run helper/config -test.skip '^(TestAnyBytesAreBounded|TestSamples.*|TestFlagsOverTheFile|TestJSONSchema|TestNativeErrors|TestEveryPairOfSettings|TestPresetsAreWhole|TestPresetIsTheExample|FuzzHCL1)$'
 run helper/health
 run helper/proof
 # Unix sockets are not for Windows; each profile over TCP, and all that does not

@@ -30,16 +30,13 @@ func TestMariaDB(t *testing.T) {
 		"3306", port,
 		"/run/mysqld/mysqld.sock", socket,
 		"/run/mysqld/tls", s.tls)
-	s.start("mariadb/helper.conf", append(forRoot(
-		"  group    = \"mysql\"\n",
-		"  user        = \"mysql\"\n",
-		"  group       = \"mysql\"\n"),
+	s.start("mariadb/helper.conf",
 		`["mariadbd"]`, fmt.Sprintf(`["mariadbd", "--defaults-file=%s", "--datadir=%s/data", "--init-file=%s", "--innodb-flush-log-at-trx-commit=0", "--innodb-fast-shutdown=2"]`,
 			conf, data, adaptText(t, "CREATE USER app REQUIRE X509;\n", s.dir, "init.sql")),
 		"--user=root", "--user="+me(t),
 		"/run/mysqld/mysqld.sock", socket,
 		"/run/mysqld/tls", s.tls,
-		"127.0.0.1:3306", s.address)...)
+		"127.0.0.1:3306", s.address)
 
 	cert, key, bundle := s.clientFiles()
 	query := []string{cli, "--no-defaults", "--unbuffered", "-BN", "--protocol=TCP", "--host=localhost", "--port=" + port, "--user=app",

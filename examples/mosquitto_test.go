@@ -21,14 +21,11 @@ func TestMosquitto(t *testing.T) {
 		"8883", port,
 		"/run/mosquitto/mosquitto.pid", pid,
 		"/run/mosquitto/tls", s.tls)
-	s.start("mosquitto/helper.conf", append(forRoot(
-		"  group    = \"mosquitto\"\n",
-		"  user        = \"mosquitto\"\n",
-		"  group       = \"mosquitto\"\n"),
+	s.start("mosquitto/helper.conf",
 		"/etc/mosquitto/mosquitto.conf", conf,
 		"127.0.0.1:8883", s.address,
 		"/run/mosquitto/mosquitto.pid", pid,
-		"/run/mosquitto/tls", s.tls)...)
+		"/run/mosquitto/tls", s.tls)
 
 	// MQTT 3.1.1, 3.1 and 3.12: CONNECT, a clean session and no name; PINGREQ.
 	hello := ask("\x10\x0c\x00\x04MQTT\x04\x02\x00\x00\x00\x00", "\x20\x02\x00\x00")

@@ -118,7 +118,7 @@ func (s *service) startPostgreSQL(bin, example string, oldnew ...string) {
 // launchPostgreSQL does not expect it to start.
 func (s *service) launchPostgreSQL(bin, example string, oldnew ...string) {
 	s.t.Helper()
-	s.launch(s.adapt(example, append(s.configurePostgreSQL(bin), oldnew...)...))
+	s.launch(s.conf(example, append(s.configurePostgreSQL(bin), oldnew...)...))
 }
 
 // configurePostgreSQL writes the cluster's settings and returns what they make

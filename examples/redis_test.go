@@ -24,14 +24,11 @@ func TestRedis(t *testing.T) {
 		"tls-port 6379", "tls-port "+port+"\ndir "+data+"\nsave \"\"",
 		"/run/redis/tls", s.tls,
 		"/run/redis/redis.sock", socket)
-	s.start("redis/helper.conf", append(forRoot(
-		"  group    = \"redis\"\n",
-		"  user        = \"redis\"\n",
-		"  group       = \"redis\"\n"),
+	s.start("redis/helper.conf",
 		"/etc/redis/redis.conf", conf,
 		"/run/redis/tls", s.tls,
 		"/run/redis/redis.sock", socket,
-		"127.0.0.1:6379", s.address)...)
+		"127.0.0.1:6379", s.address)
 
 	tls := s.clientTLS()
 	cert, key, bundle := s.clientFiles()

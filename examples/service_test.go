@@ -13,12 +13,14 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/svidhelper/svidhelper/helper/config"
 	"github.com/svidhelper/svidhelper/helper/devapi"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
 )
@@ -101,8 +103,27 @@ func credential(t *testing.T, name string) *syscall.Credential {
 	return &syscall.Credential{Uid: uint32(atoi(t, u.Uid)), Gid: uint32(atoi(t, u.Gid))}
 }
 
-// forRoot are lines of an example that say who owns and runs what: without root,
-// everything is one user's, and they go.
+// whose is a line of a configuration that says who owns or runs what.
+var whose = regexp.MustCompile(`(?m)^ +(user|owner|group) += .*\n`)
+
+// conf copies a configuration of svidhelper's beside the server's other files, as
+// adapt does, with what its presets stand for written out. Without root, everything
+// is one user's.
+func (s *service) conf(example string, oldnew ...string) string {
+	s.t.Helper()
+	c, _, diagnostics := config.Check(example)
+	if c == nil {
+		s.t.Fatal(diagnostics)
+	}
+	text := config.Print(c)
+	if os.Getuid() != 0 {
+		text = whose.ReplaceAll(text, nil)
+	}
+	return adapt(s.t, adaptText(s.t, string(text), s.dir, filepath.Base(example)), s.dir, oldnew...)
+}
+
+// forRoot are lines of a server's configuration that say who runs it: without root,
+// it is one user's, and they go.
 func forRoot(lines ...string) (oldnew []string) {
 	if os.Getuid() == 0 {
 		return nil
@@ -117,7 +138,7 @@ func forRoot(lines ...string) (oldnew []string) {
 // first certificate.
 func (s *service) start(example string, oldnew ...string) {
 	s.t.Helper()
-	s.launch(s.adapt(example, oldnew...))
+	s.launch(s.conf(example, oldnew...))
 	first := s.api.SVIDs()[0].Certificates[0].SerialNumber
 	s.events.await(s.t, s.helper, "proof of the first certificate", proven(first))
 }

@@ -26,7 +26,7 @@ func TestStunnel(t *testing.T) {
 	// and one that waits in its queue is reset. That is stunnel's doing.
 	t.Run("reload by hand", func(t *testing.T) {
 		s := newService(t, "stunnel")
-		fetch := exec.Command(svidhelper, "fetch", "-config", s.adapt("stunnel/helper.conf", s.stunnelExample("")...), "--", "true")
+		fetch := exec.Command(svidhelper, "fetch", "-config", s.conf("stunnel/helper.conf", s.stunnelExample("")...), "--", "true")
 		fetch.Env = append(fetch.Environ(), "SPIFFE_ENDPOINT_SOCKET="+s.api.Addr())
 		if out, err := fetch.CombinedOutput(); err != nil {
 			t.Fatalf("%v\n%s", err, out)
@@ -92,13 +92,11 @@ func (s *service) stunnelConf(backend string) string {
 
 // stunnelExample is what is replaced in svidhelper's.
 func (s *service) stunnelExample(conf string) []string {
-	return append(forRoot(
-		"  group    = \"stunnel4\"\n",
-		"  user        = \"stunnel4\"\n",
-		"  group       = \"stunnel4\"\n"),
+	return []string{
 		"/etc/stunnel/stunnel.conf", conf,
 		"127.0.0.1:8443", s.address,
-		"/run/stunnel4/tls", s.tls)
+		"/run/stunnel4/tls", s.tls,
+	}
 }
 
 // refusedOrReset tells what happens to connections that nobody has accepted.

@@ -9,6 +9,7 @@ import (
 
 func hookTable(h *Hook) *block {
 	return &block{name: "hook", label: &h.Name, labelWant: "a name", labelExample: "name", fields: []field{
+		{key: "preset", doc: "a service whose defaults are meant", value: presetKey()},
 		{key: "command", doc: "run once for each rotation; nothing goes through a shell", value: argv(&h.Command)},
 		{key: "timeout", doc: "bounds one run of command", value: duration(&h.Timeout)},
 		{key: "retries", doc: "how often a failed run is tried again", value: integer(&h.Retries, 0, 1000)},
@@ -35,7 +36,7 @@ func (h *Hook) check(d *decoder, at places) {
 	}
 	d.take("hook", h.Name, at.block)
 	if given != 1 && !at.odd {
-		d.errorf(at.block, "", "hook %q needs exactly one of command, pid_file and process_name", h.Name)
+		d.errorf(at.block, d.leaveOut(at, "command", "pid_file", "process_name"), "hook %q needs exactly one of command, pid_file and process_name", h.Name)
 		return
 	}
 	for _, needs := range []struct {

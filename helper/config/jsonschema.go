@@ -48,11 +48,11 @@ func objectSchema(b *block) schema {
 	keys, form := schema{}, schema{"type": "object", "additionalProperties": false}
 	var needed []string
 	for _, f := range b.fields {
-		key := f.value.schema()
+		key := schema{"anyOf": []schema{f.value.schema(), {"type": "null"}}} // which leaves it out
 		if f.doc != "" {
 			key["description"] = f.doc
 		}
-		if f.needed != "" {
+		if f.needed != "" && !inPresets(b.name) {
 			needed = append(needed, f.key)
 		}
 		keys[f.key] = key

@@ -72,23 +72,29 @@ func valueOf(n *node) any {
 			list = append(list, valueOf(e))
 		}
 		return list
+	case nodeNull:
+		return nil
 	case nodeBool:
 		return n.text == "true"
 	}
 	return n.text
 }
 
+// schemaValue is a document as the validator takes it.
+func schemaValue(t *testing.T, doc []byte) any {
+	t.Helper()
+	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(doc))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
 // TestJSONSchema: the schema accepts every example and sample in JSON, which is
 // read as the same configuration, and refuses what is no key or no value.
 func TestJSONSchema(t *testing.T) {
 	s := compiledSchema(t)
-	validate := func(doc []byte) error {
-		v, err := jsonschema.UnmarshalJSON(bytes.NewReader(doc))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return s.Validate(v)
-	}
+	validate := func(doc []byte) error { return s.Validate(schemaValue(t, doc)) }
 	sources := map[string][]byte{"everything": []byte(everything)}
 	for _, pattern := range []string{"../../examples/*/*.conf", "testdata/*/*.conf", "../../helper.conf.example"} {
 		paths, _ := filepath.Glob(pattern)
@@ -129,6 +135,7 @@ func TestJSONSchema(t *testing.T) {
 	for _, doc := range []string{
 		`{"outptu": {}}`, `{"output": {"/d": {"x509_svd": {}}}}`, `{"output": "/d"}`, `{"output": {"/d": {"publish": "atomic"}}}`,
 		`{"output": {"/d": {"fsync": "no"}}}`, `{"process": {"command": "nginx"}}`, `{"process": {"max_restarts": "x"}}`,
+		`{"output": {"/d": {"jwt_svid": {"file": "x"}}}}`, `{"process": {"preset": "ngnix"}}`,
 		`{"hook": {"a": {"timeout": true}}}`, `{"log": {"level": "loud"}}`, `{"process": {"env": {"A": []}}}`,
 	} {
 		if validate([]byte(doc)) == nil {

@@ -112,6 +112,7 @@ process {
   command        = ["nginx", "-g", "daemon off;", ""]
   on_rotation    = "INT"
   on             = ["x509", "jwt"]
+  preset         = "nginx" # of which nothing is left
   splay          = "2m"
   min_interval   = "10s"
   restart        = "on-failure"

@@ -31,6 +31,7 @@ var (
 
 func outputTable(o *encode.Output) *block {
 	return &block{name: "output", label: &o.Dir, labelWant: "a directory", labelExample: "/run/tls", fields: []field{
+		{key: "preset", doc: "a service whose defaults are meant", value: presetKey()},
 		{key: "publish", doc: "how new files become visible: symlink (all in one instant), rename (one by one) or in-place",
 			value: publishMode(&o.Publish)},
 		{key: "dir", doc: "the directory, where the block's name is only a name", value: directoryKey{text(&o.Dir)}},

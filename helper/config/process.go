@@ -14,6 +14,7 @@ import (
 
 func processTable(p *Process) *block {
 	return &block{name: "process", fields: []field{
+		{key: "preset", doc: "a service whose defaults are meant", value: presetKey()},
 		{key: "command", doc: "its arguments; nothing goes through a shell", value: argv(&p.Command)},
 		{key: "on_rotation", doc: `what it hears of new material: a signal, "restart" or "none"`, value: rotation(&p.OnRotation)},
 		{key: "on", doc: "the kinds of material it wants to hear of", value: kinds(&p.On, defaultKinds)},

@@ -38,6 +38,9 @@ type reporter struct {
 	secrets []span // never shown; in order
 	found   []located
 	failed  bool // one of them is an error
+	// presets are the places where the file asks for one; what comes from it is
+	// reported there.
+	presets map[span]string
 }
 
 type located struct {
@@ -58,6 +61,9 @@ func (r *reporter) flagErrorf(hint, format string, args ...any) {
 }
 
 func (r *reporter) add(sp span, d Diagnostic) {
+	if name, ok := r.presets[sp]; ok {
+		d.Message += fmt.Sprintf(" (preset %q)", name)
+	}
 	d.Message, d.Hint = printable.Line(d.Message, maxMessage), printable.Line(d.Hint, maxMessage)
 	r.failed = r.failed || d.Severity == Error
 	if !r.full() {

@@ -93,10 +93,11 @@ func (d *decoder) complain(n *node, hint, format string, args ...any) {
 func (d *decoder) read(object *node, at span, b *block) {
 	where := places{block: at, keys: map[string]span{}}
 	last := map[*field]*item{}
-	for _, it := range object.items {
+	items := d.complete(object, b)
+	for _, it := range items {
 		last[b.field(it.key)] = it
 	}
-	for _, it := range object.items {
+	for _, it := range items {
 		if it.value.kind == nodeNull {
 			continue // JSON's way not to give a key
 		}
