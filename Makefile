@@ -84,10 +84,25 @@ outages: ## the outages of minutes that make test leaves out (about 15 minutes)
 install: build ## install into PREFIX (/usr/local); LINK=1 adds a spiffe-helper link
 	install -D -m 0755 bin/svidhelper $(DESTDIR)$(PREFIX)/bin/svidhelper
 	$(if $(LINK),ln -sf svidhelper $(DESTDIR)$(PREFIX)/bin/spiffe-helper)
+	install -D -m 0644 docs/man/svidhelper.1 $(DESTDIR)$(PREFIX)/share/man/man1/svidhelper.1
+	install -D -m 0644 docs/man/helper.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5/helper.conf.5
+	install -D -m 0644 docs/completion/svidhelper.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/svidhelper
+	install -D -m 0644 docs/completion/_svidhelper $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_svidhelper
+	install -D -m 0644 docs/completion/svidhelper.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/svidhelper.fish
+	install -D -m 0644 examples/systemd/sysusers.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/svidhelper.conf
+	mkdir -p $(DESTDIR)$(PREFIX)/lib/systemd/system
+	for unit in svidhelper svidhelper@; do \
+	 sed 's|=/usr/bin/|=$(PREFIX)/bin/|' examples/systemd/$$unit.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit.service || exit; \
+	done
 
-.PHONY: package
-package: build ## build Debian packages into dist: svidhelper, and a spiffe-helper link
-	@sh .ci/package.sh bin/svidhelper $(VERSION) $$($(GO) env GOARCH) dist
+.PHONY: manuals
+manuals: ## write the manual pages and the completions anew
+	$(GO) test -tags $(TAGS) ./cmd/svidhelper -run TestManuals -update
+
+.PHONY: release
+release: ## build what a release consists of into dist: archives, packages, image, SBOMs, provenance, checksums
+	$(GO) -C .ci/release run . -dist $(CURDIR)/dist -version $(VERSION) -commit $$(git rev-parse HEAD) \
+	 -time $$(git log -1 --format=%ct) -tags $(TAGS) -ldflags '$(LDFLAGS)' $(RELEASE)
 
 .PHONY: clean
 clean: ## remove what the targets made

@@ -29,6 +29,13 @@ wanted() {
 	prosody prosody
 	/usr/sbin/slapd slapd
 	systemd-notify systemd
+	mandoc mandoc
+	zsh zsh
+	fish fish
+	rpm rpm
+	runc runc
+	busybox busybox-static
+	unzip unzip
 	promtool prometheus
 	chromium-headless-shell chromium-headless-shell
 	T

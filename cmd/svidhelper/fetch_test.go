@@ -342,6 +342,20 @@ func needRoot(t *testing.T) {
 	}
 }
 
+// need skips a test that takes another program, or fails it where nothing may be
+// skipped.
+func need(t *testing.T, program string) {
+	t.Helper()
+	_, err := exec.LookPath(program)
+	switch {
+	case err == nil:
+	case os.Getenv("SVIDHELPER_TEST_STRICT") != "":
+		t.Fatal(err)
+	default:
+		t.Skip(err)
+	}
+}
+
 // sharedProgram copies the program to where every user may execute it.
 func sharedProgram(t *testing.T) string {
 	t.Helper()

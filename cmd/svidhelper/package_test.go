@@ -14,50 +14,26 @@ import (
 // names.
 func TestInstall(t *testing.T) {
 	dir := t.TempDir()
-	run(t, "make", "-C", "../..", "install", "LINK=1", "DESTDIR="+dir, "PREFIX=/usr")
+	run(t, "make", "-C", "../..", "install", "LINK=1", "DESTDIR="+dir, "PREFIX=/opt")
 	for _, name := range []string{"svidhelper", "spiffe-helper"} {
-		if out := run(t, filepath.Join(dir, "usr/bin", name), "-version"); !strings.HasPrefix(out, "svidhelper ") {
+		if out := run(t, filepath.Join(dir, "opt/bin", name), "-version"); !strings.HasPrefix(out, "svidhelper ") {
 			t.Errorf("%s -version: %s", name, out)
 		}
 	}
-}
-
-// TestPackage: the packages hold what is to be installed, and the link is in
-// one of its own that takes spiffe-helper's place.
-func TestPackage(t *testing.T) {
-	if _, err := exec.LookPath("dpkg-deb"); err != nil {
-		if os.Getenv("SVIDHELPER_TEST_STRICT") != "" {
-			t.Fatal(err)
-		}
-		t.Skip("dpkg-deb is not installed")
-	}
-	dir := t.TempDir() // a small program stands in for ours: to compress that takes seconds
-	run(t, "sh", "../../.ci/package.sh", "testdata/compat/exits", "v1.2.3", "all", dir)
-	root := filepath.Join(dir, "root")
-	for _, deb := range []string{"svidhelper_1.2.3_all.deb", "svidhelper-spiffe-helper_1.2.3_all.deb"} {
-		run(t, "dpkg-deb", "-x", filepath.Join(dir, deb), root)
-	}
-	for _, name := range []string{
-		"usr/bin/svidhelper", "usr/bin/spiffe-helper", "usr/lib/systemd/system/svidhelper.service",
-		"usr/share/doc/svidhelper/copyright", "usr/share/doc/svidhelper/helper.conf.example",
-		"usr/share/doc/svidhelper/examples/nginx/helper.conf",
-	} {
-		if _, err := os.Stat(filepath.Join(root, name)); err != nil {
+	for _, name := range []string{"share/man/man1/svidhelper.1", "share/man/man5/helper.conf.5", "share/bash-completion/completions/svidhelper",
+		"share/zsh/site-functions/_svidhelper", "share/fish/vendor_completions.d/svidhelper.fish", "lib/sysusers.d/svidhelper.conf"} {
+		if _, err := os.Stat(filepath.Join(dir, "opt", name)); err != nil {
 			t.Error(err)
 		}
 	}
-	checkUnit(t, filepath.Join(root, "usr/lib/systemd/system/svidhelper.service"), "/usr/bin/svidhelper")
-	fields := run(t, "dpkg-deb", "-f", filepath.Join(dir, "svidhelper-spiffe-helper_1.2.3_all.deb"))
-	for _, field := range []string{"Conflicts: spiffe-helper", "Provides: spiffe-helper", "Depends: svidhelper (>= 1.2.3)"} {
-		if !strings.Contains(fields, field) {
-			t.Errorf("no %q in\n%s", field, fields)
-		}
+	for _, name := range []string{"svidhelper.service", "svidhelper@.service"} {
+		checkUnit(t, filepath.Join(dir, "opt/lib/systemd/system", name), "/opt/bin/svidhelper")
 	}
 }
 
 // TestExampleUnits: systemd finds nothing wrong with the units of the examples.
 func TestExampleUnits(t *testing.T) {
-	for _, unit := range []string{"../../examples/systemd/svidhelper.service", "../../examples/stunnel/svidhelper-stunnel.service"} {
+	for _, unit := range []string{"../../examples/stunnel/svidhelper-stunnel.service"} {
 		path := filepath.Join(t.TempDir(), filepath.Base(unit))
 		text, err := os.ReadFile(unit)
 		if err == nil { // its socket is another unit
@@ -66,7 +42,7 @@ func TestExampleUnits(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		checkUnit(t, path, "/usr/local/bin/svidhelper")
+		checkUnit(t, path, "/usr/bin/svidhelper")
 	}
 }
 
@@ -80,45 +56,13 @@ func checkUnit(t *testing.T, path, program string) {
 	if _, err := exec.LookPath("systemd-analyze"); err != nil {
 		return
 	}
-	// It wants the program to be there.
-	there := strings.ReplaceAll(string(unit), program, "/bin/true")
+	// It wants the program and the manuals to be there.
+	there := strings.NewReplacer(program, "/bin/true", "Documentation=", "#").Replace(string(unit))
 	if err := os.WriteFile(path, []byte(there), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if out := run(t, "systemd-analyze", "verify", path); strings.Contains(out, filepath.Base(path)) {
 		t.Error(out)
-	}
-}
-
-// TestPackageVersions: packages are sorted as releases are, whatever git
-// describe says of them.
-func TestPackageVersions(t *testing.T) {
-	if _, err := exec.LookPath("dpkg-deb"); err != nil {
-		t.Skip("dpkg-deb is not installed; TestPackage says so")
-	}
-	t.Parallel()
-	dir := t.TempDir()
-	older := ""
-	for _, c := range []struct{ described, want string }{
-		{"3d4eec3", "0~3d4eec3"},
-		{"v1.0.0-rc.1", "1.0.0~rc.1"},
-		{"v1.0.0-rc.1-3-g3d4eec3", "1.0.0~rc.1+3.g3d4eec3"},
-		{"v1.0.0", "1.0.0"},
-		{"v1.0.0-12-g3d4eec3-dirty", "1.0.0+12.g3d4eec3+dirty"},
-		{"v1.0.1", "1.0.1"},
-	} {
-		run(t, "sh", "../../.ci/package.sh", "testdata/compat/exits", c.described, "all", dir)
-		if _, err := os.Stat(filepath.Join(dir, "svidhelper_"+c.want+"_all.deb")); err != nil {
-			t.Errorf("%s: %v", c.described, err)
-		}
-		if older != "" {
-			run(t, "dpkg", "--compare-versions", older, "lt", c.want)
-		}
-		older = c.want
-	}
-	run(t, "sh", "../../.ci/package.sh", "testdata/compat/exits", "v1.0.0", "arm", dir)
-	if got := run(t, "dpkg-deb", "-f", filepath.Join(dir, "svidhelper_1.0.0_armhf.deb"), "Architecture"); got != "armhf\n" {
-		t.Errorf("the architecture is %s", got)
 	}
 }
 
