@@ -19,6 +19,8 @@ fi
 	${GO:-go} test $race -v -tags "$TAGS" -timeout 10m ./... 2>&1 || status=$?
 	# What others read of us, with their libraries, in a module of its own.
 	CGO_ENABLED=0 ${GO:-go} -C .ci/consumers test -v -timeout 10m . 2>&1 || status=$?
+	# What a release consists of.
+	CGO_ENABLED=0 ${GO:-go} -C .ci/release test -v -timeout 10m . 2>&1 || status=$?
 	echo $status >"$dir/status"
 } |
 	awk -v skipped="$dir/skipped" '

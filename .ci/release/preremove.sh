@@ -1,0 +1,10 @@
+#!/bin/sh
+# Only a removal stops what runs. dpkg says "remove" for it, rpm says 0.
+set -e
+case $1 in
+remove | 0)
+	if [ -d /run/systemd/system ]; then
+		systemctl disable --now svidhelper.service 'svidhelper@*.service'
+	fi
+	;;
+esac
