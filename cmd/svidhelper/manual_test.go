@@ -96,8 +96,10 @@ func (p *page) section(name, text string) {
 		fmt.Fprintln(p, strings.ReplaceAll(roff(text), "\n\n", "\n.PP\n"))
 	}
 }
-func (p *page) sub(name string)              { fmt.Fprintf(p, ".SS %s\n", roff(name)) }
-func (p *page) item(tag, value, does string) { fmt.Fprintf(p, ".TP\n.B %s\n%s\n", roff(strings.TrimSpace(tag+" "+value)), roff(does)) }
+func (p *page) sub(name string) { fmt.Fprintf(p, ".SS %s\n", roff(name)) }
+func (p *page) item(tag, value, does string) {
+	fmt.Fprintf(p, ".TP\n.B %s\n%s\n", roff(strings.TrimSpace(tag+" "+value)), roff(does))
+}
 
 // manual returns svidhelper(1).
 func manual(t *testing.T) string {
