@@ -30,6 +30,10 @@ func TestMain(m *testing.M) {
 		serveDeaf(os.Args[2], os.Args[3])
 		return
 	}
+	if len(os.Args) > 1 && os.Args[1] == peerService {
+		servePeer(os.Args[2], os.Args[3], os.Args[4])
+		return
+	}
 	os.Exit(buildAndRun(m))
 }
 

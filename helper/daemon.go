@@ -87,6 +87,9 @@ func newDaemon(c *config.Config, log *slog.Logger, o Options) (*daemon, error) {
 // delivered is for hooks, which are made before the publisher.
 func (d *daemon) delivered(hook string, number uint64) { d.publisher.Delivered(hook, number) }
 
+// arrived is for targets, likewise.
+func (d *daemon) arrived(target string, number uint64) { d.publisher.Arrived(target, number) }
+
 // plan is what the publisher does with the parts.
 func (d *daemon) plan(p, old *parts) *publish.Plan {
 	c := p.config

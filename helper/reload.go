@@ -91,14 +91,14 @@ func (d *daemon) newParts(c *config.Config, old *parts) (*parts, error) {
 	case c.Process == nil:
 		p.process = nil
 	case old.process == nil || !reflect.DeepEqual(old.process.Spec(), c.Process):
-		if p.process, err = notify.NewProcess(c.Process, d.environ(c.Process), d.events, d.log); err != nil {
+		if p.process, err = notify.NewProcess(c.Process, d.environ(c.Process), d.arrived, d.events, d.log); err != nil {
 			return nil, err
 		}
 	}
 	for i := range c.Hooks {
 		h := old.hook(&c.Hooks[i])
 		if h == nil {
-			if h, err = notify.NewHook(&c.Hooks[i], d.delivered, d.events, d.log); err != nil {
+			if h, err = notify.NewHook(&c.Hooks[i], d.delivered, d.arrived, d.events, d.log); err != nil {
 				return nil, err
 			}
 		}

@@ -28,6 +28,8 @@ func TestImports(t *testing.T) {
 		{"helper/source", "writer", "the source never waits for a disk"},
 		{"helper/source", "supervisor", "the source never waits for a process"},
 		{"helper/snapshot", "helper/source", "a snapshot does not know where it comes from"},
+		{"helper/trust", "helper/encode", "what is trusted is decided before it is encoded"},
+		{"helper/trust", "writer", "what is trusted does not depend on a disk"},
 		{"helper/devapi", "helper/", "the tests' Workload API must not share the code that it tests"},
 		{"helper/check", "helper/", "files are checked whichever tool has written them"},
 		{"helper/check", "writer", "what is checked are bytes, wherever they are"},

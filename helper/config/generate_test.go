@@ -154,6 +154,10 @@ func (g *generator) output() encode.Output {
 	}
 	if g.maybe() {
 		o.Manifest = g.file()
+		o.Trust.Linger = g.duration()
+		if o.Trust.First = g.maybe(); o.Trust.First {
+			o.Trust.Lead = g.duration()
+		}
 	}
 	if configuredKinds([]encode.Output{o}) == snapshot.KindNone {
 		o.X509SVIDs = []encode.X509SVID{g.x509SVID()}

@@ -14,6 +14,7 @@ import (
 	"github.com/svidhelper/svidhelper/helper/proof"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
 	"github.com/svidhelper/svidhelper/helper/source"
+	"github.com/svidhelper/svidhelper/helper/trust"
 	"github.com/svidhelper/svidhelper/supervisor"
 	"github.com/svidhelper/svidhelper/supervisor/hook"
 	"github.com/svidhelper/svidhelper/writer"
@@ -37,6 +38,10 @@ output "/run/tls" {
   dir_mode  = "0x1ed"
   fsync     = false
   manifest  = "manifest.json"
+
+  bundle_first  = true
+  bundle_lead   = "5s"
+  bundle_linger = "1h"
 
   x509_svid {
     hint   = "internal"
@@ -192,6 +197,7 @@ func everythingWant() *Config {
 		Outputs: []encode.Output{{
 			Spec:     writer.Spec{Dir: "/run/tls", Set: "nginx-1", Publish: writer.ModeRename, Owner: "root", Group: "101", DirMode: 0o755, NoFsync: true},
 			Manifest: named("manifest.json"),
+			Trust:    trust.Policy{First: true, Lead: 5 * time.Second, Linger: time.Hour},
 			FileMode: 0o644, KeyMode: 0o640,
 			X509SVIDs: []encode.X509SVID{{
 				Select: encode.Selector{Hint: "internal"}, Allow: []string{"spiffe://example.org/*"},
@@ -414,6 +420,8 @@ process { command = ["x"] }`, `helper.conf:4:1: error: the process needs on_rota
 		{"output", `file_mode = 644`, "file_mode|644 is not a mode|write 0644"},
 		{"output", `file_mode = "rw-r--r--"`, "file_mode|want a mode in octal"},
 		{"output", `fsync = "no"`, "fsync|want true or false"},
+		{"output", `bundle_lead = "1s"`, `bundle_lead is for bundle_first|write bundle_first = true`},
+		{"output", `bundle_linger = "-1s"`, `a duration cannot be negative`},
 		{"output", `manifest = { mode = 0640 }`, `manifest names no file|{ file = "…", mode = "0640" }`},
 		{"output", `manifest = { name = "x" }`, `unknown key "name" in file|its keys are file, group, literal, mode and owner`},
 		{"output", `manifest = ""`, "manifest|is empty"},
@@ -657,6 +665,21 @@ func TestOtherSystems(t *testing.T) {
 	for _, src := range []string{`on_rotation = "restart"`, `on_rotation = "none"`} {
 		if c, ds := parseOn("windows", strings.Replace(wraps["process"], "%", src, 1)); c == nil {
 			t.Errorf("%q is refused on Windows:\n%v", src, ds)
+		}
+	}
+}
+
+// TestTrustDefaults: bundle_first brings times of its own, and the file can say others.
+func TestTrustDefaults(t *testing.T) {
+	for text, want := range map[string]trust.Policy{
+		"":                    {},
+		"bundle_first = true": {First: true, Lead: 30 * time.Second, Linger: 10 * time.Minute},
+		"bundle_first = true\nbundle_lead = \"0s\"\nbundle_linger = \"0s\"": {First: true},
+		"bundle_linger = \"1m\"": {Linger: time.Minute},
+	} {
+		c, _ := mustParse(t, "output \"/run/tls\" {\n x509_svid {}\n"+text+"\n}")
+		if got := c.Outputs[0].Trust; got != want {
+			t.Errorf("%q: %+v, want %+v", text, got, want)
 		}
 	}
 }

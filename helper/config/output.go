@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"github.com/svidhelper/svidhelper/helper/encode"
@@ -43,6 +44,9 @@ func outputTable(o *encode.Output) *block {
 		{key: "dir_mode", doc: "of the directory", value: mode(&o.DirMode)},
 		{key: "fsync", doc: "whether a power cut can damage the files", value: boolean(&o.NoFsync, false)},
 		{key: "manifest", doc: "SPIFFE IDs, serials, validity and files, as JSON", value: file(&o.Manifest, false)},
+		{key: "bundle_first", doc: "a new authority is there, and has arrived, before the leaf that it issued", value: boolean(&o.Trust.First, true)},
+		{key: "bundle_lead", doc: "how long before, at least: for peers that hear of it later", value: durationUnless(&o.Trust.Lead, func() time.Duration { return defaults(&o.Trust).Lead })},
+		{key: "bundle_linger", doc: "how long an authority stays that has left", value: durationUnless(&o.Trust.Linger, func() time.Duration { return defaults(&o.Trust).Linger })},
 		{key: "x509_svid", doc: "an X.509-SVID, its private key and its bundle", value: many[encode.X509SVID]{&o.X509SVIDs, x509SVIDTable}},
 		{key: "jwt_svid", doc: "a JWT-SVID", value: many[encode.JWTSVID]{&o.JWTSVIDs, jwtSVIDTable}},
 		{key: "wit_svid", doc: "a WIT-SVID and its private key", value: many[encode.WITSVID]{&o.WITSVIDs, witSVIDTable}},
@@ -96,6 +100,7 @@ func (d *decoder) checkOutput(o *encode.Output, at places, files []namedFile) {
 		d.takeOutput(o, at.block)
 	}
 	d.checkFiles(o, files)
+	d.checkTrust(&o.Trust, at)
 	d.only(at, []string{"owner", "group"}, d.goos != "windows", "not on Windows")
 	d.only(at, []string{"publish"}, d.goos != "windows" || o.Publish != writer.ModeSymlink, `on Windows, write "rename"`)
 }

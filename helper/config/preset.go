@@ -64,9 +64,11 @@ func inPresets(name string) bool {
 func presetKey() scalar {
 	return scalar{
 		take: func(d *decoder, n *node) { d.str(n) }, // complete has read it
-		form: interpolated(schema{"enum": presetNames()}),
+		form: presetForm,
 	}
 }
+
+var presetForm = interpolated(schema{"enum": presetNames()})
 
 // complete returns the items of a block, and those of its preset that it lacks.
 func (d *decoder) complete(object *node, b *block) []*item {

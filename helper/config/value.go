@@ -143,9 +143,15 @@ func boolean(dst *bool, on bool) scalar {
 			d.complain(n, "write "+d.key+" = true or "+d.key+" = false", "want true or false")
 		},
 		literal: unlessZero(dst, func(bool) string { return strconv.FormatBool(on) }),
-		form:    interpolated(schema{"type": "boolean"}),
+		form:    booleanForm,
 	}
 }
+
+// Forms are made once: a table is made for each block of a file.
+var (
+	booleanForm = interpolated(schema{"type": "boolean"})
+	integerForm = interpolated(schema{"type": []string{"integer", "string"}, "pattern": "^(0[xXoObB])?[0-9a-fA-F_]+$"})
+)
 
 // integer is a number from low to high, in any base that Go knows.
 func integer(dst *int, low, high int) scalar {
@@ -166,7 +172,7 @@ func integer(dst *int, low, high int) scalar {
 			}
 		},
 		literal: unlessZero(dst, strconv.Itoa),
-		form:    interpolated(schema{"type": []string{"integer", "string"}, "pattern": "^(0[xXoObB])?[0-9a-fA-F_]+$"}),
+		form:    integerForm,
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
+	"github.com/svidhelper/svidhelper/helper/trust"
 	"github.com/svidhelper/svidhelper/writer"
 )
 
@@ -23,6 +24,10 @@ type Output struct {
 	X509Bundles []X509Bundle
 	JWTBundles  []JWTBundle
 	WITBundles  []WITBundle
+
+	// Trust says how new authorities and old ones come and go. Encode shows what the
+	// snapshot has; its caller has applied this.
+	Trust trust.Policy `json:",omitzero"`
 
 	// Manifest is a JSON file that lists SPIFFE IDs, serials, validity and
 	// files.

@@ -164,6 +164,11 @@ func (s *Status) notes(why []string) []string {
 	if problem := s.apiProblem(); !slices.Contains(why, sentence(problem)) {
 		r.add("", problem)
 	}
+	for i := range s.Outputs {
+		for _, waiting := range s.Outputs[i].Waiting {
+			r.add("output "+s.Outputs[i].Spec.Dir+": ", waiting)
+		}
+	}
 	if s.Reload.Problem != "" {
 		r.add("the configuration file is refused, the one before is in effect: ", s.Reload.Problem)
 	}

@@ -21,19 +21,19 @@ type Hook struct {
 	hook      *hook.Hook
 	target    target
 	before    atomic.Pointer[Process] // is told first; nil: none
-	number    atomic.Uint64
 	delivered func(name string, number uint64)
 }
 
 // NewHook checks the specification. delivered is called with the number of each
-// change after which the hook has been told of everything so far.
-func NewHook(spec *config.Hook, delivered func(name string, number uint64), e *events.Stream, log *slog.Logger) (*Hook, error) {
+// change after which the hook has been told of everything so far, arrived once that
+// is proven, too.
+func NewHook(spec *config.Hook, delivered, arrived func(name string, number uint64), e *events.Stream, log *slog.Logger) (*Hook, error) {
 	h, err := hook.New(spec.Spec, log)
 	if err != nil {
 		return nil, err
 	}
 	t := &Hook{spec: spec, hook: h, delivered: delivered}
-	t.target = target{name: spec.Name, on: spec.On, line: hookLine{h}, events: e, wake: make(chan struct{}, 1)}
+	t.target = target{name: spec.Name, on: spec.On, line: hookLine{h}, events: e, arrived: arrived, wake: make(chan struct{}, 1)}
 	t.target.followed = t.followed
 	if spec.Proof != nil {
 		t.target.proof, err = newProofRunner(spec.Proof, &t.target, t.escalate, log.With("target", "hook "+spec.Name))
@@ -60,7 +60,6 @@ func (h *Hook) Spec() *config.Hook { return h.spec }
 // Tell has the hook told of a change. It never blocks.
 func (h *Hook) Tell(c publish.Change) {
 	tell := func() {
-		h.number.Store(c.Number)
 		h.target.tell(c, func() { h.hook.Rotated(notice(c)) })
 	}
 	if before := h.before.Load(); before != nil {
@@ -89,7 +88,7 @@ func (h *Hook) Run(ctx context.Context) error { return h.target.run(ctx, h.hook.
 // followed reports a hook that has been told of everything so far. The number is
 // read first: a change that comes in between is not taken for delivered.
 func (h *Hook) followed(progress) {
-	number := h.number.Load()
+	number := h.target.number.Load()
 	if st := h.hook.Status(); number > 0 && st.Delivered == st.Asked {
 		h.delivered(h.spec.Name, number)
 	}

@@ -18,6 +18,7 @@ package notify
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/svidhelper/svidhelper/helper/events"
@@ -34,6 +35,9 @@ type target struct {
 	proof  *proofRunner // nil: none
 	events *events.Stream
 	pushes pushes
+	number atomic.Uint64 // of the last change that it was told of
+	// arrived hears of each change up to which everything has arrived.
+	arrived func(name string, number uint64)
 	// followed, unless nil, is called by follow after each change of progress.
 	followed func(progress)
 	wake     chan struct{} // capacity 1: followed has something to look at
@@ -80,6 +84,7 @@ func (t *target) follow(ctx context.Context) {
 		if t.followed != nil {
 			t.followed(now)
 		}
+		t.reportArrival()
 	}
 }
 
@@ -96,6 +101,18 @@ func (t *target) tell(c publish.Change, call func()) {
 	t.pushes.came(t.line.progress().asked+1, c.Pushed)
 	call()
 	t.prove(c)
+	t.number.Store(c.Number)
+	t.look()
+}
+
+// reportArrival says that everything up to the last change has arrived, once it has.
+// The number is read first: a change that comes in between is not taken for arrived.
+func (t *target) reportArrival() {
+	number := t.number.Load()
+	p := t.line.progress()
+	if number > 0 && p.delivered == p.asked && p.stuck == "" && t.proof.settled() {
+		t.arrived(t.name, number)
+	}
 }
 
 // toldStatus is how soon the target hears of what comes.

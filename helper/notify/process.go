@@ -25,8 +25,10 @@ type Process struct {
 }
 
 // NewProcess checks the specification, as far as can be checked before there is
-// a process, which gets env in its environment. Nothing runs before Run, and no process before Tell.
-func NewProcess(spec *config.Process, env []string, e *events.Stream, log *slog.Logger) (*Process, error) {
+// a process, which gets env in its environment. arrived is called with the number of
+// each change after which everything so far has arrived at the process. Nothing runs
+// before Run, and no process before Tell.
+func NewProcess(spec *config.Process, env []string, arrived func(name string, number uint64), e *events.Stream, log *slog.Logger) (*Process, error) {
 	own := spec.Spec
 	own.Env = slices.Concat(env, own.Env)
 	s, err := supervisor.New(own, log)
@@ -34,7 +36,7 @@ func NewProcess(spec *config.Process, env []string, e *events.Stream, log *slog.
 		return nil, err
 	}
 	p := &Process{spec: spec, supervisor: s}
-	p.target = target{name: "process", on: spec.On, line: processLine{s}, events: e, wake: make(chan struct{}, 1)}
+	p.target = target{name: "process", on: spec.On, line: processLine{s}, events: e, arrived: arrived, wake: make(chan struct{}, 1)}
 	p.target.followed = p.after.run
 	if spec.Proof != nil {
 		p.target.proof, err = newProofRunner(spec.Proof, &p.target, p.escalate, log.With("target", "process"))

@@ -31,7 +31,10 @@ type proofRunner struct {
 	wanted     chan expectation // capacity 1, latest wins
 	progress   chan struct{}    // capacity 1: the target's progress has changed
 	status     atomic.Pointer[ProofStatus]
-	open       atomic.Bool // the last expectation has been neither proven nor given up
+	open       atomic.Bool   // the last expectation has been neither proven nor given up
+	asked      atomic.Uint64 // expectations so far
+	looked     atomic.Uint64 // the last of them that run has taken up
+	proven     atomic.Uint64 // the last of them that was proven
 	everProven atomic.Bool
 	// unproven is when the target had been told of the first rotation of those
 	// that were not proven; zero: there is none. It belongs to run, as cut does.
@@ -60,7 +63,8 @@ type expectation struct {
 	leaves    []*x509.Certificate
 	client    *tls.Certificate
 	published time.Time
-	asked     uint64
+	asked     uint64 // notifications of the target's that come first
+	number    uint64 // of the expectation
 }
 
 func newProofRunner(cfg *proof.Config, t *target, escalate func(proof.Escalation) error, log *slog.Logger) (*proofRunner, error) {
@@ -90,7 +94,7 @@ func (r *proofRunner) expect(c publish.Change) {
 	if len(c.OnDisk) == 0 {
 		return
 	}
-	e := expectation{published: c.At, client: clientCertificate(c.OnDisk[0])}
+	e := expectation{published: c.At, client: clientCertificate(c.OnDisk[0]), number: r.asked.Add(1)}
 	e.asked = r.target.line.progress().asked
 	for _, svid := range c.OnDisk {
 		leaf := svid.Certificates[0]
@@ -105,6 +109,9 @@ func (r *proofRunner) expect(c publish.Change) {
 	}
 	r.wanted <- e
 }
+
+// settled reports whether the last expectation was proven. Without a proof, all are.
+func (r *proofRunner) settled() bool { return r == nil || r.proven.Load() == r.asked.Load() }
 
 // progressed says that the target's progress has changed. It never blocks.
 func (r *proofRunner) progressed() {
@@ -138,6 +145,7 @@ func (r *proofRunner) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case e := <-r.wanted:
+			r.looked.Store(e.number)
 			if r.open.Load() && e.same(current) {
 				continue
 			}
@@ -280,6 +288,10 @@ func (r *proofRunner) conclude(res proof.Result, err error) {
 	}
 	r.status.Store(&st)
 	r.open.Store(false)
+	if err == nil {
+		r.proven.Store(r.looked.Load()) // after open: what run takes up from now on is another proof
+		r.target.look()
+	}
 	r.target.events.Note(said) // last: a reader of the event finds that health agrees
 }
 

@@ -26,6 +26,8 @@ type Change struct {
 	Outputs []OutputChange
 	// OnDisk are all X.509-SVIDs that are on disk now, changed or not.
 	OnDisk []snapshot.X509SVID
+	// Waiting are X.509-SVIDs that are not: their authority is to arrive first.
+	Waiting []snapshot.X509SVID
 
 	of []*output // of Outputs, index by index
 }

@@ -36,29 +36,32 @@ func (r *Publisher) Delivered(hook string, number uint64) {
 
 // tellHook tells a hook of a change that concerns it. Once everything is on disk
 // for the first time, the hook is told of all of it, unless an earlier run has
-// told it; the proof is looked for in any case.
-func (r *Publisher) tellHook(h Hook, c Change, whole bool) {
+// told it; the proof is looked for in any case. It reports whether the hook is told.
+func (r *Publisher) tellHook(h Hook, c Change, whole bool) (told bool) {
 	rec := r.hooks[h.Name()]
 	fresh := rec == nil || rec.hook != h
+	told = true
 	switch {
 	case h.On().Has(c.Kinds):
 		c.First = fresh
 		h.Tell(c)
 	case !fresh || !whole:
-		return
+		return false
 	case r.told(h):
 		h.Prove(c)
+		told = false
 	default:
 		c = r.everything(c, h.On())
 		h.Tell(c)
 	}
 	r.hooks[h.Name()] = &hookRecord{h, c.Number}
+	return told
 }
 
 // everything is a change that says of all that is on disk that it is new.
 func (r *Publisher) everything(c Change, kinds snapshot.Kind) Change {
 	r.changes++
-	all := Change{Number: r.changes, At: c.At, First: true, OnDisk: c.OnDisk}
+	all := Change{Number: r.nextNumber(), At: c.At, First: true, OnDisk: c.OnDisk, Waiting: c.Waiting}
 	for _, o := range r.outputs {
 		part := OutputChange{Dir: o.spec.Dir, Identities: of(kinds, o.identities())}
 		for i, f := range o.set.Files {

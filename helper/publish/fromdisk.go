@@ -8,6 +8,7 @@ import (
 
 	"github.com/svidhelper/svidhelper/helper/encode"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
+	"github.com/svidhelper/svidhelper/helper/trust"
 )
 
 // A note is what is remembered beside a set: what it was made for, and what
@@ -17,6 +18,8 @@ type note struct {
 	Configuration string `json:"configuration,omitempty"`
 	// Told are the digests of what hooks have been told of, by name.
 	Told map[string]string `json:"told,omitempty"`
+	// Trust is how far new authorities and old ones have come.
+	Trust trust.Memory `json:"trust,omitzero"`
 }
 
 // remembered returns the note on disk. One that cannot be read remembers
@@ -76,7 +79,7 @@ func (r *Publisher) startFromDisk() error {
 	}
 	now := time.Now()
 	var why error
-	c := Change{Number: r.changes, At: now}
+	c := Change{Number: r.nextNumber(), At: now}
 	sets := make([]encode.Set, len(r.outputs))
 	for i, o := range r.outputs {
 		set, svids, err := o.restore(now)
@@ -98,8 +101,11 @@ func (r *Publisher) startFromDisk() error {
 			o.known[id.Selection] = id.ID
 		}
 		o.show(snapshot.KindNone)
+		o.recollect(now)
 	}
-	return r.tell(c, true)
+	told, err := r.tell(c, true)
+	r.await(c.Number, told)
+	return err
 }
 
 // errNoSet is the usual case: the first run.

@@ -14,6 +14,7 @@ import (
 	"github.com/svidhelper/svidhelper/helper/encode"
 	"github.com/svidhelper/svidhelper/helper/events"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
+	"github.com/svidhelper/svidhelper/helper/trust"
 	"github.com/svidhelper/svidhelper/writer"
 )
 
@@ -38,6 +39,11 @@ type output struct {
 	shown     bool                      // the log says what is on disk
 	asked     bool                      // a socket was made, or could not be
 	asking    *ask.Server               // nil: there is none
+
+	trust       *trust.State    // of what is on disk
+	awaits      *arrival        // of the authorities that it added last; nil: not known yet
+	waiting     []trust.Waiting // the leaves that wait for their authority
+	recollected bool            // what an earlier run has left was looked at
 
 	terms    map[encode.Selection]term // of what is on disk
 	termsOf  time.Time                 // of the publish that terms are of

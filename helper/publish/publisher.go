@@ -34,12 +34,14 @@ type Publisher struct {
 	plans     chan adoption
 	pulses    chan struct{}
 	delivered chan delivery
+	arrivals  arrivals
 	plan      *Plan
 	outputs   []*output
 	process   Process // that has been told; nil: none yet
 	adopted   bool    // there was another plan before
 	hooks     map[string]*hookRecord
 	changes   uint64
+	number    uint64         // of the last Change
 	seen      *source.Status // by the last Rotate
 	pushed    time.Time      // when the answer came that is not on disk everywhere; zero: all is
 	waiting   string         // what was last logged as awaited
@@ -73,6 +75,7 @@ func New(p *Plan, e *events.Stream, log *slog.Logger) (*Publisher, error) {
 	r := &Publisher{
 		log: log, events: e, plan: p,
 		plans: make(chan adoption), pulses: make(chan struct{}), delivered: make(chan delivery, 64), hooks: map[string]*hookRecord{},
+		arrivals: arrivals{number: map[string]uint64{}, wake: make(chan struct{}, 1)},
 	}
 	var err error
 	if r.outputs, err = exchange(nil, p.Outputs, e, log); err != nil {
@@ -165,6 +168,8 @@ func (r *Publisher) Run(ctx context.Context) error {
 			case <-moment.C:
 			case <-r.pulses:
 				pulse = true // nothing has happened
+			case <-r.arrivals.wake:
+				pulse = !r.awaits()
 			case d := <-r.delivered:
 				r.record(d)
 			case a := <-r.plans:
@@ -227,7 +232,7 @@ func (r *Publisher) Rotate(force bool) (ok bool, err error) {
 	}
 	r.seen = status
 	now := time.Now()
-	c := Change{Number: r.changes + 1, At: now, Pushed: r.pushed}
+	c := Change{Number: r.nextNumber(), At: now, Pushed: r.pushed}
 	r.publishAll(s, force, &c)
 	again, refused := r.judge(s, status, now)
 	if again {
@@ -254,15 +259,22 @@ func (r *Publisher) Rotate(force bool) (ok bool, err error) {
 	if ok {
 		r.pushed = time.Time{}
 	}
-	return ok, r.tell(c, whole)
+	told, err := r.tell(c, whole)
+	r.await(c.Number, told)
+	return ok, err
+}
+
+func (r *Publisher) nextNumber() uint64 {
+	r.number++
+	return r.number
 }
 
 // publishAll publishes a snapshot to every output, and adds what that changed to
 // c.
 func (r *Publisher) publishAll(s *snapshot.Snapshot, force bool, c *Change) {
-	c.OnDisk = nil
+	c.OnDisk, c.Waiting = nil, nil
 	for _, o := range r.outputs {
-		o.publish(s, force, c)
+		r.publishStep(o, s, force, c)
 	}
 }
 

@@ -296,13 +296,16 @@ func (o *output) removed(c writer.Change) (rest writer.Change) {
 	return rest
 }
 
-// nextMoment is when the next grace period ends, or an SVID on disk is late or
-// expires; zero: never.
+// nextMoment is when the next grace period ends, an SVID on disk is late or expires,
+// or an authority or a leaf comes or goes; zero: never.
 func (r *Publisher) nextMoment() time.Time {
 	var next time.Time
 	for _, o := range r.outputs {
 		if !o.nextTerm.IsZero() && (next.IsZero() || o.nextTerm.Before(next)) {
 			next = o.nextTerm
+		}
+		if step := o.trust.Next(o.spec.Trust, time.Now()); o.err == nil && !step.IsZero() && (next.IsZero() || step.Before(next)) {
+			next = step
 		}
 		for _, st := range o.standings {
 			if end := st.since.Add(r.plan.Grace); !st.acted && (next.IsZero() || end.Before(next)) {

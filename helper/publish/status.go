@@ -3,6 +3,7 @@ package publish
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -37,6 +38,8 @@ type Status struct {
 	Failures map[string]uint64
 	// Refusals counts how often each identity came to be refused, by reason.
 	Refusals map[Refused]uint64
+	// Waiting says which new leaves wait until their authority has arrived.
+	Waiting []string
 	// Problem is why the last publish failed.
 	Problem string
 	// Has reports whether a file is on disk.
@@ -92,6 +95,10 @@ func (o *output) status() Status {
 		if g.Absent {
 			st.Absent = append(st.Absent, g.String())
 		}
+	}
+	for _, w := range o.waiting {
+		st.Waiting = append(st.Waiting, fmt.Sprintf("the new leaf of %s, serial %s, waits until its authority has arrived, until %s at the latest",
+			w.SVID.ID, serialOf(w.SVID), w.Until.UTC().Format(time.RFC3339)))
 	}
 	st.Problem = o.problem
 	if o.err != nil {

@@ -9,14 +9,14 @@ import (
 
 // tell passes a change on, to the process first. The process is started when
 // everything is on disk; one of a new plan takes the place of the one before at
-// the same moment.
-func (r *Publisher) tell(c Change, whole bool) error {
+// the same moment. It returns the names of the targets that are told.
+func (r *Publisher) tell(c Change, whole bool) (told []string, err error) {
 	p := r.plan.Process
 	switch {
 	case p != nil && p != r.process && whole:
 		if err := p.CheckReadable(r.privateFiles()); err != nil {
 			if !r.adopted {
-				return errors.New("the process is not started: " + err.Error())
+				return nil, errors.New("the process is not started: " + err.Error())
 			}
 			r.notStarted(err)
 			break
@@ -28,15 +28,19 @@ func (r *Publisher) tell(c Change, whole bool) error {
 		r.process = p
 		c.First = true
 		p.Tell(c)
+		told = append(told, p.Name())
 	case r.process != nil && r.process.On().Has(c.Kinds):
 		r.process.Tell(c)
+		told = append(told, r.process.Name())
 	case p != r.process:
 		r.logWaiting()
 	}
 	for _, h := range r.plan.Hooks {
-		r.tellHook(h, c, whole)
+		if r.tellHook(h, c, whole) {
+			told = append(told, h.Name())
+		}
 	}
-	return nil
+	return told, nil
 }
 
 // concerned are the names of the targets that are told of a change of those kinds;
