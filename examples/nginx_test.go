@@ -45,6 +45,7 @@ func TestNginx(t *testing.T) {
 func (s *service) startNginx(nginx string, oldnew ...string) {
 	s.t.Helper()
 	conf := s.adapt("nginx/nginx.conf",
+		"/run/nginx.pid", filepath.Join(s.dir, "nginx.pid"),
 		"access_log off;", "access_log off; client_header_timeout 10m;", // the request that lasts
 		"127.0.0.1:8443", s.address,
 		"/run/nginx/tls", s.tls)
@@ -89,6 +90,7 @@ func TestNginxOtherwise(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s := newService(t, "nginx")
 			conf := s.adapt("nginx/nginx.conf",
+				"/run/nginx.pid", filepath.Join(s.dir, "nginx.pid"),
 				"127.0.0.1:8443", s.address,
 				"/run/nginx/tls/tls.crt", filepath.Join(s.tls, c.cert),
 				"/run/nginx/tls/tls.key", filepath.Join(s.tls, c.key),

@@ -139,7 +139,7 @@ func (s *service) configurePostgreSQL(bin string) (oldnew []string) {
 	return []string{
 		"/run/postgresql/tls", s.tls,
 		"/usr/lib/postgresql/15/bin/postgres", filepath.Join(bin, "postgres"),
-		"/var/lib/postgresql/15/main", data,
+		"/etc/postgresql/15/main", data,
 		"127.0.0.1:5432", s.address,
 	}
 }

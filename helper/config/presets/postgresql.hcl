@@ -13,7 +13,7 @@ output "/run/postgresql/tls" {
 }
 
 process {
-  command     = ["/usr/lib/postgresql/15/bin/postgres", "-D", "/var/lib/postgresql/15/main"]
+  command     = ["/usr/lib/postgresql/15/bin/postgres", "-D", "/etc/postgresql/15/main"]
   on_rotation = "SIGHUP"
 
   # SIGTERM waits for every client to leave; SIGINT ends their transactions
