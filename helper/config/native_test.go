@@ -156,6 +156,9 @@ hook "haproxy" {
   splay   = "10s"
   proof {
     tls = "unix:///run/haproxy.sock"
+    client_ca = true
+    workers = 4
+    command = ["check-haproxy", ""]
     on_failure = "signal"
   }
 }
@@ -240,7 +243,7 @@ func everythingWant() *Config {
 		}}, snapshot.KindWIT, true, true},
 		Hooks: []Hook{{
 			hook.Spec{Name: "haproxy", Command: []string{"systemctl", "reload", "haproxy"}, Timeout: 30 * time.Second, Retries: 2, Splay: 10 * time.Second},
-			Target{On: snapshot.KindBundle, Proof: &proof.Config{TLS: "unix:///run/haproxy.sock", OnFailure: []proof.Escalation{proof.EscalateSignal}}},
+			Target{On: snapshot.KindBundle, Proof: &proof.Config{TLS: "unix:///run/haproxy.sock", ClientCA: true, Workers: 4, Command: []string{"check-haproxy", ""}, OnFailure: []proof.Escalation{proof.EscalateSignal}}},
 		}, {
 			hook.Spec{Name: "pgbouncer", PIDFile: "/run/pgbouncer.pid", Signal: mustSignal("HUP")}, Target{On: defaultKinds},
 		}, {
@@ -527,7 +530,15 @@ process { command = ["x"] }`, `helper.conf:4:1: error: the process needs on_rota
 		{"process", `env = { A = "x", A = "y" }`, "env.A is given twice"},
 		{"process", `pass_fds = [2]`, "above 2"},
 		{"process", `pass_fds = [3, 3]`, "3 is given twice"},
-		{"process", `proof { }`, "proof needs tls"},
+		{"process", `proof { }`, "proof needs tls or command|command = [\"program\", \"argument\"]"},
+		{"process", `proof { command = [] }`, "names no program"},
+		{"process", `proof { command = [""] }`, "names no program"},
+		{"process", `proof { command = "psql -c 'select 1'" }`, "nothing goes through a shell"},
+		{"process", "proof {\n  command = [\"x\"]\n  starttls = \"smtp\"\n}", "starttls is for a proof with tls"},
+		{"process", "proof {\n  command = [\"x\"]\n  client_ca = true\n}", "client_ca is for a proof with tls"},
+		{"process", "proof {\n  tls = \"a:1\"\n  workers = 0\n}", "want a number from 1 to 64"},
+		{"process", "proof {\n  tls = \"a:1\"\n  workers = 65\n}", "want a number from 1 to 64"},
+		{"process", "on = \"x509\"\nproof {\n  tls = \"a:1\"\n  client_ca = true\n}", `client_ca proves a change of the bundle, and on = ["x509"] leaves it out`},
 		{"process", `proof { tls = "localhost" }`, `"localhost" is not host:port`},
 		{"process", `proof { tls = ":443" }`, "names no host"},
 		{"process", `proof { tls = "localhost:https" }`, `"https" is not a port`},

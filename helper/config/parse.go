@@ -12,6 +12,7 @@ import (
 	"slices"
 
 	"github.com/svidhelper/svidhelper/helper/encode"
+	"github.com/svidhelper/svidhelper/helper/proof"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
 	"github.com/svidhelper/svidhelper/helper/source"
 	"github.com/svidhelper/svidhelper/supervisor"
@@ -107,7 +108,7 @@ func (f Flags) read(filename string, src []byte, goos string) (*Config, Dialect,
 		return nil, Unread, r.diagnostics()
 	}
 	c := &Config{written: map[string]string{}}
-	d := &decoder{reporter: r, goos: goos, taken: map[string]span{}, written: c.written}
+	d := &decoder{reporter: r, goos: goos, taken: map[string]span{}, clientCAs: map[*proof.Config]span{}, written: c.written}
 	flat := &dropIn{logLevel: &c.Log.Level}
 	root, dialect := parseTree(src, r)
 	table := rootTable(c, flat)
@@ -238,6 +239,7 @@ func setTargets(d *decoder, c *Config, at places) {
 		case have != snapshot.KindNone && !have.Has(t.On):
 			d.errorf(at.of(key), "the outputs hold "+enumerate(have.Names(), "and"), "%s: nothing ever happens on %v", key, t.On)
 		}
+		d.checkClientCA(t, c.Outputs)
 	}
 	if c.Process != nil {
 		set(&c.Process.Target, "process")

@@ -1,6 +1,10 @@
 package config
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/svidhelper/svidhelper/helper/proof"
+)
 
 // A block is one kind of block: its keys, and the rules that span them. There
 // is one table a kind, in native.go, output.go, process.go, hook.go, proof.go and
@@ -80,6 +84,8 @@ type decoder struct {
 	idle   bool            // there is a process, and it lacks a command
 	untold bool            // there is a process, and it lacks on_rotation
 	taken  map[string]span // directories and names of hooks, which must differ
+	// clientCAs are where proofs of trust are asked for.
+	clientCAs map[*proof.Config]span
 	// written is Config.written.
 	written map[string]string
 }

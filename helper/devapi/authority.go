@@ -71,11 +71,13 @@ func NewAuthority(td spiffeid.TrustDomain, o AuthorityOptions) (*Authority, erro
 }
 
 // signingCertificate returns the template of a signing certificate (X509-SVID
-// 3.2): its URI SAN is the trust domain's SPIFFE ID, without a path.
+// 3.2): its URI SAN is the trust domain's SPIFFE ID, without a path. As a SPIRE server
+// does, it puts the serial number into the subject, so that no two have the same.
 func (a *Authority) signingCertificate(name string, o AuthorityOptions) *x509.Certificate {
+	serial := newSerial()
 	return &x509.Certificate{
-		SerialNumber:          newSerial(),
-		Subject:               pkix.Name{Organization: []string{organization}, CommonName: name},
+		SerialNumber:          serial,
+		Subject:               pkix.Name{Organization: []string{organization}, CommonName: name, SerialNumber: serial.String()},
 		URIs:                  []*url.URL{a.trustDomain.ID().URL()},
 		NotBefore:             o.NotBefore,
 		NotAfter:              o.NotAfter,

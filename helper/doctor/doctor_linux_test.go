@@ -3,13 +3,17 @@ package doctor
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -35,6 +39,7 @@ type world struct {
 	address                                string // empty: that of a development Workload API
 	dir, output, process, proof, hook, key string
 	health                                 string
+	more                                   string // of the proof
 }
 
 func newWorld(t *testing.T) *world {
@@ -73,11 +78,14 @@ output %q {
 process {
   %s
   on_rotation = "SIGHUP"
-  proof { tls = %q }
+  proof {
+    tls = %q
+    %s
+  }
 }
 hook "other" { %s }
 health { address = %q }
-`, w.address, w.dir, w.key, w.output, w.process, w.proof, w.hook, w.health)
+`, w.address, w.dir, w.key, w.output, w.process, w.proof, w.more, w.hook, w.health)
 }
 
 // examine starts the Workload API, unless the address is another one, and returns
@@ -284,6 +292,9 @@ func TestBrokenSetUps(t *testing.T) {
 		{"a proof of what speaks no TLS", false, func(w *world) {
 			w.proof = tcp(w.t, func(c net.Conn) { fmt.Fprintln(c, "220 ready"); c.Close() })
 		}, Problem, checkProof, "the service does not speak TLS here"},
+		{"a proof whose command is not there", false, func(w *world) {
+			w.more = `command = ["/nowhere/check"]`
+		}, Problem, checkProof, "/nowhere/check"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -329,6 +340,44 @@ func TestAHandlerThatIsMissing(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// TestProofOfTrust: the service has the SVID of today, and does not name the
+// authority that has issued it. A command of a proof is looked for, and not run.
+func TestProofOfTrust(t *testing.T) {
+	w := newWorld(t)
+	api, _ := devapitest.Start(t, w.api)
+	w.address = api.Addr()
+	var trusted atomic.Pointer[x509.CertPool]
+	w.proof = tcp(t, func(c net.Conn) {
+		defer c.Close()
+		svid := api.SVIDs()[0]
+		own := tls.Certificate{PrivateKey: svid.PrivateKey}
+		for _, cert := range svid.Certificates {
+			own.Certificate = append(own.Certificate, cert.Raw)
+		}
+		_, _ = io.Copy(io.Discard, tls.Server(c, &tls.Config{Certificates: []tls.Certificate{own}, ClientAuth: tls.VerifyClientCertIfGiven, ClientCAs: trusted.Load()}))
+	})
+	mark := filepath.Join(t.TempDir(), "run")
+	w.more = fmt.Sprintf("client_ca = true\n command = [\"touch\", %q]", mark)
+	trust := func(certs []*x509.Certificate) {
+		pool := x509.NewCertPool()
+		for _, c := range certs {
+			pool.AddCert(c)
+		}
+		trusted.Store(pool)
+	}
+	trust(api.SVIDs()[0].Certificates) // not the authority
+	if f := w.look(); f.find(Warning, checkProof, "which the Workload API gives now, but it does not name the X.509 authority") == nil {
+		t.Errorf("%+v", f.Findings)
+	}
+	trust(api.X509Bundles().Bundles()[0].X509Authorities())
+	if f := w.look(); f.find(OK, checkProof, "which the Workload API gives now") == nil || f.find(OK, checkProof, "can be executed") == nil {
+		t.Errorf("%+v", f.Findings)
+	}
+	if _, err := os.Stat(mark); err == nil {
+		t.Error("the command was run")
+	}
 }
 
 // TestHealthOfARunningHelper: the port that a helper has is no problem.

@@ -93,6 +93,16 @@ func ours(spec supervisor.Spec) []hook.Sighting {
 	})
 }
 
+// executable looks at whether a command is there.
+func (r *Report) executable(check, subject, command string) {
+	path, err := exec.LookPath(command)
+	if err != nil {
+		r.add(Problem, check, subject, "%v: give its full path, or correct its mode", err)
+		return
+	}
+	r.add(OK, check, subject, "%s can be executed", path)
+}
+
 // hook looks at whether what a hook tells is there.
 func (r *Report) hook(h *config.Hook) {
 	if _, err := hook.New(h.Spec, slog.New(slog.DiscardHandler)); err != nil {
@@ -100,12 +110,7 @@ func (r *Report) hook(h *config.Hook) {
 		return
 	}
 	if len(h.Command) > 0 {
-		path, err := exec.LookPath(h.Command[0])
-		if err != nil {
-			r.add(Problem, checkHook, h.Name, "%v: give its full path, or correct its mode", err)
-			return
-		}
-		r.add(OK, checkHook, h.Name, "%s can be executed", path)
+		r.executable(checkHook, h.Name, h.Command[0])
 		return
 	}
 	found, err := hook.Look(h.Spec)

@@ -72,25 +72,30 @@ func helperAnswers(ctx context.Context, address string) bool {
 // proofs looks at what the addresses of proofs serve.
 func (r *Report) proofs(ctx context.Context, c *config.Config, s *snapshot.Snapshot) {
 	if p := c.Process; p != nil && p.Proof != nil {
-		r.proof(ctx, p.Proof, len(ours(p.Spec)) > 0, s)
+		r.proof(ctx, *p.Proof, len(ours(p.Spec)) > 0, s)
 	}
 	for i := range c.Hooks {
 		if h := &c.Hooks[i]; h.Proof != nil {
 			found, err := hook.Look(h.Spec)
-			r.proof(ctx, h.Proof, err == nil && len(found) > 0, s)
+			r.proof(ctx, *h.Proof, err == nil && len(found) > 0, s)
 		}
 	}
 }
 
-// proof looks at one address. runs says that the service is known to run.
-func (r *Report) proof(ctx context.Context, cfg *proof.Config, runs bool, s *snapshot.Snapshot) {
-	prover, err := proof.New(*cfg, slog.New(slog.DiscardHandler))
+// proof looks at one address, and runs no command. runs says that the service is
+// known to run.
+func (r *Report) proof(ctx context.Context, cfg proof.Config, runs bool, s *snapshot.Snapshot) {
+	if len(cfg.Command) > 0 {
+		r.executable(checkProof, cfg.Subject(), cfg.Command[0])
+		cfg.Command = nil
+	}
+	if cfg.TLS == "" || s == nil || s.X509 == nil {
+		return // there is nothing to look at, or to compare with
+	}
+	prover, err := proof.New(cfg, slog.New(slog.DiscardHandler))
 	if err != nil {
 		r.add(Problem, checkProof, cfg.TLS, "%v", err)
 		return
-	}
-	if s == nil || s.X509 == nil {
-		return // there is nothing to compare with
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
@@ -101,6 +106,8 @@ func (r *Report) proof(ctx context.Context, cfg *proof.Config, runs bool, s *sna
 		r.add(OK, checkProof, cfg.TLS, "it serves serial %s, which the Workload API gives now", result.Serial)
 	case !errors.As(err, &failed):
 		r.add(Warning, checkProof, cfg.TLS, "nothing was seen within %v: %v", lookTimeout, err)
+	case failed.Right:
+		r.add(Warning, checkProof, cfg.TLS, "it serves serial %s, which the Workload API gives now, but %v", failed.Served, failed.Err)
 	case failed.Served != "":
 		r.add(Warning, checkProof, cfg.TLS, "it serves serial %s, and the Workload API gives %s: the service has not taken up the present SVID, or is another one", failed.Served, failed.Want)
 	case nothingListens(failed.Err) && !runs:
@@ -128,6 +135,7 @@ func expected(x *snapshot.X509) proof.Want {
 	}}
 	for _, svid := range x.SVIDs {
 		want.Leaves = append(want.Leaves, svid.Certificates[0])
+		want.Authorities = append(want.Authorities, svid.Bundle.X509Authorities()...)
 	}
 	return want
 }

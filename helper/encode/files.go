@@ -56,6 +56,15 @@ func (o *Output) uses() iter.Seq2[FileSpec, Use] {
 	}
 }
 
+// Written are the kinds of material that some file of the output is for.
+func (o *Output) Written() snapshot.Kind {
+	kinds := snapshot.KindNone
+	for _, use := range o.uses() {
+		kinds |= use.Kind
+	}
+	return kinds
+}
+
 // KindOf returns the kind of the file that a name on disk is of.
 func (o *Output) KindOf(name string) snapshot.Kind {
 	kind := snapshot.KindNone

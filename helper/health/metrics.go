@@ -62,7 +62,7 @@ var (
 	proofLabels         = []string{"target", "address"}
 	metricProven        = &metric{gauge, "svidhelper_proof_success", "1 if the service was seen with the certificate of the last rotation.", proofLabels}
 	metricProofFailed   = &metric{counter, "svidhelper_proof_failures_total", "Rotations that the service did not take up in time.", proofLabels}
-	metricProofAttempts = &metric{counter, "svidhelper_proof_connections_total", "Connections made to see the certificate.", proofLabels}
+	metricProofAttempts = &metric{counter, "svidhelper_proof_connections_total", "Connections made to see the certificate; of a proof that is only a command, its runs.", proofLabels}
 	metricProofLatency  = &metric{histogram, "svidhelper_proof_latency_seconds", "From publishing to seeing the service with the new certificate.", proofLabels}
 )
 

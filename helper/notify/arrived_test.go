@@ -28,7 +28,9 @@ func TestArrived(t *testing.T) {
 	api, _ := devapitest.Start(t, devapi.Config{ManualRotation: true})
 	var serving atomic.Pointer[x509svid.SVID]
 	serving.Store(api.SVIDs()[0])
-	address := serveTLS(t, func() *tls.Certificate { return clientCertificate(snapshot.X509SVID{SVID: serving.Load()}) })
+	address := serveTLS(t, func() *tls.Config {
+		return &tls.Config{Certificates: []tls.Certificate{*clientCertificate(snapshot.X509SVID{SVID: serving.Load()})}}
+	})
 	arrived := make(chan uint64, 16)
 	quiet := slog.New(slog.DiscardHandler)
 	self, err := os.Executable() // a command that does nothing, on every system

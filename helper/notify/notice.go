@@ -2,9 +2,11 @@ package notify
 
 import (
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/svidhelper/svidhelper/helper/publish"
+	"github.com/svidhelper/svidhelper/helper/snapshot"
 	"github.com/svidhelper/svidhelper/supervisor/hook"
 )
 
@@ -32,12 +34,33 @@ func notice(c publish.Change) hook.Notice {
 		lines = append(lines, e.Line()...)
 	}
 	return hook.Notice{
-		Env: []string{
-			"SVIDHELPER_SPIFFE_ID=" + strings.Join(ids, ","),
-			"SVIDHELPER_SERIAL=" + strings.Join(serials, ","),
-		},
+		Env:   identityEnv(ids, serials),
 		Lists: []hook.List{outputs, kinds, files},
 		Event: lines,
 		First: c.First,
 	}
+}
+
+func identityEnv(ids, serials []string) []string {
+	return []string{
+		"SVIDHELPER_SPIFFE_ID=" + strings.Join(ids, ","),
+		"SVIDHELPER_SERIAL=" + strings.Join(serials, ","),
+	}
+}
+
+// proofNotice describes a change to the command of a proof: as to a hook, but the
+// SVIDs are all X.509-SVIDs on disk, changed or not. Where there is none, they are
+// those of the change.
+func proofNotice(c publish.Change) hook.Notice {
+	n := notice(c)
+	var ids, serials []string
+	for _, svid := range c.OnDisk {
+		if serial := snapshot.Serial(svid.Certificates[0].SerialNumber); !slices.Contains(serials, serial) {
+			ids, serials = append(ids, svid.ID.String()), append(serials, serial)
+		}
+	}
+	if len(ids) > 0 {
+		n.Env = identityEnv(ids, serials)
+	}
+	return n
 }

@@ -3,19 +3,14 @@ package notify
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/svidhelper/svidhelper/helper/events"
 	"github.com/svidhelper/svidhelper/helper/proof"
-	"github.com/svidhelper/svidhelper/helper/publish"
-	"github.com/svidhelper/svidhelper/helper/snapshot"
 )
 
 // A proofRunner proves that what a target was told of has arrived: after each
@@ -23,6 +18,7 @@ import (
 // not what was published. It proves one rotation at a time; a newer one takes the
 // place of the one that is being proven.
 type proofRunner struct {
+	cfg      *proof.Config
 	log      *slog.Logger
 	prover   *proof.Prover
 	target   *target
@@ -46,25 +42,19 @@ type proofRunner struct {
 // changes.
 type ProofStatus struct {
 	Target  string // "process", or the hook's name
-	Address string
+	Address string // or the command's name, where nothing is dialled
 	// Served and Want are serial numbers: what was presented last, and what
 	// should have been.
 	Served, Want string
-	// Proven says that the last rotation was proven.
+	// Proven says that the last rotation was proven. Unseen are then the serial
+	// numbers of the authorities that the service may trust or not, for all that
+	// client_ca can see.
 	Proven   bool
+	Unseen   []string
 	Attempts uint64 // connections
 	Failures uint64 // proofs that failed
 	Latency  Latencies
 	Problem  string // why the service is not known to serve what was published
-}
-
-// An expectation is what should be served once a notification has arrived.
-type expectation struct {
-	leaves    []*x509.Certificate
-	client    *tls.Certificate
-	published time.Time
-	asked     uint64 // notifications of the target's that come first
-	number    uint64 // of the expectation
 }
 
 func newProofRunner(cfg *proof.Config, t *target, escalate func(proof.Escalation) error, log *slog.Logger) (*proofRunner, error) {
@@ -73,10 +63,10 @@ func newProofRunner(cfg *proof.Config, t *target, escalate func(proof.Escalation
 		return nil, err
 	}
 	r := &proofRunner{
-		log: log, prover: p, target: t, escalate: escalate,
+		cfg: cfg, log: log, prover: p, target: t, escalate: escalate,
 		wanted: make(chan expectation, 1), progress: make(chan struct{}, 1),
 	}
-	r.status.Store(&ProofStatus{Target: t.name, Address: cfg.TLS})
+	r.status.Store(&ProofStatus{Target: t.name, Address: cfg.Subject()})
 	return r, nil
 }
 
@@ -88,28 +78,6 @@ func (r *proofRunner) current() *ProofStatus {
 	return r.status.Load()
 }
 
-// expect says what the target, which has just been told, should come to serve.
-// It never blocks.
-func (r *proofRunner) expect(c publish.Change) {
-	if len(c.OnDisk) == 0 {
-		return
-	}
-	e := expectation{published: c.At, client: clientCertificate(c.OnDisk[0]), number: r.asked.Add(1)}
-	e.asked = r.target.line.progress().asked
-	for _, svid := range c.OnDisk {
-		leaf := svid.Certificates[0]
-		if !slices.ContainsFunc(e.leaves, leaf.Equal) { // it may be in several outputs
-			e.leaves = append(e.leaves, leaf)
-		}
-	}
-	// The publisher alone sends, so that there is room after the old one is out.
-	select {
-	case <-r.wanted:
-	default:
-	}
-	r.wanted <- e
-}
-
 // settled reports whether the last expectation was proven. Without a proof, all are.
 func (r *proofRunner) settled() bool { return r == nil || r.proven.Load() == r.asked.Load() }
 
@@ -119,19 +87,6 @@ func (r *proofRunner) progressed() {
 	case r.progress <- struct{}{}:
 	default:
 	}
-}
-
-// clientCertificate is what is shown to a service that asks for one; nil without
-// a key.
-func clientCertificate(svid snapshot.X509SVID) *tls.Certificate {
-	if svid.PrivateKey == nil {
-		return nil
-	}
-	c := &tls.Certificate{PrivateKey: svid.PrivateKey, Leaf: svid.Certificates[0]}
-	for _, cert := range svid.Certificates {
-		c.Certificate = append(c.Certificate, cert.Raw)
-	}
-	return c
 }
 
 // run proves the newest expectation, until ctx ends. One that wants what is being
@@ -247,14 +202,17 @@ func (r *proofRunner) superseded() {
 	if !r.open.Load() || r.unproven.IsZero() || waited < r.prover.Patience() || r.cut.Serial == "" && r.cut.Attempts < 2 {
 		return
 	}
-	serves := "shows no certificate"
-	if r.cut.Serial != "" {
-		serves = "serves serial " + r.cut.Serial
+	shows := "shows no certificate"
+	switch {
+	case r.cfg.TLS == "":
+		shows = "does not succeed"
+	case r.cut.Serial != "":
+		shows = "serves serial " + r.cut.Serial
 	}
 	st := r.status.Load()
 	r.cut.Attempts = 0 // counted already
-	r.conclude(r.cut, fmt.Errorf("%s %s, not the published %s, nor any that was published in the last %v: it takes up new files too slowly, or not at all",
-		st.Address, serves, st.Want, waited.Round(time.Millisecond)))
+	r.conclude(r.cut, fmt.Errorf("%s %s; the published %s is not proven, nor is any other of the last %v: new files are taken up too slowly, or not at all",
+		st.Address, shows, st.Want, waited.Round(time.Millisecond)))
 }
 
 // tried remembers connections that have not shown what is wanted.
@@ -268,7 +226,7 @@ func (r *proofRunner) tried(res proof.Result) {
 // conclude remembers and logs how a proof went.
 func (r *proofRunner) conclude(res proof.Result, err error) {
 	st := *r.status.Load()
-	st.Proven = res.Proven
+	st.Proven, st.Unseen = res.Proven, res.Unseen
 	st.Served = cmp.Or(res.Serial, st.Served)
 	st.Attempts += uint64(res.Attempts)
 	st.Problem = ""
@@ -283,8 +241,11 @@ func (r *proofRunner) conclude(res proof.Result, err error) {
 		r.everProven.Store(true)
 		st.Latency = st.Latency.Observe(res.Latency)
 		said.Latency = res.Latency.Seconds()
-		r.log.Info("rotation proven: the service serves what was published",
-			"serial", res.Serial, "latency", res.Latency.Round(time.Microsecond), "connections", res.Attempts)
+		attrs := []any{"serial", res.Serial, "latency", res.Latency.Round(time.Microsecond), "connections", res.Attempts}
+		if len(res.Unseen) > 0 {
+			attrs = append(attrs, "unseen_authorities", res.Unseen)
+		}
+		r.log.Info("rotation proven: the service serves what was published", attrs...)
 	}
 	r.status.Store(&st)
 	r.open.Store(false)
@@ -293,17 +254,4 @@ func (r *proofRunner) conclude(res proof.Result, err error) {
 		r.target.look()
 	}
 	r.target.events.Note(said) // last: a reader of the event finds that health agrees
-}
-
-// same reports whether another expectation wants the same to be served.
-func (e expectation) same(other expectation) bool {
-	return slices.EqualFunc(e.leaves, other.leaves, (*x509.Certificate).Equal)
-}
-
-func (e expectation) want() proof.Want {
-	w := proof.Want{Leaves: e.leaves, Published: e.published}
-	if e.client != nil {
-		w.Certificate = func() (*tls.Certificate, error) { return e.client, nil }
-	}
-	return w
 }

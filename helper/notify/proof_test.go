@@ -42,13 +42,20 @@ func startTrial(t *testing.T, n int) *trial {
 		api.Rotate()
 	}
 	try.serve(0)
-	address := serveTLS(t, func() *tls.Certificate {
+	try.start(proof.Config{Timeout: 100 * time.Millisecond, TLS: serveTLS(t, func() *tls.Config {
 		try.seen.Add(1)
-		return clientCertificate(snapshot.X509SVID{SVID: try.serving.Load()})
-	})
+		return &tls.Config{Certificates: []tls.Certificate{*clientCertificate(snapshot.X509SVID{SVID: try.serving.Load()})}}
+	})})
+	return try
+}
+
+// start has a proof looked for.
+func (try *trial) start(cfg proof.Config) {
+	t := try.t
+	t.Helper()
 	quiet := slog.New(slog.DiscardHandler)
 	var err error
-	try.proofRunner, err = newProofRunner(&proof.Config{TLS: address, Timeout: 100 * time.Millisecond}, &target{
+	try.proofRunner, err = newProofRunner(&cfg, &target{
 		name:   "process",
 		line:   idle{},
 		events: events.New("", quiet),
@@ -60,7 +67,6 @@ func startTrial(t *testing.T, n int) *trial {
 	ended := make(chan struct{})
 	go func() { defer close(ended); try.run(ctx) }()
 	t.Cleanup(func() { cancel(); <-ended })
-	return try
 }
 
 // idle is a target that has been told of everything.
@@ -167,8 +173,8 @@ func TestRotationsFasterThanAProof(t *testing.T) {
 	}
 }
 
-// serveTLS serves, on a port of its own, the certificate of the moment.
-func serveTLS(t *testing.T, certificate func() *tls.Certificate) (address string) {
+// serveTLS serves, on a port of its own, with the configuration of the moment.
+func serveTLS(t *testing.T, now func() *tls.Config) (address string) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -181,7 +187,7 @@ func serveTLS(t *testing.T, certificate func() *tls.Certificate) (address string
 			if err != nil {
 				return
 			}
-			io.Copy(io.Discard, tls.Server(conn, &tls.Config{Certificates: []tls.Certificate{*certificate()}}))
+			io.Copy(io.Discard, tls.Server(conn, now()))
 			conn.Close()
 		}
 	})

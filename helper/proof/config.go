@@ -1,11 +1,19 @@
 package proof
 
-import "time"
+import (
+	"errors"
+	"fmt"
+	"time"
+)
 
-// A Config says where a service presents its certificate and what to do when
-// it never presents the one that was published.
+// MaxWorkers bounds Workers: of so many, each look is 439 connections.
+const MaxWorkers = 64
+
+// A Config says how it is seen that a service has taken up what was published, by
+// TLS, Command or both, and what to do when it never does.
 type Config struct {
-	// TLS is the address to dial: host:port, [v6]:port, or unix:///path.
+	// TLS is the address to dial: host:port, [v6]:port, or unix:///path; empty means
+	// that nothing is dialled.
 	TLS string
 	// StartTLS is the protocol to speak before TLS; empty means none.
 	StartTLS StartTLS
@@ -15,7 +23,15 @@ type Config struct {
 	// ALPN are the protocols that are offered for inside TLS (RFC 7301), the best
 	// one first; empty means none, which most services take.
 	ALPN []string
-	// Timeout bounds the wait for the new leaf; 0 means 10 s.
+	// ClientCA has the service's trust proven too: that it asks for a client
+	// certificate, accepts ours, and names each authority of the bundle, if any.
+	ClientCA bool
+	// Workers is among how many processes or sockets the service shares out its
+	// connections, by chance; 0 means 1.
+	Workers int
+	// Command is run until it exits with status 0; nothing goes through a shell.
+	Command []string
+	// Timeout bounds the wait for all of that; 0 means 10 s.
 	Timeout time.Duration
 	// OnFailure are the escalations, tried in order, each followed by another
 	// Timeout.
@@ -50,3 +66,42 @@ const (
 	EscalateSignal  Escalation = "signal"  // notify once more
 	EscalateRestart Escalation = "restart" // restart the process
 )
+
+// Subject is what is looked at: the address, or the command's name.
+func (c *Config) Subject() string {
+	if c.TLS == "" && len(c.Command) > 0 {
+		return c.Command[0]
+	}
+	return c.TLS
+}
+
+func (c *Config) check() error {
+	if c.TLS != "" || len(c.Command) == 0 {
+		if err := CheckAddress(c.TLS); err != nil {
+			return err
+		}
+	}
+	if len(c.Command) > 0 && c.Command[0] == "" {
+		return errors.New("the command's name is empty")
+	}
+	if _, ok := protocols[c.StartTLS]; !ok {
+		return fmt.Errorf("starttls %q is not known", c.StartTLS)
+	}
+	for _, name := range c.ALPN {
+		if err := CheckALPN(name); err != nil {
+			return err
+		}
+	}
+	for _, e := range c.OnFailure {
+		if e != EscalateSignal && e != EscalateRestart {
+			return fmt.Errorf("on_failure %q is not known; it is %q or %q", e, EscalateSignal, EscalateRestart)
+		}
+	}
+	switch {
+	case c.Timeout < 0:
+		return errors.New("timeout must not be negative")
+	case c.Workers < 0 || c.Workers > MaxWorkers:
+		return fmt.Errorf("workers are 1 to %d", MaxWorkers)
+	}
+	return nil
+}

@@ -1,7 +1,6 @@
 package proof
 
 import (
-	"bufio"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -15,20 +14,21 @@ import (
 	"time"
 )
 
-const (
-	// goodbyeTime bounds the end of a connection. A service closes it at once,
-	// and a busy one soon; to leave before it has would be noise in its log.
-	goodbyeTime = time.Second
-	// goodbyeSize bounds, in bytes, what we read after our goodbye.
-	goodbyeSize = 64 << 10
-	// plainSize bounds, in bytes, what a service may say before TLS.
-	plainSize = 64 << 10
-)
+// plainSize bounds, in bytes, what a service may say before TLS.
+const plainSize = 64 << 10
 
-// A sighting is a certificate that a service presented.
+// A sighting is what a service has shown.
 type sighting struct {
 	leaf *x509.Certificate // nil: none
 	at   time.Time
+	// asked says that we were asked for a certificate. That is when crypto/tls
+	// has verified the service's signature, in TLS 1.2 and 1.3.
+	asked bool
+	names [][]byte // of the authorities that it takes, as it says; empty: any
+	// ours is what we have shown; nil: nothing, because, unless nil, of unsuited.
+	ours     *tls.Certificate
+	unsuited error
+	refused  error // why that was not accepted, or is not known to be
 }
 
 // dial makes one connection. There can be a sighting and an error: a service
@@ -56,18 +56,18 @@ func (p *Prover) dial(ctx context.Context, want Want) (sighting, error) {
 			return sighting{}, fmt.Errorf("starttls %s: %w", p.cfg.StartTLS, err)
 		}
 	}
-	shown := new(shown)
-	secure := tls.Client(conn, p.tlsConfig(want, shown))
+	var seen sighting
+	secure := tls.Client(conn, p.tlsConfig(want, &seen))
 	err = secure.HandshakeContext(ctx)
-	seen := sighting{leaf: shown.leaf, at: time.Now()}
+	seen.at = time.Now()
 	if err != nil {
-		if !shown.asked || !turnedAway(err) {
+		if seen.refused = err; !seen.asked || !turnedAway(err) {
 			seen.leaf = nil // the service may not have the key for it
 		}
 		return seen, explain(err)
 	}
 	if stop() {
-		goodbye(ctx, conn, secure, protocol)
+		seen.refused = goodbye(ctx, conn, secure, protocol)
 	}
 	return seen, nil
 }
@@ -86,15 +86,7 @@ func explain(err error) error {
 	return fmt.Errorf("handshake: %w", err)
 }
 
-// shown is what a handshake has brought to light.
-type shown struct {
-	leaf *x509.Certificate
-	// asked says that we were asked for a certificate. That is when crypto/tls
-	// has verified the service's signature, in TLS 1.2 and 1.3.
-	asked bool
-}
-
-func (p *Prover) tlsConfig(want Want, shown *shown) *tls.Config {
+func (p *Prover) tlsConfig(want Want, seen *sighting) *tls.Config {
 	return &tls.Config{
 		ServerName: p.cfg.ServerName,
 		NextProtos: p.cfg.ALPN,
@@ -106,11 +98,11 @@ func (p *Prover) tlsConfig(want Want, shown *shown) *tls.Config {
 		MinVersion:         tls.VersionTLS10,
 		// No session cache: a resumed session shows no certificate.
 		VerifyConnection: func(state tls.ConnectionState) error {
-			shown.leaf = state.PeerCertificates[0]
+			seen.leaf = state.PeerCertificates[0]
 			return nil
 		},
 		GetClientCertificate: func(asked *tls.CertificateRequestInfo) (*tls.Certificate, error) {
-			shown.asked = true
+			seen.asked, seen.names = true, asked.AcceptableCAs
 			if want.Certificate == nil {
 				return new(tls.Certificate), nil
 			}
@@ -122,8 +114,10 @@ func (p *Prover) tlsConfig(want Want, shown *shown) *tls.Config {
 				// one that is sure to be refused would only make noise; a
 				// service that insists says so, and has shown its own
 				p.log.Debug("no client certificate shown", "error", err)
+				seen.unsuited = err
 				return new(tls.Certificate), nil
 			}
+			seen.ours = own
 			return own, nil
 		},
 	}
@@ -134,26 +128,4 @@ func (p *Prover) tlsConfig(want Want, shown *shown) *tls.Config {
 func turnedAway(err error) bool {
 	var op *net.OpError
 	return errors.As(err, &op) && op.Op == "remote error"
-}
-
-// goodbye ends the connection such that the service sees a client that leaves
-// and not one that breaks off. In TLS 1.3 our side of the handshake is over
-// before the service has looked at our certificate; closing then, with its
-// answer unread, would reset the connection under its feet. So: say goodbye in
-// its protocol, then in TLS, then close our half and read until it has closed
-// its own.
-func goodbye(ctx context.Context, conn net.Conn, secure *tls.Conn, protocol protocol) {
-	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
-	defer stop()
-	if ctx.Err() != nil || conn.SetDeadline(time.Now().Add(goodbyeTime)) != nil {
-		return
-	}
-	if protocol.goodbye != nil {
-		protocol.goodbye(bufio.NewReader(io.LimitReader(secure, goodbyeSize)), secure)
-	}
-	_ = secure.CloseWrite()
-	if half, ok := conn.(interface{ CloseWrite() error }); ok {
-		_ = half.CloseWrite()
-	}
-	_, _ = io.CopyN(io.Discard, conn, goodbyeSize)
 }

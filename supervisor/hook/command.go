@@ -23,12 +23,19 @@ const (
 	reapTime = 200 * time.Millisecond
 )
 
-// A command runs a command for each notification.
-type command struct {
-	argv    []string
-	timeout time.Duration
-	again   int
-	log     *slog.Logger
+// A Command is a program and its arguments; nothing goes through a shell.
+type Command struct {
+	Argv []string
+	// Timeout bounds one run; 0 means 30 s.
+	Timeout time.Duration
+	// Log gets what it writes, bounded, and how long it took.
+	Log *slog.Logger
+}
+
+// A commandTarget runs its command for each notification.
+type commandTarget struct {
+	Command
+	again int
 }
 
 func newCommand(spec Spec, log *slog.Logger) (target, error) {
@@ -38,34 +45,32 @@ func newCommand(spec Spec, log *slog.Logger) (target, error) {
 	if spec.Signal != 0 {
 		return nil, errors.New("a command gets no signal; name a pid file or a process")
 	}
-	c := &command{
-		argv:    slices.Clone(spec.Command),
-		timeout: spec.Timeout,
-		again:   spec.Retries,
-		log:     log,
-	}
-	if c.timeout == 0 {
-		c.timeout = defaultTimeout
-	}
-	return c, nil
+	return &commandTarget{Command{slices.Clone(spec.Command), spec.Timeout, log}, spec.Retries}, nil
 }
 
-func (c *command) retries() int { return c.again }
+func (t *commandTarget) retries() int { return t.again }
 
-// notify runs the command. Its process group ends with the timeout and with
-// ctx; what a command that succeeded left in the background lives on.
-func (c *command) notify(ctx context.Context, n Notice, _ bool) error {
-	out := &output{log: c.log}
+func (t *commandTarget) notify(ctx context.Context, n Notice, _ bool) error { return t.Run(ctx, n) }
+
+// Run runs the command once, with what a notice says in its environment and on its
+// standard input. Its process group ends with the timeout and with ctx; what a command
+// that succeeded left in the background lives on. The error is that of ctx if that was
+// cancelled; else it has the last line that the command wrote, if it wrote any.
+func (c Command) Run(ctx context.Context, n Notice) error {
+	if c.Timeout == 0 {
+		c.Timeout = defaultTimeout
+	}
+	out := &output{log: c.Log}
 	began := time.Now()
-	bounded, cancel := context.WithTimeout(ctx, c.timeout)
+	bounded, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
 	var cmd *exec.Cmd
 	_, err := child.Reach(bounded, func() (string, error) {
-		cmd = exec.Command(c.argv[0], c.argv[1:]...)
+		cmd = exec.Command(c.Argv[0], c.Argv[1:]...)
 		return cmd.Path, cmd.Err
 	})
 	if errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("command %q cannot be read from its file system within %v", c.argv[0], c.timeout)
+		return fmt.Errorf("command %q cannot be read from its file system within %v", c.Argv[0], c.Timeout)
 	}
 	if err != nil {
 		return fmt.Errorf("start command: %w", err)
@@ -87,19 +92,19 @@ func (c *command) notify(ctx context.Context, n Notice, _ bool) error {
 		}
 	case <-bounded.Done():
 		gone := killed(cmd, ended)
-		if ctx.Err() != nil {
+		if errors.Is(ctx.Err(), context.Canceled) {
 			return ctx.Err()
 		}
-		err = fmt.Errorf("killed after its timeout of %v", c.timeout)
+		err = fmt.Errorf("killed after its timeout of %v", c.Timeout)
 		if !gone {
-			return fmt.Errorf("command %q: %w; it does not die", c.argv[0], err)
+			return fmt.Errorf("command %q: %w; it does not die", c.Argv[0], err)
 		}
 	}
 	out.flush()
 	if err != nil {
-		return fmt.Errorf("command %q: %w%s", c.argv[0], err, out.hint())
+		return fmt.Errorf("command %q: %w%s", c.Argv[0], err, out.hint())
 	}
-	c.log.Info("hook command succeeded", "command", child.Argv(c.argv), "took", time.Since(began))
+	c.Log.Info("hook command succeeded", "command", child.Argv(c.Argv), "took", time.Since(began))
 	return nil
 }
 
