@@ -36,6 +36,9 @@ wanted() {
 	runc runc
 	busybox busybox-static
 	unzip unzip
+	curl curl
+	supervisord supervisor
+	s6-svscan s6
 	promtool prometheus
 	chromium-headless-shell chromium-headless-shell
 	T

@@ -77,8 +77,7 @@ process {
   on_rotation = "SIGHUP"
 
   proof {
-    tls       = %q
-    client_ca = true
+    tls = %q
   }
 }
 `, []string{api.Addr(), "unix://" + agent.address}[i], p.tls, keys, name, self, peerService, addresses[i], p.tls, addresses[1-i], addresses[i]), p.dir, "helper.conf")
