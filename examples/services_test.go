@@ -4,15 +4,17 @@ package examples_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os/exec"
 	"syscall"
 	"time"
 )
 
 // byHand reloads the server as a user would, without svidhelper and without a
-// rotation, as often as rotate does it, and says how many connections that costs. What
-// the client drops is for comparison; any other failure is one.
+// rotation, and says how many connections that costs. What the client drops is for
+// comparison; any other failure is one.
 func (s *service) byHand(reload func() error, c *client) {
 	s.t.Helper()
 	ctx, stop := context.WithCancel(deadline(s.t, 5*time.Minute))
@@ -20,7 +22,8 @@ func (s *service) byHand(reload func() error, c *client) {
 	done := make(chan struct{})
 	go func() { c.run(ctx, 1); close(done) }()
 	c.more(s.t, 2)
-	for range rotations {
+	const times = 10
+	for range times {
 		if err := reload(); err != nil {
 			s.t.Fatalf("reload by hand: %v", err)
 		}
@@ -28,7 +31,29 @@ func (s *service) byHand(reload func() error, c *client) {
 	}
 	stop()
 	<-done
-	s.t.Logf("%d reloads by hand: %d new connections, %d dropped", rotations, c.dials, c.dropped)
+	s.t.Logf("%d reloads by hand: %d new connections, %d dropped", times, c.dials, c.dropped)
+}
+
+// dropped tells what becomes of connections whose process ends, or that none has
+// accepted.
+func dropped(err error) bool {
+	return refusedOrReset(err) || errors.Is(err, syscall.EPIPE) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+}
+
+// fate is a connection of which it is only said what becomes of it, where the server
+// promises nothing.
+func (s *service) fate(open hold) hold {
+	return func(ctx context.Context) (func() error, error) {
+		use, err := open(ctx)
+		return func() error {
+			if err := use(); err != nil {
+				s.t.Logf("a connection that was there before the first rotation has ended: %v", err)
+			} else {
+				s.t.Log("a connection that was there before the first rotation goes on")
+			}
+			return nil
+		}, err
+	}
 }
 
 // signal sends a signal to the server, which svidhelper has started.
