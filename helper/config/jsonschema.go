@@ -28,7 +28,7 @@ func (v scalar) schema() schema {
 	if v.form == nil {
 		return schema{"type": []string{"string", "number"}}
 	}
-	return v.form
+	return v.form()
 }
 
 // interpolated accepts a form, or a string with a variable in it.

@@ -28,7 +28,7 @@ func listOf[T any](dst *[]T, element func(*decoder, *node) (T, bool), literal fu
 			}
 		},
 		literal: func() string { return literalList(*dst, literal) },
-		form:    oneOrMany(scalar{}.schema()),
+		form:    func() schema { return oneOrMany(scalar{}.schema()) },
 	}
 }
 
@@ -89,7 +89,7 @@ func argv(dst *[]string) scalar {
 			}
 		},
 		literal: list.literal,
-		form:    schema{"type": "array", "items": scalar{}.schema(), "minItems": 1},
+		form:    func() schema { return schema{"type": "array", "items": scalar{}.schema(), "minItems": 1} },
 	}
 }
 

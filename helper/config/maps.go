@@ -58,7 +58,7 @@ func environment(dst *[]string) scalar {
 			}
 			return literalMap(parts)
 		},
-		form: mapOf(schema{"type": []string{"string", "number", "boolean"}}),
+		form: func() schema { return mapOf(schema{"type": []string{"string", "number", "boolean"}}) },
 	}
 }
 
@@ -101,7 +101,7 @@ func signalMap(dst *map[syscall.Signal]syscall.Signal) scalar {
 			}
 			return literalMap(parts)
 		},
-		form: mapOf(scalar{}.schema()),
+		form: func() schema { return mapOf(scalar{}.schema()) },
 	}
 }
 

@@ -68,7 +68,7 @@ func presetKey() scalar {
 	}
 }
 
-var presetForm = interpolated(schema{"enum": presetNames()})
+func presetForm() schema { return interpolated(schema{"enum": presetNames()}) }
 
 // complete returns the items of a block, and those of its preset that it lacks.
 func (d *decoder) complete(object *node, b *block) []*item {

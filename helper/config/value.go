@@ -19,7 +19,7 @@ type scalar struct {
 	// is none for what only spiffe-helper's has.
 	literal func() string
 	// form is what it is in JSON, if not simply a string.
-	form schema
+	form func() schema
 }
 
 func (v scalar) read(d *decoder, it *item) {
@@ -147,11 +147,11 @@ func boolean(dst *bool, on bool) scalar {
 	}
 }
 
-// Forms are made once: a table is made for each block of a file.
-var (
-	booleanForm = interpolated(schema{"type": "boolean"})
-	integerForm = interpolated(schema{"type": []string{"integer", "string"}, "pattern": "^(0[xXoObB])?[0-9a-fA-F_]+$"})
-)
+func booleanForm() schema { return interpolated(schema{"type": "boolean"}) }
+
+func integerForm() schema {
+	return interpolated(schema{"type": []string{"integer", "string"}, "pattern": "^(0[xXoObB])?[0-9a-fA-F_]+$"})
+}
 
 // integer is a number from low to high, in any base that Go knows.
 func integer(dst *int, low, high int) scalar {
@@ -227,7 +227,7 @@ func choice[T comparable](dst *T, words ...word[T]) scalar {
 			}
 			return ""
 		}),
-		form: interpolated(schema{"enum": textsOf(words)}),
+		form: func() schema { return interpolated(schema{"enum": textsOf(words)}) },
 	}
 }
 
