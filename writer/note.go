@@ -74,6 +74,24 @@ func (d *Dir) Read(name string) ([]byte, error) {
 	return d.readOurs(path.Join(gen, name), maxRead, d.placed)
 }
 
+// Names returns the names of the files that Read knows, in no order.
+func (d *Dir) Names() ([]string, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.fs == nil {
+		return nil, errClosed
+	}
+	if d.mode != ModeSymlink {
+		record, err := d.readRecord(own(recordName, d.spec.Set))
+		return recorded(record), err
+	}
+	gen, _, err := d.generation()
+	if gen == "" || err != nil {
+		return nil, err
+	}
+	return d.walk(gen)
+}
+
 // placed is ours, or was put where only this user could put it, with the owner of the
 // file that it replaced.
 func (d *Dir) placed(s stat) bool { return d.ours(s) || !d.shared && s.mode&0o022 == 0 }
