@@ -11,7 +11,6 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"github.com/svidhelper/svidhelper/helper/check"
 	"github.com/svidhelper/svidhelper/helper/config"
 	"github.com/svidhelper/svidhelper/helper/encode"
@@ -72,12 +71,19 @@ func (r *outputFiles) selection(sel encode.Selection) {
 	case encode.BlockX509SVID:
 		x := &o.X509SVIDs[sel.Index]
 		r.want(x.Cert, false, check.Want{Kind: check.X509SVID, ID: x.Select.ID})
-		r.want(x.Combined, true, check.Want{Kind: check.X509SVID, ID: x.Select.ID})
-		r.want(x.Key, true, check.Want{Kind: check.PrivateKey})
+		r.sealed(x.Combined, true, x.KeySecret, check.Want{Kind: check.X509SVID, ID: x.Select.ID})
+		r.sealed(x.Key, true, x.KeySecret, check.Want{Kind: check.PrivateKey})
 		r.want(x.Bundle, false, check.Want{Kind: check.X509Bundle})
 		r.want(x.CRL, false, check.Want{Kind: check.CRL})
-		r.keystore(x.PKCS12, x.Select.ID)
-		r.keystore(x.JKS, x.Select.ID)
+		for _, k := range []*encode.Keystore{x.PKCS12, x.JKS} {
+			if k != nil {
+				r.sealed(k.File, true, k.Secret, check.Want{Kind: check.Keystore, ID: x.Select.ID})
+			}
+		}
+		if t := x.Truststore; t != nil {
+			r.sealed(t.File, false, t.Secret, check.Want{Kind: check.X509Bundle})
+		}
+		r.want(x.Hints, false, check.Want{Kind: check.Hints})
 		if x.Federated == encode.FederatedSeparate {
 			r.set++ // it verifies no SVID of ours
 			r.want(x.FederatedFile, false, check.Want{Kind: check.X509Bundle})
@@ -91,20 +97,29 @@ func (r *outputFiles) selection(sel encode.Selection) {
 		r.want(w.Token, true, check.Want{Kind: check.WITSVID, ID: w.Select.ID})
 		r.want(w.Key, true, check.Want{Kind: check.PrivateKey})
 	case encode.BlockX509Bundle:
-		r.want(o.X509Bundles[sel.Index].File, false, check.Want{Kind: check.X509Bundle})
+		b := &o.X509Bundles[sel.Index]
+		r.sealed(b.File, false, b.Secret, check.Want{Kind: check.X509Bundle})
 	case encode.BlockJWTBundle:
 		r.want(o.JWTBundles[sel.Index].File, false, check.Want{Kind: check.JWKS})
 	case encode.BlockWITBundle:
 		r.want(o.WITBundles[sel.Index].File, false, check.Want{Kind: check.JWKS})
+	case encode.BlockSPIFFEBundle:
+		r.want(o.SPIFFEBundles[sel.Index].File, false, check.Want{Kind: check.SPIFFEBundle})
 	}
 }
 
-func (r *outputFiles) keystore(k *encode.Keystore, id spiffeid.ID) {
-	if k == nil {
+// sealed notes a file that can have a password.
+func (r *outputFiles) sealed(f encode.FileSpec, private bool, s encode.Secret, want check.Want) {
+	if !f.Wanted() {
 		return
 	}
-	password, err := k.ReadPassword(os.ReadFile)
-	r.want(k.File, true, check.Want{Kind: check.Keystore, ID: id, Password: &password})
+	var err error
+	if s != (encode.Secret{}) {
+		var password string
+		password, err = s.Read(os.ReadFile)
+		want.Password = &password
+	}
+	r.want(f, private, want)
 	r.wanted[len(r.wanted)-1].err = err
 }
 
@@ -192,7 +207,7 @@ func NamedFiles(names ...string) check.Set {
 
 // GivePassword reads a password for the keystores that have none.
 func GivePassword(sets []check.Set, file string) error {
-	password, err := (&encode.Keystore{PasswordFile: file}).ReadPassword(os.ReadFile)
+	password, err := encode.Secret{PasswordFile: file}.Read(os.ReadFile)
 	if err != nil {
 		return err
 	}

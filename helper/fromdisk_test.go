@@ -61,7 +61,7 @@ func TestRestartInAnOutage(t *testing.T) {
 				}
 				return text
 			},
-			waits: "SPIFFE ID",
+			waits: "belongs to another certificate",
 		},
 		"a file that is gone": {
 			change: func(t *testing.T, certs, text string) string {

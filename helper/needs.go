@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/svidhelper/svidhelper/helper/config"
+	"github.com/svidhelper/svidhelper/helper/encode"
 	"github.com/svidhelper/svidhelper/helper/publish"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
 	"github.com/svidhelper/svidhelper/helper/source"
@@ -19,6 +20,12 @@ func Needs(c *config.Config) source.Needs {
 		n.JWTBundles = n.JWTBundles || len(o.JWTBundles) > 0
 		n.WIT = n.WIT || len(o.WITSVIDs) > 0
 		n.WITBundles = n.WITBundles || len(o.WITBundles) > 0
+		for i := range o.SPIFFEBundles {
+			b := &o.SPIFFEBundles[i]
+			n.X509Bundles = n.X509Bundles || b.Has(encode.AuthorityX509)
+			n.JWTBundles = n.JWTBundles || b.Has(encode.AuthorityJWT)
+			n.WITBundles = n.WITBundles || b.Has(encode.AuthorityWIT)
+		}
 		for _, j := range o.JWTSVIDs {
 			n.JWTSVIDs = append(n.JWTSVIDs, j.Request())
 		}

@@ -51,6 +51,9 @@ func TestImports(t *testing.T) {
 				if hit == "helper/printable" && r.to == "helper/" {
 					continue // knows nothing but text
 				}
+				if hit == "helper/unseal" && r.from == "helper/check" {
+					continue // opens what any tool has written, and writes nothing
+				}
 				if imported != pkg && strings.HasPrefix(hit, r.to) {
 					t.Errorf("%s depends on %s: %s", r.from, hit, r.why)
 				}

@@ -26,6 +26,7 @@ const (
 	SPIFFEBundle Kind = "SPIFFE bundle"
 	BundleMap    Kind = "bundle map"
 	Manifest     Kind = "manifest"
+	Hints        Kind = "hints"
 	Unknown      Kind = "unknown"
 )
 
@@ -45,7 +46,7 @@ type Want struct {
 	Mode       fs.FileMode // permissions that are configured; 0: none
 	ID         spiffeid.ID // zero: any
 	Audience   []string    // all of them are needed
-	Password   *string     // of a keystore; nil: unknown
+	Password   *string     // of a keystore or a private key; nil: unknown
 	Incidental bool        // a file that is of no kind is passed over
 }
 
@@ -80,9 +81,12 @@ type material struct {
 	item  *Item
 	certs []*x509.Certificate // an SVID's chain, leaf first
 	key   crypto.Signer       // nil: none
-	token *token
-	crls  []*x509.RevocationList
-	trust []trust
+	// sealed says that there is a private key that could not be opened.
+	sealed bool
+	token  *token
+	crls   []*x509.RevocationList
+	hints  []hint
+	trust  []trust
 }
 
 // A trust is what SVIDs are verified against.
@@ -127,6 +131,7 @@ func Check(sets []Set, o Options) *Report {
 		f := familyOf(set)
 		for _, m := range set {
 			c.together(m, f, trusts)
+			c.hinted(m, set)
 		}
 	}
 	return report(c.all, o)
@@ -165,7 +170,9 @@ func (c *checker) open(f *File) *material {
 func fits(want, got Kind) bool {
 	switch want {
 	case X509Bundle:
-		return got == X509Bundle || got == SPIFFEBundle
+		return got == X509Bundle || got == SPIFFEBundle || got == Keystore
+	case SPIFFEBundle:
+		return got == SPIFFEBundle || got == BundleMap
 	case JWKS:
 		return got == JWKS || got == SPIFFEBundle || got == BundleMap
 	}
@@ -209,7 +216,7 @@ func (c *checker) mode(m *material) {
 	switch {
 	case m.item.Kind == Keystore:
 		secret = "keystore"
-	case m.key != nil:
+	case m.key != nil || m.sealed:
 		secret = "private key"
 	case m.item.Kind == JWTSVID:
 		secret, section = "token", "JWT-SVID 7.1"

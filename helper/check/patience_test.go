@@ -1,15 +1,19 @@
 package check
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
-// TestKeystorePatience: a keystore that takes without end to open is given up.
+// TestKeystorePatience: a keystore that takes without end to open is given up, and
+// no other one is begun.
 func TestKeystorePatience(t *testing.T) {
-	end := make(chan store)
+	end, c := make(chan error), &checker{}
 	defer close(end)
-	if s := inTime(1, func() store { return <-end }); s.err == nil {
-		t.Error("it was opened")
+	if _, err := inTime(c, keystorePatience, func() (int, error) { return 1, nil }); err != nil || c.impatient {
+		t.Error(err)
 	}
-	if s := inTime(keystorePatience, func() store { return store{} }); s.err != nil {
-		t.Error(s.err)
+	if _, err := inTime(c, time.Nanosecond, func() (int, error) { return 1, <-end }); err == nil || !c.impatient {
+		t.Error("it was opened")
 	}
 }

@@ -4,21 +4,16 @@ import (
 	"bytes"
 	"crypto"
 	"crypto/x509"
-	"encoding/asn1"
 	"encoding/json"
 	"encoding/pem"
 	"strings"
 
 	"github.com/go-jose/go-jose/v4"
+	"github.com/svidhelper/svidhelper/helper/unseal"
 )
 
-const (
-	// maxBlocks is how many certificates, keys and lists of one file are read.
-	maxBlocks = 4096
-	// maxKey is how long a private key may be, in bytes: to check one takes time
-	// that grows with the cube of it.
-	maxKey = 8 << 10
-)
+// maxBlocks is how many certificates, keys and lists of one file are read.
+const maxBlocks = 4096
 
 // read finds out from a file's content what it is, and checks what it says by
 // itself.
@@ -30,7 +25,7 @@ func (c *checker) read(m *material) {
 		c.unknown(m, "it is empty")
 	case bytes.Contains(data, []byte("-----BEGIN ")):
 		c.pem(m, data)
-	case bytes.HasPrefix(data, jksMagic), bytes.HasPrefix(data, jceksMagic), isPKCS12(data):
+	case unseal.IsJKS(data), unseal.IsJCEKS(data), unseal.IsPKCS12(data):
 		m.item.Kind = Keystore
 		c.keystore(m)
 	case text[0] == '{':
@@ -92,21 +87,23 @@ func (c *checker) key(m *material, block *pem.Block) {
 		m.item.warn("RFC 7468 10", "more than one private key: the first counts")
 		return
 	}
-	section, parse := "RFC 5958 2", func(der []byte) (any, error) { return x509.ParsePKCS8PrivateKey(der) }
+	section, parse, der := "RFC 5958 2", func(der []byte) (any, error) { return x509.ParsePKCS8PrivateKey(der) }, block.Bytes
 	switch block.Type {
 	case "RSA PRIVATE KEY":
 		section, parse = "RFC 8017 A.1.2", func(der []byte) (any, error) { return x509.ParsePKCS1PrivateKey(der) }
 	case "EC PRIVATE KEY":
 		section, parse = "RFC 5915 3", func(der []byte) (any, error) { return x509.ParseECPrivateKey(der) }
 	case "ENCRYPTED PRIVATE KEY":
-		m.item.warn("RFC 5958 3", "the private key is encrypted: not looked at")
+		if der = c.encryptedKey(m, der); der == nil {
+			m.sealed = true
+			return
+		}
+	}
+	if len(der) > unseal.MaxKey {
+		m.item.problem(section, "a private key of %d bytes: %d is the most", len(der), unseal.MaxKey)
 		return
 	}
-	if len(block.Bytes) > maxKey {
-		m.item.problem(section, "a private key of %d bytes: %d is the most", len(block.Bytes), maxKey)
-		return
-	}
-	key, err := parse(block.Bytes)
+	key, err := parse(der)
 	signer, ok := key.(crypto.Signer)
 	if err != nil || !ok {
 		m.item.problem(section, "the private key does not parse")
@@ -125,7 +122,7 @@ func (c *checker) sort(m *material, certs []*x509.Certificate) {
 	case len(certs) > 0:
 		m.item.Kind = X509Bundle
 		c.x509Bundle(m, certs)
-	case m.key != nil:
+	case m.key != nil || m.sealed:
 		m.item.Kind = PrivateKey
 	case len(m.crls) > 0:
 		m.item.Kind = CRL
@@ -163,9 +160,9 @@ func (c *checker) der(m *material, data []byte) {
 		c.sort(m, certs)
 		return
 	}
-	if key, err := parsePKCS8(data); err == nil {
-		m.item.Kind, m.key = PrivateKey, key
-		m.item.ok("RFC 5958 2", "private key, %s", publicKey(key.Public()))
+	if label := keyLabel(data); label != "" {
+		c.key(m, &pem.Block{Type: label, Bytes: data})
+		c.sort(m, nil)
 		return
 	}
 	if crl, err := x509.ParseRevocationList(data); err == nil {
@@ -176,13 +173,24 @@ func (c *checker) der(m *material, data []byte) {
 	c.unknown(m, "its content is of no kind that is known here")
 }
 
-// isPKCS12 reports whether data is a PFX (RFC 7292 4): a sequence that begins with
-// the version, 3.
-func isPKCS12(data []byte) bool {
-	var elements []asn1.RawValue
-	rest, err := asn1.Unmarshal(data, &elements)
-	return err == nil && len(rest) == 0 && len(elements) >= 2 &&
-		elements[0].Tag == asn1.TagInteger && bytes.Equal(elements[0].Bytes, []byte{3}) && elements[1].Tag == asn1.TagSequence
+// keyLabel is what PEM would call a private key in DER; empty if it is none.
+func keyLabel(der []byte) string {
+	if unseal.IsEncryptedKey(der) {
+		return "ENCRYPTED PRIVATE KEY"
+	}
+	if len(der) > unseal.MaxKey {
+		return ""
+	}
+	if _, err := x509.ParsePKCS8PrivateKey(der); err == nil {
+		return "PRIVATE KEY"
+	}
+	if _, err := x509.ParseECPrivateKey(der); err == nil {
+		return "EC PRIVATE KEY"
+	}
+	if _, err := x509.ParsePKCS1PrivateKey(der); err == nil {
+		return "RSA PRIVATE KEY"
+	}
+	return ""
 }
 
 // json reads a JSON object.
@@ -206,6 +214,8 @@ func (c *checker) json(m *material, text []byte) {
 	case has("payload") || has("signatures") || has("ciphertext"):
 		m.item.Kind = JWTSVID
 		m.item.problem("JWT-SVID 5.1", "a token in JSON serialization: only the compact one is allowed")
+	case has("hints") && (m.file.Want.Kind == "" || m.file.Want.Kind == Hints):
+		c.hints(m, members["hints"])
 	case has("identities") && has("files") && (m.file.Want.Kind == "" || m.file.Want.Kind == Manifest):
 		m.item.Kind = Manifest
 		m.item.ok("", "what svidhelper has published, as JSON")
@@ -230,8 +240,8 @@ func allStrings(members map[string]json.RawMessage) bool {
 func (c *checker) jwk(m *material, text []byte) {
 	m.item.Kind = PrivateKey
 	var jwk jose.JSONWebKey
-	if len(text) > maxKey || jwk.UnmarshalJSON(text) != nil || !jwk.Valid() {
-		m.item.problem("RFC 7517 4", "the JWK does not parse, or is longer than %d bytes", maxKey)
+	if len(text) > unseal.MaxKey || jwk.UnmarshalJSON(text) != nil || !jwk.Valid() {
+		m.item.problem("RFC 7517 4", "the JWK does not parse, or is longer than %d bytes", unseal.MaxKey)
 		return
 	}
 	signer, ok := jwk.Key.(crypto.Signer)

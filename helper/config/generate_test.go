@@ -16,6 +16,7 @@ import (
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"github.com/svidhelper/svidhelper/helper/encode"
+	"github.com/svidhelper/svidhelper/helper/keystore"
 	"github.com/svidhelper/svidhelper/helper/proof"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
 	"github.com/svidhelper/svidhelper/helper/source"
@@ -143,7 +144,10 @@ func (g *generator) output() encode.Output {
 		JWTSVIDs:  some(g, 0, g.jwtSVID),
 		WITSVIDs:  some(g, 0, g.witSVID),
 		X509Bundles: some(g, 0, func() encode.X509Bundle {
-			return encode.X509Bundle{TrustDomains: g.domains(), File: g.file(), Format: optional(g, encode.FormatPEM)}
+			if g.maybe() {
+				return g.trustStore(g.file(), g.domains())
+			}
+			return encode.X509Bundle{TrustDomains: g.domains(), File: g.file(), Format: pick(g, "", encode.FormatPEM, encode.FormatDER)}
 		}),
 		JWTBundles: some(g, 0, func() encode.JWTBundle {
 			return encode.JWTBundle{TrustDomains: g.domains(), File: g.file(), Format: pick(g, "", encode.FormatMap, encode.FormatJWKS)}
@@ -152,6 +156,7 @@ func (g *generator) output() encode.Output {
 			return encode.WITBundle{TrustDomains: g.domains()[:0], File: g.file(), Format: encode.FormatJWKS}
 		}),
 	}
+	o.SPIFFEBundles = some(g, 0, g.spiffeBundle)
 	if g.maybe() {
 		o.Manifest = g.file()
 		o.Trust.Linger = g.duration()
@@ -178,6 +183,17 @@ func (g *generator) x509SVID() encode.X509SVID {
 	if g.maybe() {
 		x.Key, x.Combined, x.CRL = file(), file(), file()
 		x.PKCS12, x.JKS = g.keystore(file()), g.keystore(file())
+		x.JKS.Encryption = "" // which is of PKCS#12
+		if x.JKS.Secret == (encode.Secret{}) {
+			x.JKS.Password = "changeit"
+		}
+		store := g.trustStore(file(), nil)
+		x.Truststore, x.Hints = &store, g.file()
+	} else if g.maybe() {
+		x.Combined, x.CRL, x.Encoding = encode.FileSpec{}, encode.FileSpec{}, encode.EncodingDER
+	}
+	if x.KeyEncoding == encode.KeyPKCS8 && x.Key.Wanted() {
+		x.KeySecret = pick(g, encode.Secret{}, encode.Secret{Password: g.password()}, encode.Secret{PasswordFile: g.text()})
 	}
 	if x.Federated = pick(g, encode.FederatedNone, encode.FederatedMerge, encode.FederatedSeparate); x.Federated == encode.FederatedSeparate {
 		x.FederatedFile = g.file()
@@ -187,10 +203,49 @@ func (g *generator) x509SVID() encode.X509SVID {
 }
 
 func (g *generator) keystore(file encode.FileSpec) *encode.Keystore {
-	if g.maybe() {
-		return &encode.Keystore{File: file, Password: g.text(), Alias: optional(g, g.text())}
+	k := &encode.Keystore{File: file, Root: g.maybe()}
+	if k.Encryption = pick(g, keystore.Modern, keystore.Legacy, keystore.None); k.Encryption == keystore.None {
+		return k
 	}
-	return &encode.Keystore{File: file, PasswordFile: g.text()}
+	if g.maybe() {
+		k.Password, k.Alias = g.password(), optional(g, g.password())
+		return k
+	}
+	k.PasswordFile = g.text()
+	return k
+}
+
+// password is a text without control characters, which passwords and aliases do not
+// have, nor characters that Java's keystores do not.
+func (g *generator) password() string {
+	return strings.TrimSpace(strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return 'x'
+		}
+		return r
+	}, g.text())) + "x"
+}
+
+func (g *generator) trustStore(file encode.FileSpec, tds []spiffeid.TrustDomain) encode.X509Bundle {
+	b := encode.X509Bundle{File: file, TrustDomains: tds, Format: pick(g, encode.FormatPKCS12, encode.FormatJKS), Secret: encode.Secret{Password: g.password()}}
+	switch {
+	case b.Format == encode.FormatPKCS12 && g.maybe():
+		b.Secret, b.Encryption = encode.Secret{}, keystore.None
+	case b.Format == encode.FormatPKCS12:
+		b.Encryption = keystore.Legacy
+	case g.maybe():
+		b.Secret = encode.Secret{PasswordFile: g.text()}
+	}
+	return b
+}
+
+func (g *generator) spiffeBundle() encode.SPIFFEBundle {
+	b := encode.SPIFFEBundle{TrustDomains: g.domains(), File: g.file(), Format: encode.FormatMap, Authorities: pick(g, nil, []encode.Authority{"wit", "x509"}, []encode.Authority{"jwt"})}
+	if g.maybe() {
+		b.TrustDomains = []spiffeid.TrustDomain{spiffeid.RequireTrustDomainFromString("one.example")}
+		b.Format, b.RefreshHint = "", pick(g, 0, time.Second, time.Hour)
+	}
+	return b
 }
 
 func (g *generator) selector() encode.Selector {
@@ -271,6 +326,8 @@ func TestPrintIsParsedBack(t *testing.T) {
 		c := g.config()
 		markSet(set, "Config", reflect.ValueOf(*c))
 		delete(set, "Config.Outputs.X509SVIDs.FederatedFile.Literal") // it needs a placeholder
+		delete(set, "Config.Outputs.X509SVIDs.JKS.Encryption")        // it is of PKCS#12
+		delete(set, "Config.Outputs.X509SVIDs.Truststore.TrustDomains")
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) { checkRoundTrip(t, c) })
 	}
 	for path, is := range set {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"github.com/svidhelper/svidhelper/helper/encode"
+	"github.com/svidhelper/svidhelper/helper/keystore"
 	"github.com/svidhelper/svidhelper/helper/proof"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
 	"github.com/svidhelper/svidhelper/helper/source"
@@ -55,6 +56,8 @@ output "/run/tls" {
       file          = "tls.p12"
       password_file = "/run/password"
       alias         = "server"
+      encryption    = "legacy"
+      root          = true
     }
     jks {
       file     = { file = "tls.jks", mode = "0600" }
@@ -73,9 +76,17 @@ output "/run/tls" {
     key_encoding      = "pkcs8"
   }
   x509_svid {
-    all  = true
-    cert = "{index}/{hint}.crt"
-    key  = "{id}.key"
+    all   = true
+    cert  = "{index}/{hint}.crt"
+    key   = "{id}.key"
+    hints = "hints.json"
+    encoding          = "der"
+    key_password_file = "/run/password"
+    truststore {
+      file       = "{index.}trust.p12"
+      format     = "pkcs12"
+      encryption = "none"
+    }
   }
   jwt_svid {
     audience  = ["vault", "db"]
@@ -106,11 +117,37 @@ output "/run/tls" {
     file   = "wit.json"
     format = "jwks"
   }
+  x509_bundle {
+    file     = "trust.jks"
+    format   = "jks"
+    password = "changeit"
+  }
+  spiffe_bundle {
+    file          = "{trust_domain}.json"
+    authorities   = ["x509", "wit"]
+    refresh_hint  = "10m"
+  }
 }
 
 output "certificates" {
   dir = "certs"
   x509_svid {}
+}
+
+output "/run/spiffe" {
+  layout = "spiffe"
+  spiffe_bundle {
+    file   = "map.json"
+    format = "map"
+  }
+}
+
+output "/run/agent" {
+  layout = "spire-agent"
+  x509_svid {
+    combined     = "all.pem"
+    key_password = "secret"
+  }
 }
 
 process {
@@ -206,14 +243,16 @@ func everythingWant() *Config {
 				Select: encode.Selector{Hint: "internal"}, Allow: []string{"spiffe://example.org/*"},
 				Cert: named("tls.crt"), Bundle: named("ca.crt"), Combined: named("all.pem"), CRL: named("crl.pem"),
 				Key:         encode.FileSpec{Name: "private/tls.key", Mode: 0o400, Owner: "nginx", Group: "nginx"},
-				PKCS12:      &encode.Keystore{File: named("tls.p12"), PasswordFile: "/run/password", Alias: "server"},
-				JKS:         &encode.Keystore{File: encode.FileSpec{Name: "tls.jks", Mode: 0o600}, Password: "changeit"},
+				PKCS12:      &encode.Keystore{File: named("tls.p12"), Secret: encode.Secret{PasswordFile: "/run/password"}, Alias: "server", Encryption: keystore.Legacy, Root: true},
+				JKS:         &encode.Keystore{File: encode.FileSpec{Name: "tls.jks", Mode: 0o600}, Secret: encode.Secret{Password: "changeit"}},
 				KeyEncoding: encode.KeyTraditional, Federated: encode.FederatedSeparate, FederatedFile: named("federated/{trust_domain}.pem"),
 				IntermediatesInBundle: true, OmitExpired: true,
 			}, {
 				Select: encode.Selector{ID: web}, Cert: named("web.crt"),
 			}, {
 				Select: encode.Selector{All: true}, Cert: named("{index}/{hint}.crt"), Key: named("{id}.key"),
+				Hints: named("hints.json"), Encoding: encode.EncodingDER, KeySecret: encode.Secret{PasswordFile: "/run/password"},
+				Truststore: &encode.X509Bundle{File: named("{index.}trust.p12"), Format: encode.FormatPKCS12, Encryption: keystore.None},
 			}},
 			JWTSVIDs: []encode.JWTSVID{
 				{Audience: []string{"vault", "db"}, File: named("vault.jwt"), ID: web, Hint: "internal"},
@@ -221,13 +260,27 @@ func everythingWant() *Config {
 			},
 			WITSVIDs: []encode.WITSVID{{Select: encode.Selector{Hint: "w"}, Token: named("wit.jwt"), Key: named("wit.key")}},
 			X509Bundles: []encode.X509Bundle{{File: named("all-cas.pem"), Format: encode.FormatPEM,
-				TrustDomains: []spiffeid.TrustDomain{spiffeid.RequireTrustDomainFromString("example.org"), spiffeid.RequireTrustDomainFromString("example.com")}}},
+				TrustDomains: []spiffeid.TrustDomain{spiffeid.RequireTrustDomainFromString("example.org"), spiffeid.RequireTrustDomainFromString("example.com")}},
+				{File: named("trust.jks"), Format: encode.FormatJKS, Secret: encode.Secret{Password: "changeit"}}},
 			JWTBundles: []encode.JWTBundle{{File: named("jwks.json"), Format: encode.FormatSPIFFE,
 				TrustDomains: []spiffeid.TrustDomain{spiffeid.RequireTrustDomainFromString("example.org")}}},
-			WITBundles: []encode.WITBundle{{File: named("wit.json"), Format: encode.FormatJWKS}},
+			WITBundles:    []encode.WITBundle{{File: named("wit.json"), Format: encode.FormatJWKS}},
+			SPIFFEBundles: []encode.SPIFFEBundle{{File: named("{trust_domain}.json"), Authorities: []encode.Authority{"x509", "wit"}, RefreshHint: 10 * time.Minute}},
 		}, {
 			Spec:      writer.Spec{Dir: "certs"},
 			X509SVIDs: []encode.X509SVID{{Cert: named("svid.pem"), Key: named("svid_key.pem"), Bundle: named("svid_bundle.pem")}},
+		}, {
+			Spec: writer.Spec{Dir: "/run/spiffe"},
+			X509SVIDs: []encode.X509SVID{{Select: encode.Selector{All: true},
+				Combined: named("{index.}credential-bundle.private-key.x509.pem"), Hints: named("hints.json")}},
+			X509Bundles:   []encode.X509Bundle{{File: named("{trust_domain}.spiffe-trust-bundle.x509.pem")}},
+			SPIFFEBundles: []encode.SPIFFEBundle{{File: named("map.json"), Format: encode.FormatMap}},
+		}, {
+			Spec: writer.Spec{Dir: "/run/agent"},
+			X509SVIDs: []encode.X509SVID{{Combined: named("all.pem"), KeySecret: encode.Secret{Password: "secret"}}, {
+				Select: encode.Selector{All: true}, Cert: named("svid.{index}.pem"), Key: named("svid.{index}.key"), Bundle: named("bundle.{index}.pem"),
+				Federated: encode.FederatedSeparate, FederatedFile: named("federated_bundle.{index}.{n}.pem"),
+			}},
 		}},
 		Process: &Process{supervisor.Spec{
 			Command:    []string{"nginx", "-g", "daemon off;", ""},
@@ -473,7 +526,7 @@ process { command = ["x"] }`, `helper.conf:4:1: error: the process needs on_rota
 		{"output", `wit_bundle { file = "{index}" }`, `file: {index} means nothing`},
 		{"output", "jwt_svid {\n  audience = [\"a\"]\n  file = \"{index}.jwt\"\n}", `file: {index} means nothing|use {trust_domain}, {id} or {hint}`},
 		{"output", "wit_svid {\n  token = \"{n}.jwt\"\n  key = \"k\"\n}", `token: {n} means nothing`},
-		{"x509_svid", `cert = "{n}.pem"`, `cert: {n} means nothing|use {trust_domain}, {id}, {hint} or {index}`},
+		{"x509_svid", `cert = "{n}.pem"`, `cert: {n} means nothing|use {trust_domain}, {id}, {hint}, {index} or {index.}`},
 		{"x509_svid", `jks {
   file = "{n}"
   password = "x"
@@ -507,6 +560,46 @@ process { command = ["x"] }`, `helper.conf:4:1: error: the process needs on_rota
   password = "y"
   password_file = "z"
 }`, "one of password and password_file"},
+		{"x509_svid", "pkcs12 {\n file = \"x\"\n}", `encryption = "none"`},
+		{"x509_svid", "pkcs12 {\n file = \"x\"\n encryption = \"none\"\n password = \"y\"\n}", "has no password|leave it out"},
+		{"x509_svid", "pkcs12 {\n file = \"x\"\n encryption = \"rc4\"\n password = \"y\"\n}", "modern, legacy and none"},
+		{"x509_svid", "jks {\n file = \"x\"\n encryption = \"none\"\n}", "unknown key"},
+		{"x509_svid", "pkcs12 {\n file = \"x\"\n password = \"y\"\n alias = \"\"\n}", "alias|is empty"},
+		{"x509_svid", "pkcs12 {\n file = \"x\"\n password = \"y\"\n alias = \"a\\tb\"\n}", "alias|control characters"},
+		{"x509_svid", "pkcs12 {\n file = \"x\"\n password = \"y\"\n alias = \"" + strings.Repeat("é", 128) + "\"\n}", "alias|at most 255 bytes"},
+		{"x509_svid", "pkcs12 {\n file = \"x\"\n password = \"y\\n\"\n}", "password|control character"},
+		{"x509_svid", "jks {\n file = \"x\"\n password = \"пароль\"\n}", "password|beyond U+00FF"},
+		{"x509_svid", "jks {\n file = \"../x\"\n password = \"y\"\n}", "leads out of the output's directory"},
+		{"x509_svid", "truststore {\n file = \"x\"\n password = \"y\"\n}", `truststore needs format`},
+		{"x509_svid", "truststore {\n file = \"x\"\n format = \"pem\"\n}", "pkcs12 and jks"},
+		{"x509_svid", "truststore {\n file = \"x\"\n format = \"jks\"\n}", "one of password and password_file"},
+		{"x509_svid", "truststore {\n file = \"x\"\n format = \"jks\"\n encryption = \"none\"\n}", "encryption is for PKCS#12"},
+		{"x509_svid", `encoding = "base64"`, "pem and der"},
+		{"x509_svid", "encoding = \"der\"\ncombined = \"x\"", "combined|an x509_svid of its own"},
+		{"x509_svid", "encoding = \"der\"\ncrl = \"x\"", "crl|an x509_svid of its own"},
+		{"x509_svid", "bundle = \"x\"\nhints = \"y\"", "hints|write cert or combined"},
+		{"x509_svid", "cert = \"x\"\nhints = \"{hint}\"", "hints: {hint} means nothing"},
+		{"x509_svid", "cert = \"x\"\nkey_password = \"y\"", "no private key to encrypt"},
+		{"x509_svid", "key = \"x\"\nkey_password = \"\"", "key_password_file"},
+		{"x509_svid", "key = \"x\"\nkey_password = \"y\"\nkey_password_file = \"z\"", "one of key_password and key_password_file"},
+		{"x509_svid", "key = \"x\"\nkey_password = \"y\"\nkey_encoding = \"traditional\"", "only PKCS#8 is encrypted"},
+		{"output", `layout = "spire"`, "spiffe and spire-agent"},
+		{"output", "layout = \"spire-agent\"\nx509_svid {\n cert = \"svid.{index}.pem\"\n all = true\n}", "is already the name of|line"},
+		{"output", "x509_bundle {\n file = \"x\"\n format = \"p12\"\n}", "pkcs12 and jks"},
+		{"output", "x509_bundle {\n file = \"x\"\n format = \"pkcs12\"\n}", "x509_bundle needs one of password"},
+		{"output", "x509_bundle {\n file = \"x\"\n password = \"y\"\n}", "password is for trust stores"},
+		{"output", "jwt_bundle {\n file = \"x\"\n password = \"y\"\n}", "unknown key"},
+		{"output", `spiffe_bundle { format = "map" }`, "spiffe_bundle needs file"},
+		{"output", `spiffe_bundle { file = "x" }`, "exactly one trust domain"},
+		{"output", "spiffe_bundle {\n file = \"{hint}\"\n format = \"map\"\n}", "{hint} means nothing"},
+		{"output", "spiffe_bundle {\n file = \"x\"\n format = \"jwks\"\n}", "document and map"},
+		{"output", "spiffe_bundle {\n file = \"x\"\n trust_domains = [\"a\", \"b\"]\n}", "exactly one trust domain"},
+		{"output", "spiffe_bundle {\n file = \"x\"\n trust_domains = [\"A b\"]\n format = \"map\"\n}", "trust domain \"A b\""},
+		{"output", "spiffe_bundle {\n file = \"{trust_domain}\"\n refresh_hint = \"100ms\"\n}", "whole seconds"},
+		{"output", "spiffe_bundle {\n file = \"{trust_domain}\"\n refresh_hint = \"0s\"\n}", "whole seconds"},
+		{"output", "spiffe_bundle {\n file = \"x\"\n format = \"map\"\n refresh_hint = \"5m\"\n}", "a map has none"},
+		{"output", "spiffe_bundle {\n file = \"x\"\n format = \"map\"\n authorities = [\"x508\"]\n}", "did you mean x509?"},
+		{"output", "spiffe_bundle {\n file = \"x\"\n format = \"map\"\n authorities = [\"jwt\", \"jwt\"]\n}", "given twice"},
 		{"root", `process { command = [] }`, "command|names no program"},
 		{"process", `on = []`, "on|the list is empty"},
 		{"process", `on = ["x508"]`, "did you mean x509?"},

@@ -24,7 +24,7 @@ const (
 
 // The placeholders that mean something in the names of the files of a block.
 var (
-	placesOfSVID      = []encode.Placeholder{encode.PlaceTrustDomain, encode.PlaceID, encode.PlaceHint, encode.PlaceIndex}
+	placesOfSVID      = []encode.Placeholder{encode.PlaceTrustDomain, encode.PlaceID, encode.PlaceHint, encode.PlaceIndex, encode.PlaceFurther}
 	placesOfToken     = placesOfSVID[:3]
 	placesOfBundle    = placesOfSVID[:1]
 	placesOfFederated = []encode.Placeholder{encode.PlaceTrustDomain, encode.PlaceIndex, encode.PlaceNumber}
@@ -47,17 +47,20 @@ func outputTable(o *encode.Output) *block {
 		{key: "bundle_first", doc: "a new authority is there, and has arrived, before the leaf that it issued", value: boolean(&o.Trust.First, true)},
 		{key: "bundle_lead", doc: "how long before, at least: for peers that hear of it later", value: durationUnless(&o.Trust.Lead, func() time.Duration { return defaults(&o.Trust).Lead })},
 		{key: "bundle_linger", doc: "how long an authority stays that has left", value: durationUnless(&o.Trust.Linger, func() time.Duration { return defaults(&o.Trust).Linger })},
+		{key: "layout", doc: "names that others know: spiffe (of a draft) or spire-agent", value: layoutKey},
 		{key: "x509_svid", doc: "an X.509-SVID, its private key and its bundle", value: many[encode.X509SVID]{&o.X509SVIDs, x509SVIDTable}},
 		{key: "jwt_svid", doc: "a JWT-SVID", value: many[encode.JWTSVID]{&o.JWTSVIDs, jwtSVIDTable}},
 		{key: "wit_svid", doc: "a WIT-SVID and its private key", value: many[encode.WITSVID]{&o.WITSVIDs, witSVIDTable}},
-		{key: "x509_bundle", doc: "the X.509 authorities of trust domains", value: many[encode.X509Bundle]{&o.X509Bundles, func(x *encode.X509Bundle) *block { return bundleTable("x509_bundle", x, encode.FormatPEM) }}},
+		{key: "x509_bundle", doc: "the X.509 authorities of trust domains", value: many[encode.X509Bundle]{&o.X509Bundles, x509BundleTable}},
 		{key: "jwt_bundle", doc: "the JWT authorities of trust domains", value: many[encode.JWTBundle]{&o.JWTBundles, func(j *encode.JWTBundle) *block {
-			return bundleTable("jwt_bundle", (*encode.X509Bundle)(j), encode.FormatMap, encode.FormatJWKS)
+			return tokenBundleTable("jwt_bundle", &j.File, &j.TrustDomains, &j.Format)
 		}}},
 		{key: "wit_bundle", doc: "the WIT authorities of trust domains", value: many[encode.WITBundle]{&o.WITBundles, func(w *encode.WITBundle) *block {
-			return bundleTable("wit_bundle", (*encode.X509Bundle)(w), encode.FormatMap, encode.FormatJWKS)
+			return tokenBundleTable("wit_bundle", &w.File, &w.TrustDomains, &w.Format)
 		}}},
+		{key: "spiffe_bundle", doc: "all authorities of trust domains, as SPIFFE bundles", value: many[encode.SPIFFEBundle]{&o.SPIFFEBundles, spiffeBundleTable}},
 	}, check: func(d *decoder, at places) {
+		d.layOut(o, at)
 		files := d.files
 		d.files = nil
 		d.checkOutput(o, at, files)
@@ -138,9 +141,14 @@ func x509SVIDTable(x *encode.X509SVID) *block {
 		{key: "bundle", doc: "X.509 authorities of the SVID's trust domain, PEM", value: file(&x.Bundle, false, placesOfSVID...)},
 		{key: "combined", doc: "key, then chain, PEM", value: file(&x.Combined, true, placesOfSVID...)},
 		{key: "crl", doc: "certificate revocation lists, PEM", value: file(&x.CRL, false, placesOfSVID...)},
-		{key: "pkcs12", doc: "key, chain and bundle, PKCS#12", value: one[encode.Keystore]{&x.PKCS12, keystoreTable("pkcs12")}},
-		{key: "jks", doc: "key, chain and bundle, Java KeyStore", value: one[encode.Keystore]{&x.JKS, keystoreTable("jks")}},
+		{key: "hints", doc: "the hint, number and fingerprint of each SVID, as JSON", value: file(&x.Hints, false)},
+		{key: "encoding", doc: "of cert, key and bundle: pem or der", value: constant(&x.Encoding, "pem", encode.EncodingDER)},
 		{key: "key_encoding", doc: "pkcs8, or traditional: SEC 1 or PKCS#1", value: constant(&x.KeyEncoding, "pkcs8", encode.KeyTraditional)},
+		{key: "key_password", doc: "encrypts the private key; key_password_file is better", value: password(&x.KeySecret.Password, "key_password_file")},
+		{key: "key_password_file", doc: "read at each publish", value: text(&x.KeySecret.PasswordFile)},
+		{key: "pkcs12", doc: "key, chain and bundle, PKCS#12", value: one[encode.Keystore]{&x.PKCS12, pkcs12Table}},
+		{key: "jks", doc: "key, chain and bundle, Java KeyStore", value: one[encode.Keystore]{&x.JKS, jksTable}},
+		{key: "truststore", doc: "the bundle alone, PKCS#12 or Java KeyStore", value: one[encode.X509Bundle]{&x.Truststore, truststoreTable}},
 		{key: "federated_bundles", doc: "foreign trust domains' bundles: none, a file each (separate), or appended to ours (merge)", value: constant(&x.Federated, "none", encode.FederatedSeparate, encode.FederatedMerge)},
 		{key: "federated_file", doc: "the name of each foreign bundle", value: file(&x.FederatedFile, false, placesOfFederated...)},
 		{key: "intermediates_in_bundle", doc: "intermediates stand in the bundle, not behind the leaf", value: boolean(&x.IntermediatesInBundle, true)},
@@ -149,14 +157,15 @@ func x509SVIDTable(x *encode.X509SVID) *block {
 }
 
 func (d *decoder) checkX509SVID(x *encode.X509SVID, at places) {
-	keys := []string{"cert", "key", "bundle", "combined", "crl", "pkcs12", "jks"}
-	files := []*encode.FileSpec{&x.Cert, &x.Key, &x.Bundle, &x.Combined, &x.CRL, keystoreFile(x.PKCS12), keystoreFile(x.JKS)}
+	keys := []string{"cert", "key", "bundle", "combined", "crl", "pkcs12", "jks", "truststore"}
+	files := []*encode.FileSpec{&x.Cert, &x.Key, &x.Bundle, &x.Combined, &x.CRL, keystoreFile(x.PKCS12), keystoreFile(x.JKS), truststoreFile(x.Truststore)}
 	if !slices.ContainsFunc(keys, at.has) {
 		x.Cert.Name, x.Key.Name, x.Bundle.Name = defaultCert, defaultKey, defaultBundle
 		d.files = append(d.files, namedFile{x.Cert, "cert", at.block, false}, namedFile{x.Key, "key", at.block, true}, namedFile{x.Bundle, "bundle", at.block, false})
 	}
 	d.checkSelector(&x.Select, at)
 	d.checkFederated(x, at)
+	d.checkForms(x, at)
 	for i, key := range keys {
 		d.checkPlaceholder(files[i], x.Select.All, at.of(key), key)
 	}
@@ -183,7 +192,7 @@ func (d *decoder) checkFederated(x *encode.X509SVID, at places) {
 
 // checkPlaceholder sees that the files of many SVIDs have many names.
 func (d *decoder) checkPlaceholder(f *encode.FileSpec, all bool, at span, key string) {
-	if f != nil && f.Wanted() && all && !f.Has(encode.PlaceHint) && !f.Has(encode.PlaceID) && !f.Has(encode.PlaceIndex) {
+	if f != nil && f.Wanted() && all && !f.Has(encode.PlaceHint) && !f.Has(encode.PlaceID) && !f.Has(encode.PlaceIndex) && !f.Has(encode.PlaceFurther) {
 		d.errorf(at, "write "+quote("{index}-"+f.Name), "%s: all = true needs {hint}, {id} or {index} in every file's name", key)
 	}
 }
@@ -200,28 +209,6 @@ func (d *decoder) checkSelector(s *encode.Selector, at places) {
 	if s.All && (s.Hint != "" || !s.ID.IsZero()) {
 		d.errorf(at.of("all"), "", "all = true selects everything: leave out hint and spiffe_id")
 	}
-}
-
-func keystoreTable(name string) func(*encode.Keystore) *block {
-	return func(k *encode.Keystore) *block {
-		return &block{name: name, fields: []field{
-			{key: "file", doc: "its name", needed: `file = "keystore"`, value: file(&k.File, true, placesOfSVID...)},
-			{key: "password", doc: "password_file is better", value: filled(&k.Password, "write a password, or name a file that holds one: password_file")},
-			{key: "password_file", doc: "read at each publish", value: text(&k.PasswordFile)},
-			{key: "alias", doc: "the entry's name, instead of the SPIFFE ID", value: text(&k.Alias)},
-		}, check: func(d *decoder, at places) {
-			if at.has("password") == at.has("password_file") && !at.odd {
-				d.errorf(at.of("password", "password_file"), "", "%s needs one of password and password_file", name)
-			}
-		}}
-	}
-}
-
-func keystoreFile(k *encode.Keystore) *encode.FileSpec {
-	if k == nil {
-		return nil
-	}
-	return &k.File
 }
 
 func jwtSVIDTable(j *encode.JWTSVID) *block {
@@ -244,20 +231,6 @@ func witSVIDTable(w *encode.WITSVID) *block {
 	}}
 }
 
-// bundleTable is the table of a block of bundles, of whichever kind: each may be in
-// the format of SPIFFE, too.
-func bundleTable(name string, x *encode.X509Bundle, formats ...encode.BundleFormat) *block {
-	return &block{name: name, fields: []field{
-		{key: "file", doc: "its name", needed: `file = "name"`, value: file(&x.File, false, placesOfBundle...)},
-		{key: "trust_domains", doc: "instead of all", value: trustDomains(&x.TrustDomains)},
-		{key: "format", doc: "of the file", value: constant(&x.Format, "", append(formats, encode.FormatSPIFFE)...)},
-	}, check: func(d *decoder, at places) {
-		if x.Format == encode.FormatSPIFFE && len(x.TrustDomains) != 1 && !x.File.Has(encode.PlaceTrustDomain) {
-			d.errorf(at.of("format"), `write trust_domains = ["example.org"], or {trust_domain} in the file's name`, "format: a SPIFFE bundle is of exactly one trust domain")
-		}
-	}}
-}
-
 func spiffeID(dst *spiffeid.ID) scalar {
 	return parsed(dst, func(_ *decoder, s string) (spiffeid.ID, string, error) {
 		id, err := spiffeid.FromString(s)
@@ -266,14 +239,4 @@ func spiffeID(dst *spiffeid.ID) scalar {
 		}
 		return id, `write "spiffe://example.org/path"`, err
 	}, spiffeid.ID.String)
-}
-
-func trustDomains(dst *[]spiffeid.TrustDomain) scalar {
-	return listOf(dst, distinct(dst, textParser[spiffeid.TrustDomain](func(_ *decoder, s string) (spiffeid.TrustDomain, string, error) {
-		td, err := spiffeid.TrustDomainFromString(s)
-		if err != nil {
-			err = fmt.Errorf("trust domain %q: %w", s, err)
-		}
-		return td, `write "example.org"`, err
-	}).element), func(td spiffeid.TrustDomain) string { return quote(td.Name()) })
 }

@@ -81,6 +81,7 @@ type decoder struct {
 	flat   bool            // it is spiffe-helper's
 	counts bool            // it is not given once more, by a flat key of which the last one wins
 	files  []namedFile     // of the output being read
+	layout string          // of the output being read
 	idle   bool            // there is a process, and it lacks a command
 	untold bool            // there is a process, and it lacks on_rotation
 	taken  map[string]span // directories and names of hooks, which must differ

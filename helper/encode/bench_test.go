@@ -21,7 +21,7 @@ func BenchmarkEncode(b *testing.B) {
 				bundles := foreignBundles(a, federated)
 				two := []*snapshot.Snapshot{a.answer(b, bundles...), a.answer(b, bundles...)}
 				two[1].X509.SVIDs[0].Bundle = two[0].X509.SVIDs[0].Bundle
-				e := NewEncoder(o)
+				e := NewEncoder(o, unpublished)
 				for i := 0; b.Loop(); i++ {
 					if set := e.Encode(two[i%2], nil); len(set.Gaps) > 0 {
 						b.Fatal(set.Gaps)

@@ -16,15 +16,19 @@ import (
 
 // Encode returns the files that an output holds when the Workload API has said
 // what is in the snapshot. The same snapshot gives the same bytes, salts
-// included. It reads nothing but the clock, where expired authorities are left
-// out, and a keystore's password file.
+// included, but for the sequence number of a SPIFFE bundle. It reads nothing but the
+// clock, where expired authorities are left out or a sequence begins, and a
+// keystore's password file.
 //
 // Each block of the output stands alone (see Set.Gaps): what one of them asks
 // for and the snapshot does not give, or cannot be encoded, changes no other
 // block's files.
 func Encode(s *snapshot.Snapshot, o *Output) Set {
-	return NewEncoder(o).Encode(s, nil)
+	return NewEncoder(o, unpublished).Encode(s, nil)
 }
+
+// unpublished has nothing been published before.
+func unpublished(string) ([]byte, error) { return nil, fs.ErrNotExist }
 
 // An Encoder encodes one snapshot after the other for the same output. It
 // remembers the bytes of what did not change, so that a new snapshot costs what
@@ -37,11 +41,15 @@ type Encoder struct {
 	size     int // of the last set, in files
 	now      func() time.Time
 	readFile func(name string) ([]byte, error)
+	// published reads a file of the output as it was last published.
+	published func(name string) ([]byte, error)
 }
 
 // NewEncoder returns an Encoder for an output, which must not change any more.
-func NewEncoder(o *Output) *Encoder {
-	e := &Encoder{output: o, now: time.Now, readFile: os.ReadFile}
+// published reads a file that was published before, so that the sequence number of a
+// SPIFFE bundle goes on from there.
+func NewEncoder(o *Output, published func(name string) ([]byte, error)) *Encoder {
+	e := &Encoder{output: o, now: time.Now, readFile: os.ReadFile, published: published}
 	for f := range o.uses() {
 		if f.Varies() {
 			e.varying++
@@ -75,6 +83,7 @@ func (e *Encoder) Encode(s *snapshot.Snapshot, dropped map[Selection]bool) Set {
 	r.each(BlockX509Bundle, len(o.X509Bundles), s.X509Bundles != nil, func(sel Selection) (bool, error) { return r.x509Bundle(sel, s.X509Bundles) })
 	r.each(BlockJWTBundle, len(o.JWTBundles), s.JWTBundles != nil, func(sel Selection) (bool, error) { return r.jwtBundle(sel, s.JWTBundles) })
 	r.each(BlockWITBundle, len(o.WITBundles), s.WITBundles != nil, func(sel Selection) (bool, error) { return r.witBundle(sel, s.WITBundles) })
+	r.each(BlockSPIFFEBundle, len(o.SPIFFEBundles), true, func(sel Selection) (bool, error) { return r.spiffeBundle(sel, s) })
 	r.manifest()
 	e.memo, e.foreign, e.size = r.recent, r.abroad, len(r.set.Files)
 	return r.set

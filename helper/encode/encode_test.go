@@ -206,7 +206,7 @@ func TestOmitExpired(t *testing.T) {
 	s.X509.SVIDs[0].Bundle = x509bundle.FromX509Authorities(a.td, []*x509.Certificate{a.cert, &soon})
 
 	o := x509Output(X509SVID{Cert: FileSpec{Name: "crt"}, Bundle: FileSpec{Name: "ca"}, Federated: FederatedMerge, OmitExpired: true})
-	e := NewEncoder(o)
+	e := NewEncoder(o, unpublished)
 	set, err := tryEncode(e, s)
 	must(t, err)
 	if n := len(certs(t, set.file(t, "ca").Data)); n != 2 {
@@ -268,7 +268,7 @@ func TestSelection(t *testing.T) {
 		{name: "names from the answer without all", selector: Selector{Hint: "external"}, file: "{hint}/{trust_domain}/{id}.{index}", want: []string{"external/example.org/example.org+web.0"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			set, err := tryEncode(NewEncoder(x509Output(X509SVID{Select: c.selector, Allow: c.allow, Cert: FileSpec{Name: c.file}})), s)
+			set, err := tryEncode(NewEncoder(x509Output(X509SVID{Select: c.selector, Allow: c.allow, Cert: FileSpec{Name: c.file}}), unpublished), s)
 			if c.err != "" {
 				if err == nil || !strings.Contains(err.Error(), c.err) {
 					t.Errorf("%v, want %q", err, c.err)
@@ -292,7 +292,7 @@ func TestHostileHints(t *testing.T) {
 	a := newAuthority(t, "example.org")
 	for _, hint := range []string{"", "..", "../../etc/cron.d/x", "..data", "/etc/passwd", "a/b", "a\x00b", strings.Repeat("x", 65), "ä", "a b", "."} {
 		s := &snapshot.Snapshot{X509: &snapshot.X509{SVIDs: []snapshot.X509SVID{{SVID: a.svid(t, "/web", hint), Bundle: a.bundle()}}}}
-		set, err := tryEncode(NewEncoder(x509Output(X509SVID{Select: Selector{All: true}, Cert: FileSpec{Name: "{hint}"}})), s)
+		set, err := tryEncode(NewEncoder(x509Output(X509SVID{Select: Selector{All: true}, Cert: FileSpec{Name: "{hint}"}}), unpublished), s)
 		if err == nil {
 			t.Errorf("hint %q became the name %q", hint, set.names())
 		}
@@ -388,10 +388,10 @@ func TestEncodeJWTBundles(t *testing.T) {
 			t.Fatal("the same bundles gave other bytes")
 		}
 	}
-	if _, err := tryEncode(NewEncoder(&Output{JWTBundles: []JWTBundle{{File: FileSpec{Name: "x"}, Format: FormatSPIFFE}}}), s); err == nil {
+	if _, err := tryEncode(NewEncoder(&Output{JWTBundles: []JWTBundle{{File: FileSpec{Name: "x"}, Format: FormatSPIFFE}}}, unpublished), s); err == nil {
 		t.Error("two trust domains in a SPIFFE bundle")
 	}
-	if _, err := tryEncode(NewEncoder(&Output{JWTBundles: []JWTBundle{{File: FileSpec{Name: "x"}, Format: FormatPEM}}}), s); err == nil {
+	if _, err := tryEncode(NewEncoder(&Output{JWTBundles: []JWTBundle{{File: FileSpec{Name: "x"}, Format: FormatPEM}}}, unpublished), s); err == nil {
 		t.Error("a JWT bundle in PEM")
 	}
 	// A trust domain that is not there any more is not trusted any more.
@@ -467,8 +467,8 @@ func TestKeystores(t *testing.T) {
 		secret := filepath.Join(t.TempDir(), "password")
 		must(t, os.WriteFile(secret, []byte("päss wörd\n"), 0o600))
 		o := x509Output(X509SVID{
-			PKCS12: &Keystore{File: FileSpec{Name: "p12"}, Password: "changeit", Alias: "my key"},
-			JKS:    &Keystore{File: FileSpec{Name: "jks"}, Password: "wrong", PasswordFile: secret},
+			PKCS12: &Keystore{File: FileSpec{Name: "p12"}, Secret: Secret{Password: "changeit"}, Alias: "my key"},
+			JKS:    &Keystore{File: FileSpec{Name: "jks"}, Secret: Secret{"wrong", secret}},
 		})
 		set := encode(t, s, o)
 		for _, f := range set.Uses {
@@ -489,8 +489,9 @@ func TestKeystores(t *testing.T) {
 		}
 
 		store := keystore.New()
-		must(t, store.Load(bytes.NewReader(set.file(t, "jks").Data), []byte("päss wörd")))
-		entry, err := store.GetPrivateKeyEntry("spiffe://example.org/web", []byte("päss wörd"))
+		latin1 := []byte("p\xe4ss w\xf6rd") // which the library makes Java's characters of
+		must(t, store.Load(bytes.NewReader(set.file(t, "jks").Data), latin1))
+		entry, err := store.GetPrivateKeyEntry("spiffe://example.org/web", latin1)
 		must(t, err)
 		jksKey, err := x509.ParsePKCS8PrivateKey(entry.PrivateKey)
 		must(t, err)
@@ -504,7 +505,7 @@ func TestKeystores(t *testing.T) {
 		}
 
 		must(t, os.Remove(secret))
-		if _, err := tryEncode(NewEncoder(o), s); err == nil || !strings.Contains(err.Error(), secret) {
+		if _, err := tryEncode(NewEncoder(o, unpublished), s); err == nil || !strings.Contains(err.Error(), secret) {
 			t.Errorf("without its password: %v", err)
 		}
 	}
@@ -561,7 +562,7 @@ func TestEncoderRemembers(t *testing.T) {
 		Federated: FederatedSeparate, FederatedFile: FileSpec{Name: "fed/{trust_domain}.pem"},
 	})
 	o.JWTBundles = []JWTBundle{{File: FileSpec{Name: "jwt"}}}
-	e := NewEncoder(o)
+	e := NewEncoder(o, unpublished)
 	one, err := tryEncode(e, first)
 	must(t, err)
 	two, err := tryEncode(e, second)

@@ -81,7 +81,7 @@ func (r *encoding) separateFile(want *X509SVID, b *x509bundle.Bundle, by naming,
 	key := foreignKey{b, spec.Name}
 	f, same := last.made[key]
 	if !same || want.OmitExpired {
-		data, err := r.bundlePEM(b, want.OmitExpired)
+		data, err := r.bundleOf(b, want.Encoding, want.OmitExpired)
 		if err == errNothing {
 			return nil
 		}

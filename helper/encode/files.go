@@ -27,6 +27,8 @@ func (o *Output) uses() iter.Seq2[FileSpec, Use] {
 		add(snapshot.KindX509, true, x.Key, x.Combined)
 		add(snapshot.KindBundle, false, x.Bundle, x.CRL)
 		add(snapshot.KindX509|snapshot.KindBundle, true, x.PKCS12.file(), x.JKS.file())
+		add(snapshot.KindBundle, false, x.truststoreFile())
+		add(snapshot.KindX509, false, x.Hints)
 		if x.Federated == FederatedSeparate {
 			add(snapshot.KindBundle, false, x.FederatedFile)
 		}
@@ -46,6 +48,10 @@ func (o *Output) uses() iter.Seq2[FileSpec, Use] {
 	for i := range o.WITBundles {
 		add(snapshot.KindWIT, false, o.WITBundles[i].File)
 	}
+	for i := range o.SPIFFEBundles {
+		b := &o.SPIFFEBundles[i]
+		add(b.kind(), false, b.File)
+	}
 	add(snapshot.KindNone, false, o.Manifest)
 	return func(yield func(FileSpec, Use) bool) {
 		for _, e := range all {
@@ -63,6 +69,16 @@ func (o *Output) Written() snapshot.Kind {
 		kinds |= use.Kind
 	}
 	return kinds
+}
+
+// names reports whether the output names a file itself, without an answer.
+func (o *Output) names(name string) bool {
+	for f := range o.uses() {
+		if !f.Varies() && f.Name == name {
+			return true
+		}
+	}
+	return false
 }
 
 // KindOf returns the kind of the file that a name on disk is of.

@@ -68,7 +68,7 @@ func FuzzEncode(f *testing.F) {
 			Combined: FileSpec{Name: name + ".both"}, IntermediatesInBundle: flag(5), OmitExpired: flag(6),
 		}
 		if flag(10) && flag(11) && flag(12) { // which takes a hundred times as long as all the rest
-			x.PKCS12 = &Keystore{File: FileSpec{Name: name + ".p12"}, Password: password, Alias: hint}
+			x.PKCS12 = &Keystore{File: FileSpec{Name: name + ".p12"}, Secret: Secret{Password: password}, Alias: hint}
 		}
 		if flag(7) {
 			x.KeyEncoding = KeyTraditional
@@ -80,7 +80,7 @@ func FuzzEncode(f *testing.F) {
 			x.Select.Hint = hint
 		}
 		o := x509Output(x)
-		set, err := tryEncode(NewEncoder(o), s)
+		set, err := tryEncode(NewEncoder(o, unpublished), s)
 		if err != nil {
 			return // the selection or the names
 		}
@@ -106,7 +106,7 @@ func FuzzEncode(f *testing.F) {
 				t.Error(err)
 			}
 		}
-		if again, err := tryEncode(NewEncoder(o), s); err != nil || !slices.EqualFunc(again.Files, set.Files, func(a, b writer.File) bool { return a.Name == b.Name && bytes.Equal(a.Data, b.Data) }) {
+		if again, err := tryEncode(NewEncoder(o, unpublished), s); err != nil || !slices.EqualFunc(again.Files, set.Files, func(a, b writer.File) bool { return a.Name == b.Name && bytes.Equal(a.Data, b.Data) }) {
 			t.Errorf("again: %v", err)
 		}
 	})
@@ -176,7 +176,7 @@ func FuzzNames(f *testing.F) {
 			return
 		}
 		spec := FileSpec{Name: name}
-		file, err := (&encoding{Encoder: NewEncoder(&Output{})}).expand(spec, ofSVID(id, hint, index))
+		file, err := (&encoding{Encoder: NewEncoder(&Output{}, unpublished)}).expand(spec, ofSVID(id, hint, index))
 		if err != nil || !spec.Varies() {
 			return
 		}

@@ -5,11 +5,14 @@ import (
 	"crypto/hkdf"
 	"crypto/sha256"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
-	"github.com/pavlo-v-chernykh/keystore-go/v4"
+	"github.com/spiffe/go-spiffe/v2/bundle/x509bundle"
+	"github.com/svidhelper/svidhelper/helper/keystore"
 )
 
 // file is the keystore's file, or none.
@@ -20,17 +23,31 @@ func (k *Keystore) file() FileSpec {
 	return k.File
 }
 
-// password returns the keystore's password.
-func (r *encoding) password(k *Keystore) (string, error) { return k.ReadPassword(r.readFile) }
-
-// ReadPassword returns the keystore's password. read reads a file.
-func (k *Keystore) ReadPassword(read func(name string) ([]byte, error)) (string, error) {
-	if k.PasswordFile == "" {
-		return k.Password, nil
+func (x *X509SVID) truststoreFile() FileSpec {
+	if x.Truststore == nil {
+		return FileSpec{}
 	}
-	data, err := read(k.PasswordFile)
+	return x.Truststore.File
+}
+
+// encoding is that of a bundle's certificates.
+func (b *X509Bundle) encoding() Encoding {
+	if b.Format == FormatDER {
+		return EncodingDER
+	}
+	return EncodingPEM
+}
+
+func (r *encoding) password(s Secret) (string, error) { return s.Read(r.readFile) }
+
+// Read returns the password. read reads a file.
+func (s Secret) Read(read func(name string) ([]byte, error)) (string, error) {
+	if s.PasswordFile == "" {
+		return s.Password, nil
+	}
+	data, err := read(s.PasswordFile)
 	if err != nil {
-		return "", fmt.Errorf("reading the keystore's password: %w", err)
+		return "", fmt.Errorf("reading the password: %w", err)
 	}
 	return strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r"), nil
 }
@@ -41,83 +58,100 @@ func (x x509Encoding) keystoreFrom(k *Keystore) []any {
 	if k == nil {
 		return nil
 	}
-	password, err := x.password(k)
+	password, err := x.password(k.Secret)
 	return []any{x.svid.SVID, x.svid.Bundle, password, err == nil}
+}
+
+func (x x509Encoding) truststoreFrom() []any {
+	if x.want.Truststore == nil {
+		return nil
+	}
+	password, err := x.password(x.want.Truststore.Secret)
+	return []any{x.svid.Bundle, password, err == nil}
 }
 
 func (x x509Encoding) pkcs12() ([]byte, error) {
 	k := x.want.PKCS12
-	password, err := x.password(k)
-	if err != nil {
-		return nil, err
-	}
-	salts, err := x.salts("PKCS#12", password)
-	if err != nil {
-		return nil, err
-	}
-	w := pkcs12Writer{password: password, salts: salts}
-	return w.encode(x.svid.PrivateKey, x.svid.Certificates, x.alias(k), x.authorities())
+	return x.keystore(k, "PKCS#12", func(c keystore.Contents, password string, salts io.Reader) ([]byte, error) {
+		return keystore.PKCS12(c, password, k.Encryption, salts)
+	})
 }
 
-func (x x509Encoding) jks() ([]byte, error) {
-	k := x.want.JKS
-	password, err := x.password(k)
+func (x x509Encoding) jks() ([]byte, error) { return x.keystore(x.want.JKS, "JKS", keystore.JKS) }
+
+func (x x509Encoding) keystore(k *Keystore, form string, encode func(keystore.Contents, string, io.Reader) ([]byte, error)) ([]byte, error) {
+	password, err := x.password(k.Secret)
 	if err != nil {
 		return nil, err
 	}
-	salts, err := x.salts("JKS", password)
+	if form += string(k.Encryption); k.Root {
+		form += " with root"
+	}
+	salts, err := x.salts(form, password)
 	if err != nil {
 		return nil, err
 	}
-	key, err := x509.MarshalPKCS8PrivateKey(x.svid.PrivateKey)
+	c := keystore.Contents{Key: x.svid.PrivateKey, Alias: k.Alias, Chain: x.svid.Certificates, Trusted: trusted(x.svid.Bundle)}
+	if c.Alias == "" {
+		c.Alias = x.svid.ID.String()
+	}
+	if k.Root {
+		if c, err = withRoot(c); err != nil {
+			return nil, err
+		}
+	}
+	return encode(c, password, salts)
+}
+
+// withRoot moves the authority that has signed the chain to the chain's end.
+func withRoot(c keystore.Contents) (keystore.Contents, error) {
+	last := c.Chain[len(c.Chain)-1]
+	i := slices.IndexFunc(c.Trusted, func(t keystore.Trusted) bool { return last.CheckSignatureFrom(t.Cert) == nil })
+	if i < 0 {
+		return c, errors.New("root = true: no authority of the bundle has signed the chain's last certificate")
+	}
+	c.Chain = append(slices.Clone(c.Chain), c.Trusted[i].Cert)
+	c.Trusted = slices.Delete(slices.Clone(c.Trusted), i, i+1)
+	return c, nil
+}
+
+func (x x509Encoding) truststore() ([]byte, error) {
+	return x.trustStore(x.want.Truststore, []*x509bundle.Bundle{x.svid.Bundle})
+}
+
+// trustStore encodes authorities alone.
+func (r *encoding) trustStore(want *X509Bundle, bundles []*x509bundle.Bundle) ([]byte, error) {
+	password, err := r.password(want.Secret)
 	if err != nil {
-		return nil, fmt.Errorf("encoding the private key: %w", err)
+		return nil, err
 	}
-	// The time of creation is the leaf's, so that the same SVID gives the same
-	// bytes.
-	created := x.svid.Certificates[0].NotBefore
-	var chain []keystore.Certificate
-	for _, c := range x.svid.Certificates {
-		chain = append(chain, keystore.Certificate{Type: "X.509", Content: c.Raw})
+	c := keystore.Contents{Trusted: trusted(bundles...)}
+	if len(c.Trusted) == 0 {
+		return nil, errNothing
 	}
-	store := keystore.New(keystore.WithOrderedAliases(), keystore.WithCustomRandomNumberGenerator(salts))
-	alias := x.alias(k)
-	entry := keystore.PrivateKeyEntry{CreationTime: created, PrivateKey: key, CertificateChain: chain}
-	if err := store.SetPrivateKeyEntry(alias, entry, []byte(password)); err != nil {
-		return nil, fmt.Errorf("encoding the JKS keystore: %w", err)
+	if want.Format == FormatJKS {
+		return keystore.JKS(c, password, nil) // which has no salts
 	}
-	for _, a := range x.authorities() {
-		if strings.EqualFold(a.alias, alias) {
-			return nil, fmt.Errorf("the alias %q of the key is that of an authority too: choose another one", alias)
-		}
-		entry := keystore.TrustedCertificateEntry{
-			CreationTime: created, Certificate: keystore.Certificate{Type: "X.509", Content: a.cert.Raw},
-		}
-		if err := store.SetTrustedCertificateEntry(a.alias, entry); err != nil {
-			return nil, fmt.Errorf("encoding the JKS keystore: %w", err)
-		}
+	// Nothing in it is secret. The password has no part in the salts: they would make
+	// it quick to guess.
+	content := sha256.New()
+	for _, t := range c.Trusted {
+		content.Write(t.Cert.Raw)
 	}
-	var out bytes.Buffer
-	if err := store.Store(&out, []byte(password)); err != nil {
-		return nil, fmt.Errorf("encoding the JKS keystore: %w", err)
+	salts, err := saltsOf(content.Sum(nil), nil)
+	if err != nil {
+		return nil, err
 	}
-	return out.Bytes(), nil
+	return keystore.PKCS12(c, password, want.Encryption, salts)
 }
 
-// alias is the name of the key in a keystore.
-func (x x509Encoding) alias(k *Keystore) string {
-	if k.Alias != "" {
-		return k.Alias
-	}
-	return x.svid.ID.String()
-}
-
-// authorities are those of the SVID's own trust domain, with their names in a
-// keystore.
-func (x x509Encoding) authorities() []trusted {
-	var all []trusted
-	for i, c := range x.svid.Bundle.X509Authorities() {
-		all = append(all, trusted{fmt.Sprintf("%s-%d", x.svid.Bundle.TrustDomain().Name(), i), c})
+// trusted are the authorities of bundles, with their names in a keystore.
+func trusted(bundles ...*x509bundle.Bundle) []keystore.Trusted {
+	var all []keystore.Trusted
+	for _, b := range bundles {
+		for i, c := range b.X509Authorities() {
+			all = append(all, keystore.Trusted{Alias: fmt.Sprintf("%s-%d", b.TrustDomain().Name(), i), Cert: c})
+		}
 	}
 	return all
 }
@@ -142,8 +176,12 @@ func (x x509Encoding) salts(form, password string) (io.Reader, error) {
 			content.Write(c.Raw)
 		}
 	}
+	return saltsOf(secret, content.Sum(nil))
+}
+
+func saltsOf(secret, content []byte) (io.Reader, error) {
 	const enough = 1024 // each keystore takes about a hundred bytes
-	stream, err := hkdf.Key(sha256.New, secret, content.Sum(nil), "svidhelper keystore salts", enough)
+	stream, err := hkdf.Key(sha256.New, secret, content, "svidhelper keystore salts", enough)
 	if err != nil {
 		return nil, fmt.Errorf("deriving salts: %w", err)
 	}

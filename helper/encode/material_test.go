@@ -214,7 +214,7 @@ func trio() *Output {
 
 func encode(t testing.TB, s *snapshot.Snapshot, o *Output) Set {
 	t.Helper()
-	set, err := tryEncode(NewEncoder(o), s)
+	set, err := tryEncode(NewEncoder(o, unpublished), s)
 	must(t, err)
 	return set
 }

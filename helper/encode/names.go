@@ -19,11 +19,12 @@ const (
 	PlaceID          Placeholder = "{id}"           // the SVID's SPIFFE ID, with "+" for each slash
 	PlaceHint        Placeholder = "{hint}"         // the SVID's hint
 	PlaceIndex       Placeholder = "{index}"        // the SVID's number among those selected, from 0
+	PlaceFurther     Placeholder = "{index.}"       // nothing for the first of them, then the number and a dot
 	PlaceNumber      Placeholder = "{n}"            // the foreign bundle's number in the answer, from 0
 )
 
 // Placeholders are all of them.
-var Placeholders = []Placeholder{PlaceHint, PlaceID, PlaceIndex, PlaceNumber, PlaceTrustDomain}
+var Placeholders = []Placeholder{PlaceHint, PlaceID, PlaceIndex, PlaceFurther, PlaceNumber, PlaceTrustDomain}
 
 // Has reports whether a placeholder stands in the file's name.
 func (f FileSpec) Has(p Placeholder) bool {
@@ -42,26 +43,29 @@ func (f FileSpec) Matches(name string) bool {
 }
 
 // cutPlaceholder cuts name around its first placeholder.
-func cutPlaceholder(name string) (before, after string, found bool) {
-	at, length := len(name), 0
+func cutPlaceholder(name string) (before, after string, found Placeholder) {
+	at := len(name)
 	for _, p := range Placeholders {
 		if i := strings.Index(name, string(p)); i >= 0 && i < at {
-			at, length = i, len(p)
+			at, found = i, p
 		}
 	}
-	return name[:at], name[at+length:], length > 0
+	return name[:at], name[at+len(found):], found
 }
 
 // matchName reports whether name is what pattern can expand to. A placeholder
-// stands for one or more characters within an element.
+// stands for one or more characters within an element; {index.} also for none.
 func matchName(pattern, name string) bool {
 	before, after, found := cutPlaceholder(pattern)
-	if !found {
+	if found == "" {
 		return pattern == name
 	}
 	rest, ok := strings.CutPrefix(name, before)
 	if !ok {
 		return false
+	}
+	if found == PlaceFurther && matchName(after, rest) {
+		return true
 	}
 	for i := 0; i < len(rest) && rest[i] != '/'; i++ {
 		if matchName(after, rest[i+1:]) {
@@ -95,7 +99,12 @@ func (r *encoding) expand(f FileSpec, by naming) (FileSpec, error) {
 			return f, fmt.Errorf("%w: %s cannot stand for it in %q; use %s or %s", err, PlaceHint, f.Name, PlaceID, PlaceIndex)
 		}
 	}
+	further := ""
+	if by.index > 0 {
+		further = strconv.Itoa(by.index) + "."
+	}
 	f.Name = strings.NewReplacer(
+		string(PlaceFurther), further,
 		string(PlaceTrustDomain), by.trustDomain.Name(),
 		string(PlaceID), idName(by.id),
 		string(PlaceHint), by.hint,

@@ -38,7 +38,7 @@ func rotates(t *testing.T, what string, e *Encoder, first, second *snapshot.Snap
 			t.Fatalf("%.80q: the writer would refuse the whole set: %v", what, err)
 		}
 		i := slices.IndexFunc(set.Files, func(f writer.File) bool { return f.Name == certFile })
-		if i < 0 || !bytes.Equal(set.Files[i].Data, certsPEM(s.X509.SVIDs[0].Certificates)) {
+		if i < 0 || !bytes.Equal(set.Files[i].Data, encodeCerts(s.X509.SVIDs[0].Certificates, EncodingPEM)) {
 			t.Fatalf("%.80q: our own SVID does not rotate: %q, %v, %.200q", what, set.names(), set.Gaps, set.Skipped)
 		}
 		said := 0
@@ -68,7 +68,7 @@ func TestForeignNames(t *testing.T) {
 		X509Bundles: []X509Bundle{{File: FileSpec{Name: "{trust_domain}"}}, {File: FileSpec{Name: "b/{trust_domain}.json"}, Format: FormatSPIFFE}},
 		JWTBundles:  []JWTBundle{{File: FileSpec{Name: "j-{trust_domain}.pem"}, Format: FormatJWKS}},
 	}
-	e, tried := NewEncoder(o), 0
+	e, tried := NewEncoder(o, unpublished), 0
 	for _, name := range hostile() {
 		td, err := spiffeid.TrustDomainFromString(name)
 		if err != nil {
@@ -104,7 +104,7 @@ func TestNamesOfOthers(t *testing.T) {
 		return NewEncoder(&Output{X509SVIDs: []X509SVID{
 			{Cert: FileSpec{Name: "svid.pem"}, Key: FileSpec{Name: "svid_key.pem"}},
 			{Select: Selector{All: true}, Cert: FileSpec{Name: name + ".pem"}, Key: FileSpec{Name: name + "_key.pem"}, Bundle: FileSpec{Name: name + "/{trust_domain}/ca.pem"}},
-		}})
+		}}, unpublished)
 	}
 	byHint, byID := all("{hint}"), all("{id}")
 	ids := 0
@@ -174,7 +174,7 @@ func TestLayoutOfFetchWrite(t *testing.T) {
 		Cert: FileSpec{Name: "svid.{index}.pem"}, Key: FileSpec{Name: "svid.{index}.key"}, Bundle: FileSpec{Name: "bundle.{index}.pem"},
 		Federated: FederatedSeparate, FederatedFile: FileSpec{Name: "federated_bundle.{index}.{n}.pem"},
 	})
-	e := NewEncoder(o)
+	e := NewEncoder(o, unpublished)
 	for range 2 { // by what it remembers, too
 		set := e.Encode(s, nil)
 		want := []string{"svid.0.pem", "svid.0.key", "bundle.0.pem", "svid.2.pem", "svid.2.key", "bundle.2.pem",
@@ -194,7 +194,7 @@ func TestTooManyFederatedFiles(t *testing.T) {
 		x.SVIDs = append(x.SVIDs, snapshot.X509SVID{SVID: svid, Bundle: a.bundle()})
 	}
 	o := x509Output(X509SVID{Select: Selector{All: true}, Cert: FileSpec{Name: "{index}"}, Federated: FederatedSeparate, FederatedFile: FileSpec{Name: "{index}.{n}"}})
-	if set := NewEncoder(o).Encode(&snapshot.Snapshot{X509: x}, nil); len(set.Files) != 10+maxFederated || len(set.Skipped) != maxSkipped+1 {
+	if set := NewEncoder(o, unpublished).Encode(&snapshot.Snapshot{X509: x}, nil); len(set.Files) != 10+maxFederated || len(set.Skipped) != maxSkipped+1 {
 		t.Errorf("%d files, %d skipped", len(set.Files), len(set.Skipped))
 	}
 }

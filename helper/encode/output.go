@@ -2,8 +2,11 @@ package encode
 
 import (
 	"io/fs"
+	"slices"
+	"time"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
+	"github.com/svidhelper/svidhelper/helper/keystore"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
 	"github.com/svidhelper/svidhelper/helper/trust"
 	"github.com/svidhelper/svidhelper/writer"
@@ -24,6 +27,8 @@ type Output struct {
 	X509Bundles []X509Bundle
 	JWTBundles  []JWTBundle
 	WITBundles  []WITBundle
+	// SPIFFEBundles join what the bundles of all profiles say.
+	SPIFFEBundles []SPIFFEBundle `json:",omitempty"`
 
 	// Trust says how new authorities and old ones come and go. Encode shows what the
 	// snapshot has; its caller has applied this.
@@ -72,15 +77,29 @@ type X509SVID struct {
 	CRL      FileSpec
 	PKCS12   *Keystore
 	JKS      *Keystore
+	// Truststore holds the X.509 authorities of the SVID's own trust domain. It has
+	// no TrustDomains.
+	Truststore *X509Bundle `json:",omitempty"`
+	Hints      FileSpec    // which SVID has which hint, as JSON
 
 	KeyEncoding           KeyEncoding
+	KeySecret             Secret   // unless zero, encrypts Key and Combined
+	Encoding              Encoding // of Cert, Key, Bundle and FederatedFile
 	Federated             Federated
 	FederatedFile         FileSpec // for FederatedSeparate; its name holds {trust_domain} or {n}
 	IntermediatesInBundle bool
 	OmitExpired           bool
 }
 
-// KeyEncoding is the form of a private key in PEM.
+// Encoding is how certificates and keys are written down.
+type Encoding string
+
+const (
+	EncodingPEM Encoding = ""
+	EncodingDER Encoding = "der" // certificates one after the other
+)
+
+// KeyEncoding is the form of a private key.
 type KeyEncoding string
 
 const (
@@ -97,12 +116,20 @@ const (
 	FederatedSeparate Federated = "separate" // a file each
 )
 
-// A Keystore is one encrypted container with key, chain and bundle.
+// A Secret is a password. The zero Secret is none.
+type Secret struct {
+	Password     string `json:",omitempty"` // in the configuration; PasswordFile is better
+	PasswordFile string `json:",omitempty"` // read at each publish, one trailing newline dropped
+}
+
+// A Keystore is one container with key, chain and bundle.
 type Keystore struct {
-	File         FileSpec
-	Password     string // in the configuration; PasswordFile is better
-	PasswordFile string // read at each publish, one trailing newline dropped
-	Alias        string // empty: the SPIFFE ID
+	File FileSpec
+	Secret
+	Alias      string              // empty: the SPIFFE ID
+	Encryption keystore.Encryption `json:",omitempty"` // of PKCS#12
+	// Root says that the chain goes up to the authority that has signed it.
+	Root bool `json:",omitempty"`
 }
 
 // A JWTSVID says which JWT-SVID goes into which file: the bare token, no
@@ -127,12 +154,14 @@ type WITSVID struct {
 }
 
 // An X509Bundle writes X.509 bundles that need no identity: in one file, or in one
-// for each trust domain when the name holds {trust_domain}. So do a JWTBundle and a
-// WITBundle.
+// for each trust domain when the name holds {trust_domain}. So do a JWTBundle, a
+// WITBundle and a SPIFFEBundle.
 type X509Bundle struct {
 	TrustDomains []spiffeid.TrustDomain // empty: all
 	File         FileSpec
 	Format       BundleFormat
+	Secret                           // of FormatPKCS12 and FormatJKS
+	Encryption   keystore.Encryption `json:",omitempty"` // of FormatPKCS12
 }
 
 // A JWTBundle writes JWT bundles.
@@ -149,15 +178,59 @@ type WITBundle struct {
 	Format       BundleFormat
 }
 
-// BundleFormat is the form of a bundle file. X.509 bundles are written in
-// FormatPEM and FormatSPIFFE, JWT and WIT bundles in all but FormatPEM.
+// A SPIFFEBundle writes SPIFFE bundles (SPIFFE Trust Domain and Bundle 4 and 5): the
+// authorities of all profiles of a trust domain in one document, which says by a
+// sequence number that it is newer than the one before.
+type SPIFFEBundle struct {
+	TrustDomains []spiffeid.TrustDomain // empty: all
+	File         FileSpec
+	// Format is FormatDefault for a document of one trust domain, or FormatMap for a
+	// map of all of them.
+	Format BundleFormat
+	// Authorities are of the profiles that are wanted. Unless set, they are X.509 and
+	// JWT in a document; in a map X.509 alone, since gRPC passes over a trust domain
+	// that has others (gRPC proposal A87).
+	Authorities []Authority
+	// RefreshHint says how often a document is to be fetched; 0 is
+	// DefaultRefreshHint. A map has none (5.1.1).
+	RefreshHint time.Duration
+}
+
+// DefaultRefreshHint is what the standard recommends (SPIFFE Federation 4.1).
+const DefaultRefreshHint = 5 * time.Minute
+
+// An Authority is a profile that has authorities.
+type Authority string
+
+// The authorities.
+const (
+	AuthorityX509 Authority = "x509"
+	AuthorityJWT  Authority = "jwt"
+	AuthorityWIT  Authority = "wit"
+)
+
+// Has reports whether the bundle holds the authorities of a profile.
+func (b *SPIFFEBundle) Has(a Authority) bool {
+	if len(b.Authorities) > 0 {
+		return slices.Contains(b.Authorities, a)
+	}
+	return a == AuthorityX509 || a == AuthorityJWT && b.Format != FormatMap
+}
+
+// BundleFormat is the form of a bundle file. X.509 bundles are written in all but
+// FormatMap and FormatJWKS, JWT and WIT bundles in FormatMap, FormatJWKS and
+// FormatSPIFFE.
 type BundleFormat string
 
 const (
 	// FormatDefault is FormatPEM for X.509 and FormatMap for JWT and WIT.
 	FormatDefault BundleFormat = ""
-	// FormatPEM is the authorities, trust domain by trust domain.
+	// FormatPEM is the authorities, trust domain by trust domain; so is FormatDER.
 	FormatPEM BundleFormat = "pem"
+	FormatDER BundleFormat = "der"
+	// FormatPKCS12 and FormatJKS are trust stores.
+	FormatPKCS12 BundleFormat = "pkcs12"
+	FormatJKS    BundleFormat = "jks"
 	// FormatMap is one JSON object: trust domain name to the base64 of its
 	// JWKS, as spiffe-helper writes it.
 	FormatMap BundleFormat = "map"

@@ -10,10 +10,15 @@ import (
 	"fmt"
 )
 
-func certsPEM(certs []*x509.Certificate) []byte {
+// encodeCerts writes certificates, in DER one after the other.
+func encodeCerts(certs []*x509.Certificate, encoding Encoding) []byte {
 	var out bytes.Buffer
 	for _, c := range certs {
-		writePEM(&out, "CERTIFICATE", c.Raw)
+		if encoding == EncodingDER {
+			out.Write(c.Raw)
+		} else {
+			writePEM(&out, "CERTIFICATE", c.Raw)
+		}
 	}
 	return out.Bytes()
 }
@@ -29,29 +34,24 @@ func crlPEM(crls []*x509.RevocationList) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// keyPEM encodes a private key. Only RSA and ECDSA keys have a traditional form.
-func keyPEM(key crypto.Signer, encoding KeyEncoding) ([]byte, error) {
-	var out bytes.Buffer
+// keyDER encodes a private key, and says what PEM calls it. Only RSA and ECDSA keys
+// have a traditional form.
+func keyDER(key crypto.Signer, encoding KeyEncoding) (label string, der []byte, err error) {
 	if encoding == KeyTraditional {
 		switch key := key.(type) {
 		case *rsa.PrivateKey:
-			writePEM(&out, "RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(key))
-			return out.Bytes(), nil
+			return "RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(key), nil
 		case *ecdsa.PrivateKey:
-			der, err := x509.MarshalECPrivateKey(key)
-			if err != nil {
-				return nil, fmt.Errorf("encoding the private key: %w", err)
+			if der, err = x509.MarshalECPrivateKey(key); err != nil {
+				err = fmt.Errorf("encoding the private key: %w", err)
 			}
-			writePEM(&out, "EC PRIVATE KEY", der)
-			return out.Bytes(), nil
+			return "EC PRIVATE KEY", der, err
 		}
 	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return nil, fmt.Errorf("encoding the private key: %w", err)
+	if der, err = x509.MarshalPKCS8PrivateKey(key); err != nil {
+		err = fmt.Errorf("encoding the private key: %w", err)
 	}
-	writePEM(&out, "PRIVATE KEY", der)
-	return out.Bytes(), nil
+	return "PRIVATE KEY", der, err
 }
 
 // writePEM appends a PEM block. It cannot fail: there are no headers, and a

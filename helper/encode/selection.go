@@ -24,9 +24,11 @@ const (
 	BlockJWTBundle  Block = "jwt_bundle"
 	BlockWITSVID    Block = "wit_svid"
 	BlockWITBundle  Block = "wit_bundle"
+	// BlockSPIFFEBundle is answered by the three profiles of bundles.
+	BlockSPIFFEBundle Block = "spiffe_bundle"
 )
 
-// kind is what the block gives.
+// kind is what the block gives, unless it is a BlockSPIFFEBundle.
 func (b Block) kind() snapshot.Kind {
 	switch b {
 	case BlockX509SVID:
@@ -37,6 +39,14 @@ func (b Block) kind() snapshot.Kind {
 		return snapshot.KindJWT
 	}
 	return snapshot.KindWIT
+}
+
+// kind is what a selection gives.
+func (o *Output) kind(sel Selection) snapshot.Kind {
+	if sel.Block == BlockSPIFFEBundle {
+		return o.SPIFFEBundles[sel.Index].kind()
+	}
+	return sel.Block.kind()
 }
 
 // A Selection is one block of an output.
@@ -61,6 +71,7 @@ func (o *Output) Selections() iter.Seq[Selection] {
 		}{
 			{BlockX509SVID, len(o.X509SVIDs)}, {BlockX509Bundle, len(o.X509Bundles)}, {BlockJWTSVID, len(o.JWTSVIDs)},
 			{BlockJWTBundle, len(o.JWTBundles)}, {BlockWITSVID, len(o.WITSVIDs)}, {BlockWITBundle, len(o.WITBundles)},
+			{BlockSPIFFEBundle, len(o.SPIFFEBundles)},
 		} {
 			for i := range b.n {
 				if !yield(Selection{b.block, i}) {
@@ -71,13 +82,24 @@ func (o *Output) Selections() iter.Seq[Selection] {
 	}
 }
 
-// Source returns what answers a selection.
-func (o *Output) Source(sel Selection) Source {
-	s := Source{Block: sel.Block}
-	if sel.Block == BlockJWTSVID {
-		s.Request = o.JWTSVIDs[sel.Index].Request()
+// Sources returns what answers a selection.
+func (o *Output) Sources(sel Selection) []Source {
+	switch sel.Block {
+	case BlockJWTSVID:
+		return []Source{{sel.Block, o.JWTSVIDs[sel.Index].Request()}}
+	case BlockSPIFFEBundle:
+		var all []Source
+		for _, a := range []struct {
+			authority Authority
+			block     Block
+		}{{AuthorityX509, BlockX509Bundle}, {AuthorityJWT, BlockJWTBundle}, {AuthorityWIT, BlockWITBundle}} {
+			if o.SPIFFEBundles[sel.Index].Has(a.authority) {
+				all = append(all, Source{Block: a.block})
+			}
+		}
+		return all
 	}
-	return s
+	return []Source{{Block: sel.Block}}
 }
 
 // Describe says in words what a selection asks for.
@@ -94,6 +116,8 @@ func (o *Output) Describe(sel Selection) string {
 		return "JWT bundles"
 	case BlockWITSVID:
 		return describe("WIT-SVID", o.WITSVIDs[sel.Index].Select)
+	case BlockSPIFFEBundle:
+		return "SPIFFE bundles"
 	}
 	return "WIT bundles"
 }
@@ -111,6 +135,8 @@ func (o *Output) files(sel Selection) []FileSpec {
 		return []FileSpec{o.JWTBundles[sel.Index].File}
 	case BlockWITSVID:
 		return []FileSpec{o.WITSVIDs[sel.Index].Token, o.WITSVIDs[sel.Index].Key}
+	case BlockSPIFFEBundle:
+		return []FileSpec{o.SPIFFEBundles[sel.Index].File}
 	}
 	return []FileSpec{o.WITBundles[sel.Index].File}
 }
@@ -135,7 +161,7 @@ func (o *Output) SelectionOf(name string) (found Selection, ok bool) {
 func (o *Output) Kinds() snapshot.Kind {
 	kinds := snapshot.KindNone
 	for sel := range o.Selections() {
-		kinds |= sel.Block.kind()
+		kinds |= o.kind(sel)
 	}
 	return kinds
 }
@@ -168,7 +194,7 @@ func (g Gap) String() string {
 // gap notes that a selection is not in the set; what is on disk stays, unless the
 // selection is dropped.
 func (r *encoding) gap(sel Selection, absent bool, err error) {
-	g := Gap{Selection: sel, Kind: sel.Block.kind(), What: r.output.Describe(sel), Absent: absent, Err: err}
+	g := Gap{Selection: sel, Kind: r.output.kind(sel), What: r.output.Describe(sel), Absent: absent, Err: err}
 	var bad *refusedError
 	if errors.As(err, &bad) {
 		g.ID = bad.ID
@@ -214,7 +240,7 @@ var errStale = errors.New("the Workload API's SVID is refused, and the one befor
 // lack notes something that a bundle's file lacks. Nothing is kept for it: an
 // authority that is gone must not be trusted any more.
 func (r *encoding) lack(sel Selection, what string) {
-	r.set.Gaps = append(r.set.Gaps, Gap{Selection: sel, Kind: sel.Block.kind(), What: what})
+	r.set.Gaps = append(r.set.Gaps, Gap{Selection: sel, Kind: r.output.kind(sel), What: what})
 }
 
 // one encodes one of the identities that a selector picked. Where it picks all,

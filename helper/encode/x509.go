@@ -2,10 +2,12 @@ package encode
 
 import (
 	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 
 	"github.com/spiffe/go-spiffe/v2/bundle/x509bundle"
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
+	"github.com/svidhelper/svidhelper/helper/keystore"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
 )
 
@@ -31,29 +33,28 @@ func (r *encoding) x509SVID(sel Selection, answer *snapshot.X509) (absent bool, 
 		return true, err
 	}
 	encoded := []int{}
+	hints := hintsFile{Hints: []hintEntry{}}
 	for index, c := range picked {
-		one := x509Encoding{r, sel, want, c.X509SVID, answer, index}
+		one := &x509Encoding{encoding: r, sel: sel, want: want, svid: c.X509SVID, answer: answer, index: index}
 		before := len(r.set.Identities)
-		if err := r.one(want.Select, c, func() error { return one.encode() }); err != nil {
+		if err := r.one(want.Select, c, one.encode); err != nil {
 			return false, err
 		}
 		if len(r.set.Identities) > before {
 			encoded = append(encoded, index)
+			hints.add(c.Hint, index, one.shown)
 		}
 	}
 	r.picked[want] = encoded
-	return false, nil
+	if !want.Hints.Wanted() {
+		return false, nil
+	}
+	return false, r.add(want.Hints, snapshot.KindX509, false, hints.encode())
 }
 
 // files are all files that an X509SVID can name.
 func (x *X509SVID) files() []FileSpec {
-	files := []FileSpec{x.Cert, x.Key, x.Bundle, x.Combined, x.CRL}
-	if x.PKCS12 != nil {
-		files = append(files, x.PKCS12.File)
-	}
-	if x.JKS != nil {
-		files = append(files, x.JKS.File)
-	}
+	files := []FileSpec{x.Cert, x.Key, x.Bundle, x.Combined, x.CRL, x.PKCS12.file(), x.JKS.file(), x.truststoreFile(), x.Hints}
 	if x.Federated == FederatedSeparate {
 		files = append(files, x.FederatedFile)
 	}
@@ -68,9 +69,10 @@ type x509Encoding struct {
 	svid   *snapshot.X509SVID
 	answer *snapshot.X509
 	index  int
+	shown  []byte // the file that hints are of
 }
 
-func (x x509Encoding) encode() error {
+func (x *x509Encoding) encode() error {
 	if err := allowed(x.want.Allow, x.svid.ID); err != nil {
 		return err
 	}
@@ -90,12 +92,13 @@ func (x x509Encoding) encode() error {
 		encode  func() ([]byte, error)
 	}{
 		{w.Cert, snapshot.KindX509, false, []any{x.svid.SVID}, x.chain},
-		{w.Key, snapshot.KindX509, true, []any{x.svid.SVID}, x.key},
+		{w.Key, snapshot.KindX509, true, x.keyFrom(), x.key},
 		{w.Bundle, snapshot.KindBundle, false, x.bundleFrom(), x.bundle},
-		{w.Combined, snapshot.KindX509, true, []any{x.svid.SVID}, x.combined},
+		{w.Combined, snapshot.KindX509, true, x.keyFrom(), x.combined},
 		{w.CRL, snapshot.KindBundle, false, []any{x.answer}, x.crl},
 		{w.PKCS12.file(), both, true, x.keystoreFrom(w.PKCS12), x.pkcs12},
 		{w.JKS.file(), both, true, x.keystoreFrom(w.JKS), x.jks},
+		{w.truststoreFile(), snapshot.KindBundle, false, x.truststoreFrom(), x.truststore},
 	} {
 		if !f.spec.Wanted() {
 			continue
@@ -119,6 +122,9 @@ func (x x509Encoding) encode() error {
 			return err
 		}
 		identity.Files = append(identity.Files, spec.Name)
+		if f.spec == w.Combined || f.spec == w.Cert {
+			x.shown = data
+		}
 	}
 	x.set.Identities = append(x.set.Identities, identity)
 	return nil
@@ -146,11 +152,44 @@ func (x x509Encoding) leafAndRest() (certs, moved []*x509.Certificate) {
 
 func (x x509Encoding) chain() ([]byte, error) {
 	certs, _ := x.leafAndRest()
-	return certsPEM(certs), nil
+	return encodeCerts(certs, x.want.Encoding), nil
+}
+
+// keyFrom are the values that a private key's file is made from. A password that
+// cannot be read shows when the key is encoded.
+func (x x509Encoding) keyFrom() []any {
+	if x.want.KeySecret == (Secret{}) {
+		return []any{x.svid.SVID}
+	}
+	password, err := x.password(x.want.KeySecret)
+	return []any{x.svid.SVID, password, err == nil}
 }
 
 func (x x509Encoding) key() ([]byte, error) {
-	return keyPEM(x.svid.PrivateKey, x.want.KeyEncoding)
+	label, der, err := keyDER(x.svid.PrivateKey, x.want.KeyEncoding)
+	if err == nil && x.want.KeySecret != (Secret{}) {
+		label = "ENCRYPTED PRIVATE KEY"
+		der, err = x.encryptedKey(der)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if x.want.Encoding == EncodingDER {
+		return der, nil
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: label, Bytes: der}), nil
+}
+
+func (x x509Encoding) encryptedKey(der []byte) ([]byte, error) {
+	password, err := x.password(x.want.KeySecret)
+	if err != nil {
+		return nil, err
+	}
+	salts, err := x.salts("PKCS#8", password)
+	if err != nil {
+		return nil, err
+	}
+	return keystore.EncryptKey(der, password, salts)
 }
 
 func (x x509Encoding) combined() ([]byte, error) {
@@ -159,7 +198,7 @@ func (x x509Encoding) combined() ([]byte, error) {
 		return nil, err
 	}
 	certs, _ := x.leafAndRest()
-	return append(key, certsPEM(certs)...), nil
+	return append(key, encodeCerts(certs, x.want.Encoding)...), nil
 }
 
 // bundles are those that the bundle file holds.
@@ -194,7 +233,7 @@ func (x x509Encoding) bundleFrom() []any {
 func (x x509Encoding) bundle() ([]byte, error) {
 	var out []byte
 	for _, b := range x.bundles() {
-		part, err := x.bundlePEM(b, x.want.OmitExpired)
+		part, err := x.bundleOf(b, x.want.Encoding, x.want.OmitExpired)
 		if err != nil && err != errNothing {
 			return nil, err
 		}
@@ -204,7 +243,7 @@ func (x x509Encoding) bundle() ([]byte, error) {
 		out = append(out, part...)
 		if b == x.svid.Bundle {
 			_, moved := x.leafAndRest()
-			out = append(out, certsPEM(x.bundleCerts(moved))...)
+			out = append(out, encodeCerts(x.bundleCerts(moved), x.want.Encoding)...)
 		}
 	}
 	return out, nil
@@ -220,11 +259,11 @@ func (x x509Encoding) bundleCerts(certs []*x509.Certificate) []*x509.Certificate
 
 func (x x509Encoding) crl() ([]byte, error) { return crlPEM(x.answer.CRLs) }
 
-// bundlePEM encodes one bundle, in the order of its authorities.
-func (r *encoding) bundlePEM(b *x509bundle.Bundle, omitExpired bool) ([]byte, error) {
-	form, from := "pem", []any{b}
+// bundleOf encodes one bundle, in the order of its authorities.
+func (r *encoding) bundleOf(b *x509bundle.Bundle, encoding Encoding, omitExpired bool) ([]byte, error) {
+	form, from := "bundle "+string(encoding), []any{b}
 	if omitExpired {
-		form, from = "pem unexpired", append(from, len(r.unexpired(b.X509Authorities())))
+		form, from = form+" unexpired", append(from, len(r.unexpired(b.X509Authorities())))
 	}
 	return r.recall(form, b.TrustDomain().Name(), from, func() ([]byte, error) {
 		certs := b.X509Authorities()
@@ -234,7 +273,7 @@ func (r *encoding) bundlePEM(b *x509bundle.Bundle, omitExpired bool) ([]byte, er
 		if len(certs) == 0 {
 			return nil, errNothing
 		}
-		return certsPEM(certs), nil
+		return encodeCerts(certs, encoding), nil
 	})
 }
 
@@ -258,12 +297,19 @@ func (r *encoding) x509Bundle(sel Selection, answer *snapshot.X509Bundles) (abse
 }
 
 func (r *encoding) x509BundleFile(sel Selection, want *X509Bundle, file FileSpec, bundles []*x509bundle.Bundle) error {
-	data, err := r.recall("file", file.Name, pointers(bundles), func() ([]byte, error) {
+	from := pointers(bundles)
+	if want.Secret != (Secret{}) {
+		password, err := r.password(want.Secret)
+		from = append(from, password, err == nil)
+	}
+	data, err := r.recall("file", file.Name, from, func() ([]byte, error) {
 		switch want.Format {
-		case FormatDefault, FormatPEM:
+		case FormatPKCS12, FormatJKS:
+			return r.trustStore(want, bundles)
+		case FormatDefault, FormatPEM, FormatDER:
 			var out []byte
 			for _, b := range bundles {
-				part, err := r.bundlePEM(b, false)
+				part, err := r.bundleOf(b, want.encoding(), false)
 				if err != nil && err != errNothing {
 					return nil, err
 				}

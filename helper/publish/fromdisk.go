@@ -119,7 +119,7 @@ func (o *output) restore(now time.Time) (encode.Set, []snapshot.X509SVID, error)
 	}
 	switch o.remembered().Configuration {
 	case o.fingerprint:
-		return encode.Restore(&o.spec, o.dir.Read, now)
+		return encode.Restore(&o.spec, o.dir, now)
 	case "":
 		return encode.Set{}, nil, errNoSet
 	}

@@ -3,6 +3,7 @@ package publish
 import (
 	"crypto/sha256"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"path/filepath"
 	"slices"
@@ -63,10 +64,9 @@ type output struct {
 }
 
 func newOutput(spec encode.Output, e *events.Stream, log *slog.Logger) *output {
-	return &output{
+	o := &output{
 		spec:        spec,
 		fingerprint: encode.Fingerprint(&spec),
-		encoder:     encode.NewEncoder(&spec),
 		log:         log.With("output", spec.Dir),
 		events:      e,
 		known:       map[encode.Selection]spiffeid.ID{},
@@ -75,6 +75,16 @@ func newOutput(spec encode.Output, e *events.Stream, log *slog.Logger) *output {
 		failures:    map[string]uint64{"encode": 0, "publish": 0},
 		sums:        map[*byte][sha256.Size]byte{},
 	}
+	o.encoder = encode.NewEncoder(&spec, o.read)
+	return o
+}
+
+// read returns a published file.
+func (o *output) read(name string) ([]byte, error) {
+	if o.dir == nil {
+		return nil, fs.ErrNotExist
+	}
+	return o.dir.Read(name)
 }
 
 // open opens the directory, unless it is open.

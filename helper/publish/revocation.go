@@ -22,7 +22,8 @@ import (
 type cause struct {
 	since  time.Time
 	why    string
-	reason string // in one word
+	reason string        // in one word
+	source encode.Source // that refuses it
 }
 
 // The reasons of causes.
@@ -129,11 +130,12 @@ func deniedIn(status *source.Status) map[encode.Source]cause {
 	all := map[encode.Source]cause{}
 	for _, p := range status.Profiles {
 		if !p.DeniedSince.IsZero() {
-			c := cause{since: p.DeniedSince, why: "the Workload API denies it", reason: denied}
+			c := cause{since: p.DeniedSince, why: "the Workload API denies it", reason: denied,
+				source: encode.Source{Block: encode.Block(p.Profile), Request: p.Request}}
 			if p.LastError != nil {
 				c.why = p.LastError.Error()
 			}
-			all[encode.Source{Block: encode.Block(p.Profile), Request: p.Request}] = c
+			all[c.source] = c
 		}
 	}
 	return all
@@ -145,20 +147,22 @@ func (o *output) causes(refused map[encode.Source]cause, status *source.Status, 
 	for _, g := range o.set.Gaps {
 		switch {
 		case g.Absent:
-			all[g.Selection] = cause{since: now, why: g.Err.Error(), reason: absent}
+			all[g.Selection] = cause{since: now, why: g.Err.Error(), reason: absent, source: o.spec.Sources(g.Selection)[0]}
 		case o.dropped[g.Selection] && g.Err != nil: // only a good SVID brings it back
 			all[g.Selection] = o.standings[g.Selection].cause
 		}
 	}
 	if len(refused) > 0 {
 		for sel := range o.spec.Selections() {
-			if c, is := refused[o.spec.Source(sel)]; is {
-				all[sel] = c
+			for _, src := range o.spec.Sources(sel) {
+				if c, is := refused[src]; is {
+					all[sel] = c
+				}
 			}
 		}
 	}
 	for sel, st := range o.standings {
-		if _, is := all[sel]; !is && st.acted && !st.token && !answeredSince(status, o.spec.Source(sel), st.actedAt) {
+		if _, is := all[sel]; !is && st.acted && !st.token && !answeredSince(status, st.source, st.actedAt) {
 			all[sel] = st.cause
 		}
 	}
@@ -194,7 +198,7 @@ func (o *output) settle(causes map[encode.Selection]cause, now time.Time, grace 
 				o.log.Error("the Workload API does not give an identity that the output asks for", "identity", o.spec.Describe(sel), "error", c.why)
 			}
 		}
-		st.why, st.reason = c.why, c.reason
+		st.why, st.reason, st.source = c.why, c.reason, c.source
 		if !st.acted && now.Sub(st.since) >= grace {
 			st.acted, st.actedAt = true, now
 			ended[sel] = st
@@ -234,11 +238,13 @@ func (o *output) withTokens(causes map[encode.Selection]cause, s *snapshot.Snaps
 		return
 	}
 	for sel := range o.spec.Selections() {
-		src := o.spec.Source(sel)
-		if sel.Block != encode.BlockJWTSVID || s.JWTSVIDs[src.Request] == nil {
+		if sel.Block != encode.BlockJWTSVID {
 			continue
 		}
-		token := s.JWTSVIDs[src.Request]
+		token := s.JWTSVIDs[o.spec.JWTSVIDs[sel.Index].Request()]
+		if token == nil {
+			continue
+		}
 		if c, is := gone[token.ID]; is {
 			causes[sel] = c
 			o.standings[sel] = &standing{cause: c, id: token.ID, acted: true, actedAt: now, token: true}
