@@ -38,6 +38,10 @@ test: lint test-deps ## run every check and every test (STRICT=1: nothing may be
 test-deps:
 	@sh .ci/deps.sh
 
+.PHONY: test-services
+test-services: ## run the tests of the servers that .ci/services lists (SERVICES="A B", LIMIT=seconds)
+	@STRICT=$(STRICT) GO="$(GO)" TAGS=$(TAGS) SERVICES="$(SERVICES)" LIMIT=$(LIMIT) sh .ci/services.sh
+
 .PHONY: test-windows
 test-windows: ## run on Wine what of the Windows build needs no process of its own
 	@STRICT=$(STRICT) GO="$(GO)" TAGS=$(TAGS) sh .ci/wine.sh
@@ -46,8 +50,8 @@ test-windows: ## run on Wine what of the Windows build needs no process of its o
 lint: ## gofmt, go vet, staticcheck, and builds for the other platforms
 	@unformatted=$$(gofmt -l bench cmd fswatch helper supervisor writer examples .ci); \
 	 [ -z "$$unformatted" ] || { echo "gofmt wants: $$unformatted"; exit 1; }
-	$(GO) vet -tags $(TAGS) ./...
-	$(STATICCHECK) -tags $(TAGS) ./...
+	$(GO) vet -tags $(TAGS),services ./...
+	$(STATICCHECK) -tags $(TAGS),services ./...
 	GOOS=linux GOARCH=arm64 $(GO) build -tags $(TAGS) -o /dev/null ./cmd/svidhelper
 	GOOS=darwin GOARCH=arm64 $(GO) vet -tags $(TAGS) ./...
 	GOOS=windows GOARCH=amd64 $(GO) vet -tags $(TAGS) ./...

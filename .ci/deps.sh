@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs what the tests need, when it can: the C compiler of the race detector,
-# and the real servers. Otherwise says what will be skipped.
+# and the real servers; or the packages that are named. Otherwise says what will be
+# skipped.
 set -eu
 
 # A line each: the program that shows the package is there, the package.
@@ -37,13 +38,19 @@ wanted() {
 	runc runc
 	busybox busybox-static
 	unzip unzip
+	curl curl
+	supervisord supervisor
+	s6-svscan s6
 	promtool prometheus
 	chromium-headless-shell chromium-headless-shell
 	T
 }
 
 missing=""
-while read -r program package; do
+for package; do
+	dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q ' installed$' || missing="$missing $package"
+done
+[ $# -gt 0 ] || while read -r program package; do
 	# shellcheck disable=SC2086 # the pattern is meant to expand
 	command -v $program >/dev/null 2>&1 || ls $program >/dev/null 2>&1 || missing="$missing $package"
 done <<T

@@ -55,7 +55,7 @@ func TestDemo(t *testing.T) {
 // TestConfigurations checks every configuration that users are told to copy.
 func TestConfigurations(t *testing.T) {
 	files := []string{"../helper.conf.example"}
-	for _, pattern := range []string{"*/helper*.conf", "*/spiffe-helper.conf"} {
+	for _, pattern := range []string{"*/helper*.conf", "*/spiffe-helper.conf", "systemd/haproxy.conf"} {
 		files = append(files, glob(t, pattern)...)
 	}
 	for i, block := range fenced(t, "../README.md", "hcl") {

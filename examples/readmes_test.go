@@ -15,13 +15,15 @@ import (
 // readmes are the folders whose README begins with commands to copy, and the
 // programs that they take beside those of every Debian.
 var readmes = map[string][]string{
-	"haproxy":    {"haproxy", "openssl"},
-	"mariadb":    {"/usr/sbin/mariadbd", "mariadb", "openssl"},
-	"mosquitto":  {"mosquitto", "mosquitto_pub"},
-	"nginx":      {"nginx", "curl"},
-	"postgresql": {"/usr/lib/postgresql/*/bin/postgres", "psql"},
-	"redis":      {"redis-server", "redis-cli"},
-	"stunnel":    {"stunnel4", "openssl"},
+	"haproxy":     {"haproxy", "openssl"},
+	"mariadb":     {"/usr/sbin/mariadbd", "mariadb", "openssl"},
+	"mosquitto":   {"mosquitto", "mosquitto_pub"},
+	"nginx":       {"nginx", "curl"},
+	"postgresql":  {"/usr/lib/postgresql/*/bin/postgres", "psql"},
+	"redis":       {"redis-server", "redis-cli"},
+	"s6":          {"s6-svscan", "nginx", "curl"},
+	"stunnel":     {"stunnel4", "openssl"},
+	"supervisord": {"supervisord", "nginx", "curl"},
 }
 
 // firstBlock is a block of commands, behind the title and one paragraph.
@@ -38,7 +40,7 @@ cd /
 mount --make-rprivate /
 mount -t tmpfs none /mnt
 mkdir /mnt/work /mnt/bin
-cp -r "$FOLDER/." /mnt/work
+cp -r "$FOLDER/.." /mnt/work/examples
 cp "$PROGRAM" /mnt/bin/svidhelper
 for d in etc var; do
 	mkdir -p /mnt/over/$d/up /mnt/over/$d/work
@@ -53,7 +55,7 @@ export PATH=/mnt/bin:$PATH
 mkdir -p /tmp/spire-agent/public
 svidhelper dev -dns localhost -socket /tmp/spire-agent/public/api.sock 2>/tmp/dev.log &
 until [ -S /tmp/spire-agent/public/api.sock ]; do sleep 0.05; done
-cd /mnt/work
+cd /mnt/work/examples/$(basename "$FOLDER")
 printf '%s' "$COMMANDS" >/tmp/commands
 bash -ex /tmp/commands
 `

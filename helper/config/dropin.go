@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/svidhelper/svidhelper/supervisor"
@@ -165,8 +166,21 @@ func (f *dropIn) cmdArgs() value {
 		if strings.TrimSpace(ignored) != "" {
 			d.warnf(n.span, "write all arguments on one line", "cmd_args: only the first line counts")
 		}
+		opens := func(arg string) bool { return strings.HasPrefix(arg, "'") && !strings.HasSuffix(arg[1:], "'") }
+		if slices.ContainsFunc(args, opens) {
+			d.warnf(n.span, `write double quotes: cmd_args = "-c \"two words\""`, "cmd_args: single quotes mean nothing, so these are %d arguments: %s", len(args), quoteAll(args))
+		}
 		f.args = args
 	}}
+}
+
+// quoteAll returns texts for a message, each in quotes.
+func quoteAll(texts []string) string {
+	var all []string
+	for _, text := range texts {
+		all = append(all, quote(text))
+	}
+	return strings.Join(all, " ")
 }
 
 // renewSignal is a signal, or empty for none.
