@@ -39,13 +39,14 @@ func (p *Prover) dial(ctx context.Context, want Want) (sighting, error) {
 	// one after the other where a name has several addresses: we are in no
 	// hurry, and each connection costs the service something
 	dialer := net.Dialer{FallbackDelay: -1}
-	conn, err := dialer.DialContext(ctx, p.at.network, p.at.address)
+	dialled, err := dialer.DialContext(ctx, p.at.network, p.at.address)
 	if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, fs.ErrNotExist) {
 		return sighting{}, fmt.Errorf("nothing listens there; start the service, or correct the address of proof: %w", err)
 	}
 	if err != nil {
 		return sighting{}, err
 	}
+	conn := &counted{Conn: dialled}
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()

@@ -26,9 +26,10 @@ const (
 // its own.
 //
 // The error is why the service is not known to have accepted our side of the
-// handshake. It has if it goes on or closes in peace; if not, an alert of its own
-// comes first. In TLS 1.2 the handshake would have failed.
-func goodbye(ctx context.Context, conn net.Conn, secure *tls.Conn, protocol protocol) error {
+// handshake. It has if it goes on, be it with the tickets that many send first, or
+// closes in peace; if not, an alert of its own comes first. In TLS 1.2 the handshake
+// would have failed.
+func goodbye(ctx context.Context, conn *counted, secure *tls.Conn, protocol protocol) error {
 	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	if ctx.Err() != nil {
@@ -37,30 +38,31 @@ func goodbye(ctx context.Context, conn net.Conn, secure *tls.Conn, protocol prot
 	if err := conn.SetDeadline(time.Now().Add(goodbyeTime)); err != nil {
 		return err
 	}
-	answers := &counter{Reader: secure}
+	before := conn.read
 	if protocol.goodbye != nil {
-		protocol.goodbye(bufio.NewReader(io.LimitReader(answers, goodbyeSize)), secure)
+		protocol.goodbye(bufio.NewReader(io.LimitReader(secure, goodbyeSize)), secure)
 	}
 	_ = secure.CloseWrite()
-	if half, ok := conn.(interface{ CloseWrite() error }); ok {
+	if half, ok := conn.Conn.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite()
 	}
-	_, err := io.CopyN(io.Discard, answers, goodbyeSize)
+	_, err := io.CopyN(io.Discard, secure, goodbyeSize)
+	went := conn.read > before || errors.Is(err, io.EOF)
 	_, _ = io.CopyN(io.Discard, conn, goodbyeSize)
-	if answers.bytes > 0 || errors.Is(err, io.EOF) || secure.ConnectionState().Version < tls.VersionTLS13 {
+	if secure.ConnectionState().Version < tls.VersionTLS13 || went && !turnedAway(err) {
 		return nil
 	}
 	return err
 }
 
-// A counter counts what is read.
-type counter struct {
-	io.Reader
-	bytes int
+// A counted connection counts the bytes that it has read.
+type counted struct {
+	net.Conn
+	read int
 }
 
-func (c *counter) Read(p []byte) (int, error) {
-	n, err := c.Reader.Read(p)
-	c.bytes += n
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.read += n
 	return n, err
 }

@@ -121,6 +121,17 @@ func (s *server) publish(cert *tls.Certificate) Want {
 	return want
 }
 
+// join puts a file behind another one.
+func (s *server) join(first, second string) {
+	s.t.Helper()
+	a, err := os.ReadFile(s.path(first))
+	b, more := os.ReadFile(s.path(second))
+	if err = errors.Join(err, more); err != nil {
+		s.t.Fatal(err)
+	}
+	s.write(first, append(a, b...))
+}
+
 // find returns the path of a program of a distribution's package.
 func find(t *testing.T, name string, places ...string) string {
 	t.Helper()

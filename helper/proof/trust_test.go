@@ -174,6 +174,7 @@ func TestTrustOfASilentService(t *testing.T) {
 	own := issueBy(t, a, 1, "own")
 	ended := make(chan struct{})
 	s := serve(t, "tcp", "127.0.0.1:0", own, func(s *service) {
+		s.config.SessionTicketsDisabled = true // they would say that it is content
 		s.config.MinVersion, s.config.ClientAuth, s.config.ClientCAs = tls.VersionTLS13, tls.RequireAndVerifyClientCert, poolOf(a)
 		s.after = func(net.Conn) error { <-ended; return nil }
 	})
