@@ -44,8 +44,7 @@ func TestBundleAloneIsProven(t *testing.T) {
 		return &tls.Config{Certificates: []tls.Certificate{*clientCertificate(svid)}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: pool}
 	})
 	rotate := func(try *trial, b *x509bundle.Bundle) {
-		svid.Bundle = b
-		try.expect(publish.Change{OnDisk: []snapshot.X509SVID{svid}, At: time.Now()})
+		try.expect(publish.Change{OnDisk: []snapshot.X509SVID{{SVID: svid.SVID, Bundle: b}}, At: time.Now()})
 	}
 	first := bundle()
 	trusted.Store(first)
