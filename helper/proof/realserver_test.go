@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"syscall"
 	"testing"
@@ -68,15 +69,26 @@ func (s *server) command(argv ...string) *exec.Cmd {
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Dir = s.dir
 	cmd.Stdout, cmd.Stderr = s.log, s.log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.cred, Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.cred, Setpgid: true}
 	return cmd
 }
 
+// start starts the server. It ends with the tests, whatever ends them: with the thread
+// that has started it, that is, which stays until the test ends.
 func (s *server) start(argv ...string) {
 	s.t.Helper()
 	s.argv = argv
 	s.cmd = s.command(argv...)
-	if err := s.cmd.Start(); err != nil {
+	s.cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
+	started, ended := make(chan error), make(chan struct{})
+	s.t.Cleanup(func() { close(ended) })
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		started <- s.cmd.Start()
+		<-ended
+	}()
+	if err := <-started; err != nil {
 		s.t.Fatal(err)
 	}
 }
