@@ -77,7 +77,8 @@ process {
   on_rotation = "SIGHUP"
 
   proof {
-    tls = %q
+    tls       = %q
+    client_ca = true
   }
 }
 `, []string{api.Addr(), "unix://" + agent.address}[i], p.tls, keys, name, self, peerService, addresses[i], p.tls, addresses[1-i], addresses[i]), p.dir, "helper.conf")

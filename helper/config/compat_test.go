@@ -554,7 +554,11 @@ func TestCmdArgs(t *testing.T) {
 			if c.err != nil {
 				fact{bare: true, src: src, err: []string{"cmd_args", c.err.Error()}}.test(t)
 			} else {
-				fact{bare: true, src: src, check: command(append([]string{"x"}, c.want...)...)}.test(t)
+				f := fact{bare: true, src: src, check: command(append([]string{"x"}, c.want...)...)}
+				if strings.Contains(c.name, "single quotes mean") {
+					f.warning = []string{"cmd_args", "single quotes mean nothing"}
+				}
+				f.test(t)
 			}
 		})
 	}

@@ -59,6 +59,9 @@ func (r *proofRunner) expect(c publish.Change) {
 			e.authorities = addMissing(e.authorities, svid.Bundle.X509Authorities())
 		}
 	}
+	if r.cfg.ClientCA && len(c.Waiting) > 0 { // an SVID of the authority that is to arrive
+		e.client = clientCertificate(c.Waiting[0])
+	}
 	// The publisher alone sends, so that there is room after the old one is out.
 	select {
 	case <-r.wanted:

@@ -151,3 +151,50 @@ func TestProofNotice(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// TestWaitingLeafShowsTrust: while a leaf waits for its authority, the proof shows it
+// to the service, which names no authorities: that it takes the leaf is what tells.
+func TestWaitingLeafShowsTrust(t *testing.T) {
+	t.Parallel()
+	api, _ := devapitest.Start(t, devapi.Config{ManualRotation: true})
+	td := devapi.DefaultID.TrustDomain()
+	old := snapshot.X509SVID{SVID: api.SVIDs()[0]}
+	if err := api.AddAuthority(td); err != nil {
+		t.Fatal(err)
+	}
+	b, err := api.X509Bundles().GetX509BundleForTrustDomain(td)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old.Bundle = b
+	waiting := snapshot.X509SVID{SVID: api.Rotate()[0], Bundle: b}
+	var trusts atomic.Pointer[x509.Certificate]
+	trusts.Store(b.X509Authorities()[0])
+	if waiting.Certificates[0].CheckSignatureFrom(trusts.Load()) == nil {
+		trusts.Store(b.X509Authorities()[1])
+	}
+	try := &trial{t: t}
+	try.start(proof.Config{ClientCA: true, Timeout: 100 * time.Millisecond, TLS: serveTLS(t, func() *tls.Config {
+		return &tls.Config{
+			Certificates: []tls.Certificate{*clientCertificate(old)}, ClientAuth: tls.RequireAnyClientCert,
+			VerifyPeerCertificate: func(raw [][]byte, _ [][]*x509.Certificate) error {
+				c, err := x509.ParseCertificate(raw[0])
+				if err == nil {
+					err = c.CheckSignatureFrom(trusts.Load())
+				}
+				return err
+			},
+		}
+	})})
+	try.expect(publish.Change{OnDisk: []snapshot.X509SVID{old}, Waiting: []snapshot.X509SVID{waiting}, At: time.Now()})
+	try.until("no failure", func(p ProofStatus) bool { return strings.Contains(p.Problem, "refuses our client certificate") }, nothing)
+	for _, a := range b.X509Authorities() {
+		if waiting.Certificates[0].CheckSignatureFrom(a) == nil {
+			trusts.Store(a)
+		}
+	}
+	try.progressed()
+	if st := try.until("not proven", proven, nothing); st.Problem != "" {
+		t.Errorf("%+v", st)
+	}
+}
