@@ -204,3 +204,51 @@ func TestNotBundleFirst(t *testing.T) {
 	s.on("and the old authority goes", 1, serial)
 	s.open()
 }
+
+// TestBundleFirstRestartWithAll: what is on disk is of several identities, of which
+// two have one SPIFFE ID; a restart waits for nobody else's authority.
+func TestBundleFirstRestartWithAll(t *testing.T) {
+	t.Parallel()
+	td := td()
+	api, _ := devapitest.Start(t, devapi.Config{ManualRotation: true, Identities: []devapi.Identity{
+		{ID: spiffeid.RequireFromPath(td, "/web"), Hint: "internal"}, {ID: spiffeid.RequireFromPath(td, "/web"), Hint: "external"}, {ID: spiffeid.RequireFromPath(td, "/db")},
+	}})
+	certs := filepath.Join(t.TempDir(), "certs")
+	r := startDaemon(t, api, fmt.Sprintf(`
+output %q {
+  bundle_first = true
+  bundle_lead  = "0s"
+  x509_svid {
+    all    = true
+    cert   = "{index}.pem"
+    key    = "{index}.key"
+    bundle = "{index}.ca"
+  }
+}`, certs))
+	on := func(step string) {
+		t.Helper()
+		eventually(t, func() error {
+			for i, svid := range api.SVIDs() {
+				name := filepath.Join(certs, fmt.Sprint(i, ".pem"))
+				if _, err := os.Stat(name); err != nil {
+					return notYet("%s: %v", step, err)
+				}
+				if got := leafOnDisk(t, name).SerialNumber; got.Cmp(svid.Certificates[0].SerialNumber) != 0 {
+					return notYet("%s: leaf %v in %s, want %v", step, got, name, svid.Certificates[0].SerialNumber)
+				}
+			}
+			return nil
+		})
+	}
+	on("at first")
+	r.stop()
+	if err := r.end(); err != nil {
+		t.Fatal(err)
+	}
+	if err := api.AddAuthority(td); err != nil {
+		t.Fatal(err)
+	}
+	api.Rotate()
+	startDaemonAt(t, api, r.file)
+	on("started anew")
+}

@@ -119,13 +119,18 @@ func (o *output) recollect(now time.Time) {
 		return
 	}
 	o.recollected = true
-	_, svids, err := o.restore(now)
+	set, svids, err := o.restore(now)
 	if err != nil {
 		return
 	}
 	var told []snapshot.X509SVID
-	for i, svid := range svids {
-		if x := &o.spec.X509SVIDs[i]; x.Federated != encode.FederatedMerge && !x.IntermediatesInBundle {
+	for _, id := range set.Identities {
+		if id.Selection.Block != encode.BlockX509SVID {
+			continue
+		}
+		svid := svids[0] // there is one for each such identity
+		svids = svids[1:]
+		if x := &o.spec.X509SVIDs[id.Selection.Index]; x.Federated != encode.FederatedMerge && !x.IntermediatesInBundle {
 			told = append(told, svid)
 		}
 	}

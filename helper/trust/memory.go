@@ -46,6 +46,7 @@ func (st *State) Memory() Memory {
 // time once more: the services may have been started anew, too.
 func Restored(svids []snapshot.X509SVID, m Memory, now time.Time) *State {
 	st := &State{leaves: map[who]leaf{}, restored: true}
+	several := map[who]bool{}
 	for _, svid := range svids {
 		if svid.Bundle == nil || svid.PrivateKey == nil {
 			continue
@@ -58,7 +59,14 @@ func Restored(svids []snapshot.X509SVID, m Memory, now time.Time) *State {
 				l.arrived = append(l.arrived, c)
 			}
 		}
-		st.leaves[who{svid.ID, svid.Hint}] = l
+		at := who{svid.ID, svid.Hint}
+		if other, is := st.leaves[at]; is && !same(other.svid, svid) {
+			several[at] = true // of several hints, which the disk does not tell
+		}
+		st.leaves[at] = l
+	}
+	for at := range several {
+		delete(st.leaves, at)
 	}
 	return st
 }
