@@ -31,7 +31,7 @@ func TestProofsOfNginx(t *testing.T) {
 	nginx := need(t, "nginx")
 	s := newService(t, "nginx")
 	told, answer := filepath.Join(s.dir, "told"), filepath.Join(s.dir, "answer")
-	s.startNginx(nginx, "  proof {\n", fmt.Sprintf(`  proof {
+	s.startNginx(nginx, "  # an X.509-SVID, its", "  bundle_first = true\n  bundle_lead = \"0s\"\n  # an X.509-SVID, its", "  proof {\n", fmt.Sprintf(`  proof {
     client_ca = true
     workers   = 2
     command   = ["sh", "-c", %q, "sh", %q, %q, %q]
@@ -47,15 +47,25 @@ func TestProofsOfNginx(t *testing.T) {
 		})
 		return n
 	}
-	before := proofs()
-	if err := s.api.AddAuthority(devapi.DefaultID.TrustDomain()); err != nil {
-		t.Fatal(err)
+	newAuthority := func() {
+		if err := s.api.AddAuthority(devapi.DefaultID.TrustDomain()); err != nil {
+			t.Fatal(err)
+		}
 	}
+	before := proofs()
+	newAuthority()
 	began := time.Now()
 	s.events.await(t, s.helper, "proof of the bundle", func(event) bool { return proofs() > before })
 	t.Logf("the bundle alone is proven after %v", time.Since(began))
-	serial := rotate(t, s.api) // a leaf of the new authority
+
+	// both at once: the bundle is proven beside the old leaf, then the leaf
+	before = proofs()
+	newAuthority()
+	serial := rotate(t, s.api)
 	s.events.await(t, s.helper, "proof of the new authority's leaf", proven(serial))
+	if proofs() == before {
+		t.Error("the leaf did not wait for the proof of the bundle")
+	}
 	if strings.Contains(s.helper.out.String(), "unseen_authorities") {
 		t.Error("nginx names its authorities, and one was not seen")
 	}
