@@ -4,8 +4,10 @@ package examples_test
 
 import (
 	"context"
+	"errors"
 	"math/big"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -21,12 +23,17 @@ type client struct {
 	blind bool
 	// drops, unless nil, tells failures that the server is known for.
 	drops func(error) bool
+	// pause is how long it waits before the next connection.
+	pause time.Duration
 
 	mu       sync.Mutex
 	seen     map[string]bool
 	dials    int
 	dropped  int
 	failures []error
+	drop     error         // why the last one was dropped, if it was
+	good     time.Time     // when a connection was made last
+	outage   time.Duration // the longest that drops have kept the next one away
 	changed  chan struct{} // closed and replaced at each connection
 }
 
@@ -45,6 +52,12 @@ func (c *client) run(ctx context.Context, parallel int) {
 					return
 				}
 				c.note(serial, err)
+				pause := c.pause
+				if errors.Is(err, syscall.ECONNREFUSED) {
+					// A refusal takes no time, and the server needs the machine.
+					pause = max(pause, 5*time.Millisecond)
+				}
+				time.Sleep(pause)
 			}
 		})
 	}
@@ -58,10 +71,18 @@ func (c *client) note(serial *big.Int, err error) {
 	switch {
 	case err != nil && c.drops != nil && c.drops(err):
 		c.dropped++
+		c.drop = err
 	case err != nil:
 		c.failures = append(c.failures, err)
 	case serial != nil:
 		c.seen[serial.Text(16)] = true
+	}
+	if err == nil {
+		now := time.Now()
+		if c.drop != nil && !c.good.IsZero() {
+			c.outage = max(c.outage, now.Sub(c.good))
+		}
+		c.good, c.drop = now, nil
 	}
 	close(c.changed)
 	c.changed = make(chan struct{})

@@ -98,7 +98,7 @@ func runReadme(t *testing.T, folder string, programs ...string) {
 	p := start(t, cmd)
 	select {
 	case <-p.done:
-	case <-time.After(2 * patience):
+	case <-time.After(4 * patience): // some servers take long to start
 		t.Fatal("the commands do not end")
 	}
 	if err := cmd.ProcessState; !err.Success() {

@@ -39,6 +39,7 @@ type service struct {
 	events  *events
 	helper  *running
 	as      *syscall.Credential // whom svidhelper runs as; nil: whom we do
+	env     []string            // what its environment has besides
 	// listener, unless nil, is svidhelper's descriptor 3, as from systemd.
 	listener *os.File
 	// restarts says that a rotation restarts the server.
@@ -159,6 +160,7 @@ func (s *service) launch(conf string) {
 	cmd := exec.Command(svidhelper, "run", "-config", conf)
 	cmd.Dir = s.dir
 	cmd.Env = append(cmd.Environ(), "SPIFFE_ENDPOINT_SOCKET="+s.api.Addr())
+	cmd.Env = append(cmd.Env, s.env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.as}
 	if s.listener != nil {
 		cmd.ExtraFiles = []*os.File{s.listener}
@@ -169,15 +171,18 @@ func (s *service) launch(conf string) {
 
 // rotate rotates while the clients make new connections without pause, each
 // rotation as soon as the one before is proven. No connection may fail, the one
-// that was opened before must still work afterwards, and the server must be the
-// same process.
+// that was opened before must still work afterwards (unless open is nil: a restart
+// ends it), and the server must not have ended by itself.
 func (s *service) rotate(times int, open hold, clients ...*client) {
 	s.t.Helper()
 	ctx, stop := context.WithCancel(deadline(s.t, 5*time.Minute))
 	defer stop()
-	use, err := open(ctx)
-	if err != nil {
-		s.t.Fatalf("before the first rotation: %v", err)
+	use := func() error { return nil }
+	if open != nil {
+		var err error
+		if use, err = open(ctx); err != nil {
+			s.t.Fatalf("before the first rotation: %v", err)
+		}
 	}
 
 	done := make(chan struct{}, len(clients))
@@ -218,8 +223,14 @@ func (s *service) report(latencies []time.Duration, clients []*client) {
 	s.t.Logf("%d rotations, each proven: published to proven p50 %v, p99 %v", len(latencies), nearest(50), nearest(99))
 	for _, c := range clients {
 		s.t.Logf("%s: %d new connections, %d dropped, %d failed", c.name, c.dials, c.dropped, len(c.failures))
+		if c.dropped > 0 {
+			s.t.Logf("%s: without an answer for %v at most", c.name, c.outage.Round(time.Millisecond))
+		}
 		if len(c.failures) > 0 {
 			s.t.Errorf("%s: %v", c.name, c.failures[0])
+		}
+		if c.good.IsZero() {
+			s.t.Errorf("%s: not one connection was made, and the last failed: %v", c.name, c.drop)
 		}
 	}
 }

@@ -27,19 +27,22 @@ type opening func(conn net.Conn) error
 
 // ask sends a request and expects an answer, byte for byte.
 func ask(request, answer string) talk {
-	return func(conn *tls.Conn) error {
-		if _, err := io.WriteString(conn, request); err != nil {
-			return err
-		}
-		got := make([]byte, len(answer))
-		if n, err := io.ReadFull(conn, got); err != nil {
-			return fmt.Errorf("after %q: %w", got[:n], err)
-		}
-		if string(got) != answer {
-			return fmt.Errorf("the server answered %q, not %q", got, answer)
-		}
-		return nil
+	return func(conn *tls.Conn) error { return exchange(conn, request, answer) }
+}
+
+// exchange is ask, before TLS too.
+func exchange(conn net.Conn, request, answer string) error {
+	if _, err := io.WriteString(conn, request); err != nil {
+		return err
 	}
+	got := make([]byte, len(answer))
+	if n, err := io.ReadFull(conn, got); err != nil {
+		return fmt.Errorf("after %q: %w", got[:n], err)
+	}
+	if string(got) != answer {
+		return fmt.Errorf("the server answered %q, not %q", got, answer)
+	}
+	return nil
 }
 
 // all is one talk after the other.
@@ -99,8 +102,13 @@ type hold func(ctx context.Context) (use func() error, err error)
 // holdTLS keeps a connection open that begins with one talk and ends with
 // another.
 func holdTLS(address string, config *tls.Config, before, after talk) hold {
+	return holdStartTLS(address, config, nil, before, after)
+}
+
+// holdStartTLS is holdTLS with an opening.
+func holdStartTLS(address string, config *tls.Config, open opening, before, after talk) hold {
 	return func(ctx context.Context) (use func() error, err error) {
-		conn, err := connect(ctx, address, config, nil, before)
+		conn, err := connect(ctx, address, config, open, before)
 		if err != nil {
 			return nil, err
 		}
