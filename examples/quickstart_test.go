@@ -58,10 +58,12 @@ func TestConfigurations(t *testing.T) {
 	for _, pattern := range []string{"*/helper*.conf", "*/spiffe-helper.conf", "systemd/haproxy.conf"} {
 		files = append(files, glob(t, pattern)...)
 	}
-	for i, block := range fenced(t, "../README.md", "hcl") {
-		path := adaptText(t, block, t.TempDir(), "helper.conf")
-		t.Logf("block %d of the README is %s", i, path)
-		files = append(files, path)
+	for _, document := range []string{"../README.md", "../docs/migration.md"} {
+		for i, block := range fenced(t, document, "hcl") {
+			path := adaptText(t, block, t.TempDir(), "helper.conf")
+			t.Logf("block %d of %s is %s", i, document, path)
+			files = append(files, path)
+		}
 	}
 	for _, file := range files {
 		out, err := exec.Command(svidhelper, "config", "check", file).CombinedOutput()
