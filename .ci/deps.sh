@@ -30,6 +30,7 @@ wanted() {
 	/usr/sbin/vsftpd vsftpd
 	prosody prosody
 	/usr/sbin/slapd slapd
+	/usr/sbin/chronyd chrony
 	systemd-notify systemd
 	mandoc mandoc
 	zsh zsh

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"net"
 	"path/filepath"
 	"runtime"
@@ -169,6 +170,24 @@ func TestProveShowsTheClientCertificate(t *testing.T) {
 	}
 }
 
+// TestALPN: a service that knows other protocols turns us away, and one that knows
+// one of ours does not.
+func TestALPN(t *testing.T) {
+	cert := issue(t, 1)
+	s := serve(t, "tcp", "127.0.0.1:0", cert, func(s *service) { s.config.NextProtos = []string{"ntske/1"} })
+	for _, c := range []struct {
+		alpn []string
+		says string
+	}{
+		{nil, ""}, {[]string{"h2", "ntske/1"}, ""}, {[]string{"h2"}, "no application protocol"},
+	} {
+		r, err := prover(t, Config{TLS: s.address(), ALPN: c.alpn}).Look(t.Context(), wanted(cert))
+		if r.Proven != (c.says == "") || !strings.Contains(fmt.Sprint(err), c.says) {
+			t.Errorf("%q: %+v, %v", c.alpn, r, err)
+		}
+	}
+}
+
 // One that the service's list of authorities rules out is not shown: it would
 // only be refused.
 func TestProveKeepsAHopelessClientCertificate(t *testing.T) {
@@ -267,6 +286,12 @@ func TestNewRefuses(t *testing.T) {
 		{TLS: "https://localhost:443"},
 		{TLS: "localhost:443", StartTLS: "telnet"},
 		{TLS: "localhost:443", Timeout: -1},
+		{TLS: "localhost:443", ALPN: []string{""}},
+		{TLS: "localhost:443", ALPN: []string{strings.Repeat("x", 256)}},
+		{TLS: "localhost:443", Workers: -1},
+		{TLS: "localhost:443", Workers: MaxWorkers + 1},
+		{TLS: "localhost:443", Command: []string{""}},
+		{TLS: "localhost", Command: []string{"true"}},
 		{TLS: "localhost:443", OnFailure: []Escalation{"kill"}},
 	} {
 		if _, err := New(cfg, quiet); err == nil {

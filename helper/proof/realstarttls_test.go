@@ -11,12 +11,13 @@ import (
 )
 
 // A realService is a server of the distribution's, set up to do TLS after plain
-// text and nothing else.
+// text, or for a protocol inside TLS, and nothing else.
 type realService struct {
 	name     string
 	program  string
 	starttls StartTLS
 	sni      string
+	alpn     string
 	// files are written beside the certificate; in them, and in argv, DIR, PORT and
 	// USER stand for what they are.
 	files map[string]string
@@ -115,6 +116,20 @@ rsa_private_key_file=DIR/key.pem
 		argv:  []string{"-F", "--config", "DIR/prosody.cfg.lua"},
 	},
 	{
+		name: "chronyd", program: "chronyd", alpn: "ntske/1",
+		files: map[string]string{"chrony.conf": `port 0
+cmdport 0
+bindaddress 127.0.0.1
+pidfile DIR/pid
+ntsserverkey DIR/key.pem
+ntsservercert DIR/cert.pem
+ntsport PORT
+ntsdumpdir DIR
+allow 127.0.0.1
+`},
+		argv: []string{"-d", "-x", "-U", "-u", "USER", "-f", "DIR/chrony.conf"},
+	},
+	{
 		name: "slapd", program: "slapd", starttls: StartTLSLDAP,
 		files: map[string]string{"slapd.conf": `pidfile DIR/pid
 TLSCertificateFile DIR/cert.pem
@@ -172,7 +187,11 @@ func TestRealStartTLS(t *testing.T) {
 			}
 			s.start(argv...)
 			t.Cleanup(s.kill)
-			p := prover(t, Config{TLS: "127.0.0.1:" + port, StartTLS: c.starttls, ServerName: c.sni, Timeout: patience})
+			cfg := Config{TLS: "127.0.0.1:" + port, StartTLS: c.starttls, ServerName: c.sni, Timeout: patience}
+			if c.alpn != "" {
+				cfg.ALPN = []string{c.alpn}
+			}
+			p := prover(t, cfg)
 			r, err := p.Prove(t.Context(), first)
 			if err != nil {
 				t.Fatal(err)
