@@ -15,6 +15,7 @@ import (
 // readmes are the folders whose README begins with commands to copy, and the
 // programs that they take beside those of every Debian.
 var readmes = map[string][]string{
+	"federation":  {"nginx", "openssl", "curl"},
 	"haproxy":     {"haproxy", "openssl"},
 	"mariadb":     {"/usr/sbin/mariadbd", "mariadb", "openssl"},
 	"mosquitto":   {"mosquitto", "mosquitto_pub"},
