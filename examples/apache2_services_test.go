@@ -39,7 +39,7 @@ Listen %[3]s
 Include %[4]s
 `, s.dir, user, s.address, site), s.dir, "apache2.conf")
 	s.start("apache2/helper.conf",
-		". /etc/apache2/envvars && mkdir -p $APACHE_RUN_DIR $APACHE_LOCK_DIR && exec apache2", "exec apache2 -f "+conf,
+		`["apache2", `, fmt.Sprintf(`["apache2", "-f", %q, `, conf),
 		"127.0.0.1:443", s.address,
 		"/run/apache2/tls", s.tls)
 
@@ -53,4 +53,5 @@ Include %[4]s
 	if _, err := os.Stat(filepath.Join(s.dir, "apache2.pid")); err == nil {
 		t.Error("httpd was killed: its pid file is still there")
 	}
+	runReadme(t, "apache2", "apache2", "curl")
 }

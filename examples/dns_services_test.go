@@ -60,6 +60,7 @@ func TestServiceUnbound(t *testing.T) {
 	s.byHand(s.signal(syscall.SIGHUP), clients())
 	s.rotate(rotations, s.fate(holdTLS(s.address, config, dnsQuery, dnsQuery)), clients())
 	s.stop(0)
+	runReadme(t, "unbound", "unbound", "kdig")
 }
 
 // TestServiceBind9 runs the example: 30 rotations while clients connect with mutual TLS,
@@ -93,4 +94,5 @@ func TestServiceBind9(t *testing.T) {
 		newClient("TLS connections", talkDial(s.address, clients, nil, dnsQuery)))
 	s.trustsNewAuthority(nil, dnsQuery)
 	s.stop(0)
+	runReadme(t, "bind9", "named", "dig")
 }

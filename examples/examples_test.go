@@ -15,6 +15,7 @@ func TestRunning(t *testing.T) {
 		"10/comm":      {Data: []byte("redis-server\n")},
 		"self/comm":    {Data: []byte("haproxy\n")},
 		"11/something": {},
+		"12/comm":      {Data: []byte("sh\n")},
 	}
 	if got := Running(proc); !slices.Equal(got, []string{"postgresql", "redis"}) {
 		t.Errorf("running are %q", got)

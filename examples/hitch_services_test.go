@@ -37,4 +37,5 @@ func TestServiceHitch(t *testing.T) {
 	s.rotate(rotations, s.fate(holdTLS(s.address, tls, echo, echo)), clients())
 	s.trustsNewAuthority(nil, echo)
 	s.stop(0)
+	runReadme(t, "hitch", "hitch", "socat", "curl")
 }

@@ -42,4 +42,5 @@ include %q
 		newClient("TLS connections", talkDial(s.address, tls, nil, get)))
 	s.trustsNewAuthority(nil, get)
 	s.stop(0)
+	runReadme(t, "lighttpd", "lighttpd", "curl")
 }

@@ -26,4 +26,5 @@ func TestServicePrometheus(t *testing.T) {
 		newClient("TLS connections", talkDial(s.address, tls, nil, ready)))
 	s.trustsNewAuthority(nil, ready)
 	s.stop(0)
+	runReadme(t, "prometheus", "prometheus", "curl")
 }

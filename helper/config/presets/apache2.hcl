@@ -11,9 +11,17 @@ output "/run/apache2/tls" {
 }
 
 process {
-  # Debian's configuration needs what envvars says, and directories that only its
-  # script makes; that script would stand in the way of signals.
-  command = ["sh", "-c", ". /etc/apache2/envvars && mkdir -p $APACHE_RUN_DIR $APACHE_LOCK_DIR && exec apache2 -D FOREGROUND"]
+  command = ["apache2", "-D", "FOREGROUND"]
+
+  # What Debian's envvars says. Its script apachectl would stand in the way of signals.
+  env = {
+    APACHE_RUN_USER  = "www-data"
+    APACHE_RUN_GROUP = "www-data"
+    APACHE_PID_FILE  = "/run/apache2/apache2.pid"
+    APACHE_RUN_DIR   = "/run/apache2"
+    APACHE_LOCK_DIR  = "/run/apache2"
+    APACHE_LOG_DIR   = "/var/log/apache2"
+  }
 
   on_rotation = "SIGUSR1"
 

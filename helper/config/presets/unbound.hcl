@@ -3,8 +3,9 @@
 
 output "/run/unbound/tls" {
   x509_svid {
-    cert = "tls.crt"
-    key  = "tls.key"
+    cert   = "tls.crt"
+    key    = "tls.key"
+    bundle = "ca.crt" # for its clients
   }
 }
 
