@@ -19,7 +19,7 @@ func proofTable(p *proof.Config) *block {
 			return s, "", proof.CheckALPN(s)
 		}).element, quote)},
 		{key: "client_ca", doc: "it must also take our client certificate, and name the authorities of the bundle if it names any", value: boolean(&p.ClientCA, true)},
-		{key: "workers", doc: "among how many processes or sockets it shares out connections by chance; so many are made that one that is behind is missed once in a thousand times", value: integer(&p.Workers, 1, proof.MaxWorkers)},
+		{key: "workers", doc: "among how many processes or sockets it shares out connections by chance; so many are made that one that is behind is missed once in a thousand rotations", value: integer(&p.Workers, 1, proof.MaxWorkers)},
 		{key: "command", doc: "run until it exits with status 0; nothing goes through a shell", value: argv(&p.Command)},
 		{key: "timeout", doc: "bounds the wait for all of that", value: duration(&p.Timeout)},
 		{key: "on_failure", doc: "what to do if it is never proven, in order", value: escalations(&p.OnFailure)},

@@ -99,7 +99,7 @@ func (r *Report) proof(ctx context.Context, cfg proof.Config, runs bool, s *snap
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	result, err := prover.Look(ctx, expected(s.X509))
+	result, err := prover.Look(ctx, expected(s.X509), proof.Result{})
 	var failed *proof.Error
 	switch {
 	case err == nil:

@@ -149,7 +149,7 @@ func (r *proofRunner) prove(ctx context.Context, e expectation) {
 		case <-r.progress:
 		case <-time.After(latePause(time.Since(failed))):
 		}
-		res, err = r.prover.Look(ctx, want)
+		res, err = r.prover.Look(ctx, want, res)
 		switch {
 		case ctx.Err() != nil:
 			return

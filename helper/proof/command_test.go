@@ -84,7 +84,7 @@ func TestCommandBesideTLS(t *testing.T) {
 	runs := filepath.Join(t.TempDir(), "runs")
 	s := serve(t, "tcp", "127.0.0.1:0", before, nil)
 	p := prover(t, Config{TLS: s.address(), Command: sh(`echo x >> "$1"; echo not yet; exit 1`, runs)})
-	_, err := p.Look(t.Context(), wanted(after))
+	_, err := p.Look(t.Context(), wanted(after), Result{})
 	if e := failure(t, err); e.Err != nil || e.Served != "01" {
 		t.Error(err)
 	}
@@ -92,7 +92,7 @@ func TestCommandBesideTLS(t *testing.T) {
 		t.Error("it was run while the old certificate was served")
 	}
 	s.cert.Store(after)
-	r, err := p.Look(t.Context(), wanted(after))
+	r, err := p.Look(t.Context(), wanted(after), Result{})
 	if e := failure(t, err); !e.Right || r.Attempts != 1 || !strings.Contains(err.Error(), `has served the published serial 02, and is not proven`) || !strings.Contains(err.Error(), `saying "not yet"`) {
 		t.Errorf("%+v, %v", r, err)
 	}

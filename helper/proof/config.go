@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// MaxWorkers bounds Workers: of so many, each look is 439 connections.
+// MaxWorkers bounds Workers: of so many, each look is 483 connections or more.
 const MaxWorkers = 64
 
 // A Config says how it is seen that a service has taken up what was published, by

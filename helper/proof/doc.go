@@ -6,7 +6,7 @@
 // that leaf, and that its private key is there. Where that is asked for, the service
 // has accepted a client certificate, and named the authorities of the bundle if it
 // names any; so many connections in a row have shown the leaf that a worker which is
-// behind would be missed once in a thousand times; and a command has succeeded.
+// behind would be missed once in a thousand proofs; and a command has succeeded.
 //
 // It promises to be a light and polite guest: one connection at a time, and with
 // growing pauses between looks, each said goodbye to in the terms of its protocol, so

@@ -181,7 +181,7 @@ func TestALPN(t *testing.T) {
 	}{
 		{nil, ""}, {[]string{"h2", "ntske/1"}, ""}, {[]string{"h2"}, "no application protocol"},
 	} {
-		r, err := prover(t, Config{TLS: s.address(), ALPN: c.alpn}).Look(t.Context(), wanted(cert))
+		r, err := prover(t, Config{TLS: s.address(), ALPN: c.alpn}).Look(t.Context(), wanted(cert), Result{})
 		if r.Proven != (c.says == "") || !strings.Contains(fmt.Sprint(err), c.says) {
 			t.Errorf("%q: %+v, %v", c.alpn, r, err)
 		}

@@ -69,7 +69,7 @@ func (p *Prover) Run(ctx context.Context, want Want, escalate func(Escalation) e
 			continue
 		}
 		var r Result
-		r, err = p.prove(ctx, want, Result{Serial: sum.Serial, right: sum.right})
+		r, err = p.prove(ctx, want, sum.before())
 		r.Attempts += sum.Attempts
 		r.Escalated = sum.Escalated
 		sum = r
@@ -122,14 +122,15 @@ func (p *Prover) prove(ctx context.Context, want Want, r Result) (Result, error)
 	}
 }
 
-// Look dials the service once. The error is the context's if that ended, else an
-// *Error if the service does not present what is wanted.
-func (p *Prover) Look(ctx context.Context, want Want) (Result, error) {
+// Look looks at the service once, which before has shown a result: the zero one, if
+// nothing is known. The error is the context's if that ended, else an *Error if the
+// service does not present what is wanted.
+func (p *Prover) Look(ctx context.Context, want Want, before Result) (Result, error) {
 	began := time.Now()
 	if want.Published.IsZero() {
 		want.Published = began
 	}
-	var r Result
+	r := before.before()
 	err := p.try(ctx, want, &r)
 	switch {
 	case r.Proven:
@@ -145,8 +146,9 @@ func (p *Prover) Look(ctx context.Context, want Want) (Result, error) {
 // another certificate, which is all that there is to say.
 func (p *Prover) try(ctx context.Context, want Want, r *Result) error {
 	if p.cfg.TLS != "" {
-		for range inARow(p.cfg.Workers) {
+		for range inARow(p.cfg.Workers, r.looks) {
 			if err := p.see(ctx, want, r); err != nil || !r.right {
+				r.looks++
 				return err
 			}
 		}

@@ -196,7 +196,7 @@ func TestRealStartTLS(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := p.Look(t.Context(), first); err != nil {
+			if _, err := p.Look(t.Context(), first, Result{}); err != nil {
 				t.Fatal(err)
 			}
 			t.Logf("proven after %v, with %d connections", r.Latency, r.Attempts)

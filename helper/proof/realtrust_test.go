@@ -129,7 +129,7 @@ func TestMosquittoKeepsItsAuthorities(t *testing.T) {
 	if _, err := leaf.Prove(t.Context(), wantTrust(after, a, b)); err != nil {
 		t.Errorf("the leaf: %v", err)
 	}
-	if _, err := trust.Look(t.Context(), wantTrust(after, a, b)); !strings.Contains(fmt.Sprint(err), "refuses our client certificate") {
+	if _, err := trust.Look(t.Context(), wantTrust(after, a, b), Result{}); !strings.Contains(fmt.Sprint(err), "refuses our client certificate") {
 		t.Errorf("its trust: %v", err)
 	}
 }
@@ -200,7 +200,7 @@ func TestRealTrust(t *testing.T) {
 			}
 			prove("one authority", take(first, a))
 
-			r, err := p.Look(t.Context(), wantTrust(first, a, b))
+			r, err := p.Look(t.Context(), wantTrust(first, a, b), Result{})
 			switch {
 			case c.names && (r.Proven || !strings.Contains(fmt.Sprint(err), "does not name the X.509 authority 0B")):
 				t.Errorf("before it has the new bundle: %+v, %v", r, err)
@@ -223,7 +223,7 @@ func TestRealTrust(t *testing.T) {
 			want := wantTrust(second)
 			foreign := issueBy(t, stranger, 3, "own")
 			want.Certificate = func() (*tls.Certificate, error) { return foreign, nil }
-			if _, err := p.Look(t.Context(), want); !strings.Contains(fmt.Sprint(err), "refuses our client certificate") {
+			if _, err := p.Look(t.Context(), want, Result{}); !strings.Contains(fmt.Sprint(err), "refuses our client certificate") {
 				t.Errorf("a stranger's certificate: %v", err)
 			}
 		})

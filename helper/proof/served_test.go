@@ -18,13 +18,13 @@ func TestLookIsOneConnection(t *testing.T) {
 	before, after := issue(t, 1), issue(t, 2)
 	s := serve(t, "tcp", "127.0.0.1:0", before, nil)
 	p := prover(t, Config{TLS: s.address()})
-	r, err := p.Look(t.Context(), wanted(after))
+	r, err := p.Look(t.Context(), wanted(after), Result{})
 	if e := failure(t, err); e.Served != "01" || e.Want != "02" || e.Err != nil || r.Proven || r.Attempts != 1 {
 		t.Errorf("%+v, %+v", r, e)
 	}
 	s.last(t, 1)
 	s.cert.Store(after)
-	if r, err := p.Look(t.Context(), wanted(after)); err != nil || !r.Proven || r.Serial != "02" || r.Latency <= 0 {
+	if r, err := p.Look(t.Context(), wanted(after), Result{}); err != nil || !r.Proven || r.Serial != "02" || r.Latency <= 0 {
 		t.Errorf("%+v, %v", r, err)
 	}
 	s.sawGoodbye(t, "the second look")
@@ -32,7 +32,7 @@ func TestLookIsOneConnection(t *testing.T) {
 		t.Errorf("%d connections", s.conns)
 	}
 	nobody := prover(t, Config{TLS: deserted(t)})
-	if r, err := nobody.Look(t.Context(), wanted(after)); failure(t, err).Err == nil || r.Attempts != 1 {
+	if r, err := nobody.Look(t.Context(), wanted(after), Result{}); failure(t, err).Err == nil || r.Attempts != 1 {
 		t.Errorf("%+v, %v", r, err)
 	}
 }

@@ -105,6 +105,10 @@ func serve(t *testing.T, network, address string, cert *tls.Certificate, change 
 	if err != nil {
 		t.Fatal(err)
 	}
+	return serveOn(t, ln, cert, change)
+}
+
+func serveOn(t *testing.T, ln net.Listener, cert *tls.Certificate, change func(*service)) *service {
 	s := &service{ln: ln, ended: make(chan struct{}, 1000)}
 	s.cert.Store(cert)
 	if change != nil {
@@ -223,6 +227,13 @@ func (s *service) sawOneAtATime(t *testing.T) {
 }
 
 func (s *service) address() string { return s.ln.Addr().String() }
+
+// seen counts its connections.
+func (s *service) seen() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.conns
+}
 
 func prover(t *testing.T, cfg Config) *Prover {
 	t.Helper()

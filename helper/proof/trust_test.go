@@ -179,7 +179,7 @@ func TestTrustOfASilentService(t *testing.T) {
 		s.after = func(net.Conn) error { <-ended; return nil }
 	})
 	defer close(ended)
-	_, err := prover(t, Config{TLS: s.address(), ClientCA: true}).Look(t.Context(), wantTrust(own, a))
+	_, err := prover(t, Config{TLS: s.address(), ClientCA: true}).Look(t.Context(), wantTrust(own, a), Result{})
 	if e := failure(t, err); !e.Right || !strings.Contains(err.Error(), "does not say whether it takes our client certificate") {
 		t.Error(err)
 	}

@@ -66,7 +66,11 @@ type Result struct {
 	Escalated []Escalation
 
 	right bool // Serial is that of a wanted leaf
+	looks int  // that have proven nothing
 }
+
+// before is what of a result counts when there is another look.
+func (r Result) before() Result { return Result{Serial: r.Serial, right: r.right, looks: r.looks} }
 
 // An Error is a proof that failed.
 type Error struct {

@@ -8,18 +8,25 @@ import (
 	"time"
 )
 
-// TestInARow: what is said of the chance is so, for any number of workers.
+// TestInARow: what is said of the chance is so, for any number of workers, and
+// however often a service is looked at.
 func TestInARow(t *testing.T) {
-	for n := 2; n <= MaxWorkers; n++ {
-		missed := func(k int) float64 { return math.Pow(1-1/float64(n), float64(k)) }
-		if k := inARow(n); missed(k) > chance || missed(k-1) <= chance {
-			t.Errorf("%d of %d workers: missed with %v", k, n, missed(k))
+	for _, n := range []int{2, 3, 4, 8, 33, MaxWorkers} {
+		missed := 0.0
+		for looks := range 1000 {
+			missed += math.Pow(1-1/float64(n), float64(inARow(n, looks)))
+		}
+		if missed > chance || missed < chance/5 {
+			t.Errorf("one of %d workers is missed %v times", n, missed)
 		}
 	}
-	for n, want := range map[int]int{0: 1, 1: 1, 2: 10, 4: 25, MaxWorkers: 439} {
-		if got := inARow(n); got != want {
+	for n, want := range map[int]int{0: 1, 1: 1, 2: 11, 4: 27, MaxWorkers: 483} {
+		if got := inARow(n, 0); got != want {
 			t.Errorf("%d connections for %d workers, want %d", got, n, want)
 		}
+	}
+	if got := inARow(4, 1000); got > 100 {
+		t.Errorf("%d connections after a thousand looks", got)
 	}
 }
 
@@ -52,7 +59,7 @@ func TestWorkers(t *testing.T) {
 	const looks = 3
 	s = serveInTurn(t, before, after, looks)
 	r, err := prover(t, Config{TLS: s.address(), Workers: 4, Timeout: patience}).Prove(t.Context(), wanted(after))
-	if err != nil || r.Attempts != 4*looks+inARow(4) {
+	if err != nil || r.Attempts != 4*looks+inARow(4, looks) {
 		t.Errorf("with four workers: %+v, %v", r, err)
 	}
 	s.sawOneAtATime(t)
@@ -70,7 +77,7 @@ func TestWorkerThatStaysBehind(t *testing.T) {
 		if e := failure(t, err); e.Served != "01" || e.Right || e.Err != nil {
 			return err
 		}
-		look, err := p.Look(t.Context(), wanted(after))
+		look, err := p.Look(t.Context(), wanted(after), Result{})
 		if e := failure(t, err); e.Served != "01" || look.Attempts > 4 {
 			return errors.Join(errors.New("a look goes on after an old certificate"), err)
 		}
