@@ -7,14 +7,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/spiffe/go-spiffe/v2/svid/jwtsvid"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
-	"github.com/svidhelper/svidhelper/helper/unseal"
 	"github.com/svidhelper/svidhelper/writer"
 )
 
@@ -215,13 +213,4 @@ func (r *restoring) witToken(token []byte) error {
 		return fmt.Errorf("it expired at %s", until.UTC().Format(time.RFC3339))
 	}
 	return nil
-}
-
-// opened opens a keystore.
-func opened(data []byte, s Secret) (unseal.Store, error) {
-	password, err := s.Read(os.ReadFile)
-	if err != nil {
-		return unseal.Store{}, err
-	}
-	return unseal.Keystore(data, password)
 }
