@@ -221,6 +221,7 @@ func (p *page) proof(f *proofReport) {
 	p.fact("address", f.Address)
 	p.fact("serves", f.Served)
 	p.fact("should", f.Want)
+	p.fact("trust not seen", strings.Join(f.Unseen, ", "))
 	p.fact("took", latency(f.Latency))
 	if f.Failures > 0 {
 		p.fact("failed", counted(f.Failures, "time"))

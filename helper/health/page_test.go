@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -31,7 +32,7 @@ func TestPageEscapes(t *testing.T) {
 	s.Reload = Reload{At: time.Now(), Problem: evil}
 	s.Outputs[0].Identities[0].Hint = evil
 	s.Process.State, s.Hooks[0].Name = supervisor.State(evil), evil
-	s.Proofs[0].Served, s.Proofs[0].Target = evil, evil
+	s.Proofs[0].Served, s.Proofs[0].Target, s.Proofs[0].Unseen = evil, evil, []string{evil}
 	base := start(t, config.Health{}, func() Status { return s })
 	resp, err := http.Get(base + "/")
 	if err != nil {
@@ -119,6 +120,7 @@ func TestStatusJSON(t *testing.T) {
 		{Time: time.Unix(4, 0), Event: events.Failed, Failed: "reload", Error: "unknown key"},
 		{Time: time.Unix(5, 0), Event: events.Failed, Target: "process", Failed: "proof", Error: "serves 0"},
 	}
+	s.Proofs[0].Unseen = []string{"0B"}
 	base := start(t, config.Health{}, func() Status { return s })
 	code, body := get(t, base+"/status.json")
 	var r report
@@ -139,7 +141,7 @@ func TestStatusJSON(t *testing.T) {
 	if diff := cmp.Diff(want, r.History); diff != "" {
 		t.Error(diff)
 	}
-	if !r.Ready || len(r.Outputs) != 1 || len(r.Outputs[0].Identities) != 1 || len(r.Targets) != 2 || r.Targets[0].Proof == nil || r.Targets[0].Latency != 0.002 {
+	if !r.Ready || len(r.Outputs) != 1 || len(r.Outputs[0].Identities) != 1 || len(r.Targets) != 2 || r.Targets[0].Proof == nil || !slices.Equal(r.Targets[0].Proof.Unseen, s.Proofs[0].Unseen) || r.Targets[0].Latency != 0.002 {
 		t.Errorf("%+v", r)
 	}
 }

@@ -97,6 +97,8 @@ type proofReport struct {
 	Latency  float64 `json:"latency_seconds,omitempty"` // of the last one that succeeded
 	Failures uint64  `json:"failures,omitempty"`
 	Problem  string  `json:"problem,omitempty"`
+	// Unseen are the authorities that the service may trust or not.
+	Unseen []string `json:"unseen_authorities,omitempty"`
 }
 
 // An apiReport is the Workload API.
@@ -226,7 +228,7 @@ func reportProof(p *notify.ProofStatus) *proofReport {
 	last, _ := p.Latency.Last()
 	return &proofReport{
 		Address: brief(p.Address), Proven: p.Proven, Served: brief(p.Served), Want: brief(p.Want), Latency: last.Seconds(),
-		Failures: p.Failures, Problem: sentence(p.Problem),
+		Failures: p.Failures, Problem: sentence(p.Problem), Unseen: briefs(p.Unseen),
 	}
 }
 

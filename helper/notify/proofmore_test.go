@@ -115,7 +115,7 @@ func TestCommandProvesWhatIsNoSVID(t *testing.T) {
 	}
 	mark := filepath.Join(t.TempDir(), "mark")
 	try := &trial{t: t}
-	try.start(proof.Config{Timeout: 100 * time.Millisecond, Command: []string{"sh", "-c", `echo "$SVIDHELPER_FILES" >> "$1"; echo "not $SVIDHELPER_FILES"; test "$(tail -n1 "$1")" != /run/tls/bad`, "sh", mark}})
+	try.start(proof.Config{Timeout: 2 * time.Second, Command: []string{"sh", "-c", `echo "$SVIDHELPER_FILES" >> "$1"; echo "not $SVIDHELPER_FILES"; test "$(tail -n1 "$1")" != /run/tls/bad`, "sh", mark}})
 	change := func(number uint64, file string) publish.Change {
 		return publish.Change{Number: number, Kinds: snapshot.KindJWT, At: time.Now(), Outputs: []publish.OutputChange{{Dir: "/run/tls", Files: []string{file}}}}
 	}
