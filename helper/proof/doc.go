@@ -16,6 +16,7 @@
 //
 // It does not promise that a service trusts an authority which it does not name, and
 // from which there is no SVID yet (Result.Unseen), nor that it refuses anyone: nginx
-// accepts every client certificate and says so in HTTP. It does not promise that a
+// refuses a client certificate in HTTP only, and a service with GnuTLS may refuse it by
+// closing, once the handshake has succeeded. It does not promise that a
 // worker is reached which the kernel gives no connection.
 package proof
