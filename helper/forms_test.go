@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spiffe/go-spiffe/v2/bundle/spiffebundle"
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"github.com/svidhelper/svidhelper/helper/check"
 	"github.com/svidhelper/svidhelper/helper/devapi"
@@ -179,4 +180,54 @@ func TestFormsStartFromDisk(t *testing.T) {
 			awaitStarted(t, record)
 		})
 	}
+}
+
+// TestRefusedSPIFFEBundle: a document leaves the disk when one of its profiles is
+// refused for long, whatever the others answer, and comes back with that profile, newer
+// than before. What needs another profile alone stays.
+func TestRefusedSPIFFEBundle(t *testing.T) {
+	api, faults := devapitest.Start(t, devapi.Config{ManualRotation: true})
+	dir := t.TempDir()
+	r := startDaemon(t, api, fmt.Sprintf(`
+on_revoked       = "remove"
+revocation_grace = "100ms"
+output %q {
+  spiffe_bundle {
+    file          = "document.json"
+    trust_domains = ["example.org"]
+  }
+  spiffe_bundle {
+    file   = "map.json"
+    format = "map"
+  }
+}
+`, dir))
+	sequence := func() (n uint64) {
+		if b, err := spiffebundle.Parse(devapi.DefaultID.TrustDomain(), []byte(read(dir, "document.json"))); err == nil {
+			n, _ = b.SequenceNumber()
+		}
+		return n
+	}
+	until := func(what string, holds func() bool) {
+		t.Helper()
+		eventually(t, func() error {
+			if !holds() {
+				return notYet("%s: the document has sequence %d", what, sequence())
+			}
+			return nil
+		})
+	}
+	until("first", func() bool { return sequence() > 0 })
+	first, before := sequence(), read(dir, "map.json")
+	faults.Deny(devapi.FetchJWTBundles)
+	r.log.Await(t, 1, "removed: the identity is refused", "document.json")
+	if err := api.AddAuthority(devapi.DefaultID.TrustDomain()); err != nil {
+		t.Fatal(err)
+	}
+	until("a new X.509 authority", func() bool { return read(dir, "map.json") != before })
+	if n := sequence(); n != 0 {
+		t.Errorf("the answer of another profile has brought the document back, with sequence %d", n)
+	}
+	faults.Heal()
+	until("healed", func() bool { return sequence() > first })
 }

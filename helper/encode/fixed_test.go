@@ -87,8 +87,19 @@ func fixed(t testing.TB) *snapshot.Snapshot {
 	jwt, wit := jwtbundle.New(td("example.org")), witbundle.New(td("example.org"))
 	must(t, jwt.AddJWTAuthority("jwt-key", seedKey(t, "jwt").Public()))
 	must(t, wit.AddWITAuthority("wit-key", seedKey(t, "wit").Public()))
+	der, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: fixedTime, NextUpdate: fixedTime.AddDate(1, 0, 0)},
+		seedAuthority(t, "example.org"), seedSigner("example.org"))
+	must(t, err)
+	crl, err := x509.ParseRevocationList(der)
+	must(t, err)
+	web := spiffeid.RequireFromPath(td("example.org"), "/web")
 	return &snapshot.Snapshot{
+		JWTSVIDs: map[snapshot.JWTRequest]*snapshot.JWTSVID{
+			snapshot.NewJWTRequest([]string{"vault"}, spiffeid.ID{}, ""): {ID: web, Audience: []string{"vault"}, Expiry: fixedTime.AddDate(1, 0, 0), TokenID: "jti", Token: "e30.e30.c2ln"},
+		},
+		WIT: &snapshot.WIT{SVIDs: []*snapshot.WITSVID{{ID: web, Expiry: fixedTime.AddDate(1, 0, 0), Token: "e30.e30.d2l0", PrivateKey: seedKey(t, "bound")}}},
 		X509: &snapshot.X509{
+			CRLs: []*x509.RevocationList{crl},
 			SVIDs: []snapshot.X509SVID{
 				{SVID: seedSVID(t, "/web", "internal", 1001), Bundle: own},
 				{SVID: seedSVID(t, "/db", "", 1002), Bundle: own},
@@ -125,7 +136,7 @@ func everyForm() *Output {
 	return &Output{
 		X509SVIDs: []X509SVID{
 			{Cert: named("tls.crt"), Key: named("tls.key"), Bundle: named("ca.crt"), Combined: named("credential-bundle.pem"),
-				PKCS12: store("modern.p12", keystore.Modern, false), JKS: store("store.jks", keystore.Modern, false), Truststore: trust("trust.p12", FormatPKCS12, keystore.Modern)},
+				CRL: named("crl.pem"), PKCS12: store("modern.p12", keystore.Modern, false), JKS: store("store.jks", keystore.Modern, false), Truststore: trust("trust.p12", FormatPKCS12, keystore.Modern)},
 			{Cert: named("tls.der"), Key: named("tls.key.der"), Bundle: named("ca.der"), Encoding: EncodingDER,
 				PKCS12: store("legacy.p12", keystore.Legacy, false), Truststore: trust("trust.jks", FormatJKS, keystore.Modern)},
 			{Key: named("traditional.key"), KeyEncoding: KeyTraditional,
@@ -139,9 +150,17 @@ func everyForm() *Output {
 		X509Bundles: []X509Bundle{
 			{File: named("{trust_domain}.spiffe-trust-bundle.x509.pem")},
 			ofOwn(&X509Bundle{File: named("bundle.der"), Format: FormatDER}),
+			{File: named("x509-{trust_domain}.json"), Format: FormatSPIFFE},
 			ofOwn(trust("bundle.p12", FormatPKCS12, keystore.Modern)),
 			ofOwn(trust("bundle.jks", FormatJKS, keystore.Modern)),
 		},
+		JWTSVIDs: []JWTSVID{{Audience: []string{"vault"}, File: named("vault.jwt")}},
+		WITSVIDs: []WITSVID{{Token: named("wit.jwt"), Key: named("wit.key.json")}},
+		JWTBundles: []JWTBundle{
+			{File: named("jwt-map.json")}, {File: named("jwks.json"), Format: FormatJWKS}, {File: named("jwt-{trust_domain}.json"), Format: FormatSPIFFE},
+		},
+		WITBundles: []WITBundle{{File: named("wit-jwks.json"), Format: FormatJWKS}},
+		Manifest:   named("manifest.json"),
 		SPIFFEBundles: []SPIFFEBundle{
 			{File: named("{trust_domain}.json"), RefreshHint: 10 * time.Minute},
 			{File: named("all-{trust_domain}.json"), TrustDomains: own, Authorities: []Authority{AuthorityX509, AuthorityJWT, AuthorityWIT}},

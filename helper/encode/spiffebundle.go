@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -86,25 +87,23 @@ func (r *encoding) spiffeBundleFile(sel Selection, want *SPIFFEBundle, file File
 		}
 		return nil
 	}
-	before := r.memo[memoKey{"file", file.Name}].data
+	onDisk := sync.OnceValue(func() []byte {
+		data, _ := r.published(file.Name) // what cannot be read begins anew
+		return data
+	})
 	data, err := r.recall("file", file.Name, pointers(bundles), func() ([]byte, error) {
-		if before == nil {
-			before, _ = r.published(file.Name) // what cannot be read begins anew
-		}
 		if want.Format == FormatMap {
-			return r.bundleMap(before, bundles)
+			return r.bundleMap(file.Name, onDisk, bundles)
 		}
 		b, err := single(bundles)
 		if err != nil {
 			return nil, err
 		}
-		return supersede(before, r.now, func(sequence int64) ([]byte, error) {
-			hint := want.RefreshHint
-			if hint == 0 {
-				hint = DefaultRefreshHint
-			}
-			return b.document(sequence, hint)
-		})
+		hint := want.RefreshHint
+		if hint == 0 {
+			hint = DefaultRefreshHint
+		}
+		return r.supersede("file", file.Name, onDisk, func(sequence int64) ([]byte, error) { return b.document(sequence, hint) })
 	})
 	if err != nil {
 		return err
@@ -112,23 +111,40 @@ func (r *encoding) spiffeBundleFile(sel Selection, want *SPIFFEBundle, file File
 	return r.add(file, want.kind(), false, data)
 }
 
-// bundleMap writes a map of all trust domains (SPIFFE Trust Domain and Bundle 5.1).
-func (r *encoding) bundleMap(before []byte, bundles []joined) ([]byte, error) {
-	type bundleMap struct {
-		TrustDomains map[string]json.RawMessage `json:"trust_domains"`
-	}
-	var last bundleMap
-	_ = json.Unmarshal(before, &last)
-	next := bundleMap{map[string]json.RawMessage{}}
+// A bundleMap is a map of all trust domains (SPIFFE Trust Domain and Bundle 5.1).
+type bundleMap struct {
+	TrustDomains map[string]json.RawMessage `json:"trust_domains"`
+}
+
+// bundleMap writes a map. A trust domain that did not change is not encoded again.
+func (r *encoding) bundleMap(file string, onDisk func() []byte, bundles []joined) ([]byte, error) {
+	last := sync.OnceValue(func() (m bundleMap) {
+		_ = json.Unmarshal(onDisk(), &m) // what does not parse begins anew
+		return m
+	})
+	next, form := bundleMap{map[string]json.RawMessage{}}, "map "+file
 	for _, b := range bundles {
 		name := b.trustDomain.Name()
-		data, err := supersede(last.TrustDomains[name], r.now, func(sequence int64) ([]byte, error) { return b.document(sequence, 0) })
+		data, err := r.recall(form, name, []any{b}, func() ([]byte, error) {
+			return r.supersede(form, name, func() []byte { return last().TrustDomains[name] },
+				func(sequence int64) ([]byte, error) { return b.document(sequence, 0) })
+		})
 		if err != nil {
 			return nil, err
 		}
 		next.TrustDomains[name] = data
 	}
 	return json.Marshal(next)
+}
+
+// supersede encodes a bundle in the place of the last one under a memo's key, or else
+// of the one on disk.
+func (r *encoding) supersede(form, name string, onDisk func() []byte, encode func(sequence int64) ([]byte, error)) ([]byte, error) {
+	before := r.memo[memoKey{form, name}].data
+	if before == nil {
+		before = onDisk()
+	}
+	return supersede(before, r.now, encode)
 }
 
 // document writes the bundle of one trust domain (SPIFFE Trust Domain and Bundle 4).
