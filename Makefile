@@ -42,10 +42,6 @@ test-deps:
 test-services: ## run the tests of the servers that .ci/services lists (SERVICES="A B", LIMIT=seconds)
 	@STRICT=$(STRICT) GO="$(GO)" TAGS=$(TAGS) SERVICES="$(SERVICES)" LIMIT=$(LIMIT) sh .ci/services.sh
 
-.PHONY: test-windows
-test-windows: ## run on Wine what of the Windows build needs no process of its own
-	@STRICT=$(STRICT) GO="$(GO)" TAGS=$(TAGS) sh .ci/wine.sh
-
 .PHONY: lint
 lint: ## gofmt, go vet, staticcheck, and builds for the other platforms
 	@unformatted=$$(gofmt -l bench cmd fswatch helper supervisor writer examples .ci); \

@@ -53,7 +53,7 @@ func commands() []command {
 }
 
 func main() {
-	os.Exit(dispatch(os.Args, os.Stdout, os.Stderr))
+	os.Exit(serve(os.Args))
 }
 
 // dispatch runs the subcommand that args name. Arguments that begin with a flag

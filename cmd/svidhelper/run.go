@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"os"
-	"os/signal"
 	"runtime/debug"
 
 	"github.com/svidhelper/svidhelper/helper"
@@ -52,7 +51,7 @@ func supervise(args []string, ignoreArguments bool, stdout, stderr io.Writer) in
 		debug.SetGCPercent(50) // nearly always idle, and many on a machine: memory is worth more than time
 	}
 	signals := make(chan os.Signal, 1024) // a flood must not crowd out a SIGTERM
-	signal.Notify(signals, supervisor.Signals()...)
+	subscribe(signals, supervisor.Signals()...)
 	return exit(helper.Run(context.Background(), c, log, helper.Options{
 		Signals: signals,
 		Version: version,

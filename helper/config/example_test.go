@@ -50,3 +50,14 @@ func TestExample(t *testing.T) {
 		}
 	}
 }
+
+// TestWindowsExample: what a service of Windows starts from is accepted there.
+func TestWindowsExample(t *testing.T) {
+	src, err := os.ReadFile("../../examples/windows/windows.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c, diagnostics := parseOn("windows", string(src)); c == nil || len(diagnostics) > 0 {
+		t.Error(diagnostics)
+	}
+}
