@@ -150,6 +150,18 @@ func TestBundleFirstLead(t *testing.T) {
 	}
 }
 
+// TestBundleFirstWithoutTargets: where nobody is told, the leaf follows by itself.
+func TestBundleFirstWithoutTargets(t *testing.T) {
+	t.Parallel()
+	api, _ := devapitest.Start(t, devapi.Config{ManualRotation: true})
+	certs := filepath.Join(t.TempDir(), "certs")
+	r := startDaemon(t, api, fmt.Sprintf("output %q {\n bundle_first = true\n bundle_lead = \"0s\"\n x509_svid {}\n}", certs))
+	r.log.Await(t, 1, "published")
+	s := &twoSteps{daemonRun: r, t: t, api: api, certs: certs}
+	serial := s.replace()
+	s.onBundle("in the end", "svid_bundle.pem", 2, serial)
+}
+
 // TestBundleFirstIsBounded: a bundle that never arrives costs no leaf its life.
 func TestBundleFirstIsBounded(t *testing.T) {
 	t.Parallel()

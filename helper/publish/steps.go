@@ -39,6 +39,11 @@ func (r *Publisher) Arrived(target string, number uint64) {
 		return
 	}
 	a.number[target] = number
+	a.stir()
+}
+
+// stir has the publisher look again. It never blocks.
+func (a *arrivals) stir() {
 	select {
 	case a.wake <- struct{}{}:
 	default:
@@ -103,6 +108,9 @@ func (r *Publisher) await(number uint64, targets []string) {
 	for _, o := range r.outputs {
 		if o.awaits == nil && !o.trust.Since().IsZero() {
 			o.awaits = &arrival{number, targets}
+			if len(targets) == 0 {
+				r.arrivals.stir() // there is nobody to wait for
+			}
 		}
 	}
 }
