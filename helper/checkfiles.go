@@ -34,6 +34,9 @@ func ConfiguredFiles(c *config.Config) []check.Set {
 			r.selection(sel)
 			r.set++
 		}
+		for _, t := range r.output.Templates {
+			r.want(t.File, t.Private, check.Want{Kind: check.Companion, Secret: t.Private})
+		}
 		r.want(r.output.Manifest, false, check.Want{Kind: check.Manifest})
 		sets = append(sets, r.read()...)
 	}

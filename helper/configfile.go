@@ -77,7 +77,7 @@ func (d *daemon) watchFile(ctx context.Context) error {
 			stirred() // events may be lost
 		case <-looks:
 			now, _ := os.Stat(d.options.File)
-			if !sameVersion(seen, now) {
+			if !sameVersion(seen, now) || len(d.templates()) > 0 { // which are compared when they are read
 				seen = now
 				stirred()
 			}
@@ -107,12 +107,27 @@ func sameVersion(a, b os.FileInfo) bool {
 	return os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size()
 }
 
-// watchPath watches the directory that the file is named in, and the one that
-// it really is in.
+// watchPath watches the directories that the file and its templates are named in, and
+// those that they really are in.
 func (d *daemon) watchPath(watcher *fswatch.Watcher) error {
-	err := watcher.Add(filepath.Dir(d.options.File))
-	if real, e := filepath.EvalSymlinks(d.options.File); e == nil {
-		err = errors.Join(err, watcher.Add(filepath.Dir(real)))
+	var errs []error
+	for _, file := range append(d.templates(), d.options.File) {
+		errs = append(errs, watcher.Add(filepath.Dir(file)))
+		if real, err := filepath.EvalSymlinks(file); err == nil {
+			errs = append(errs, watcher.Add(filepath.Dir(real)))
+		}
 	}
-	return err
+	return errors.Join(errs...)
+}
+
+// templates are the files of the templates of the running configuration.
+func (d *daemon) templates() (files []string) {
+	for _, o := range d.parts.Load().config.Outputs {
+		for _, t := range o.Templates {
+			if t.From != "" {
+				files = append(files, t.From)
+			}
+		}
+	}
+	return files
 }

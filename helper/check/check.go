@@ -27,6 +27,7 @@ const (
 	BundleMap    Kind = "bundle map"
 	Manifest     Kind = "manifest"
 	Hints        Kind = "hints"
+	Companion    Kind = "companion file" // what a template makes, whatever it is
 	Unknown      Kind = "unknown"
 )
 
@@ -48,6 +49,7 @@ type Want struct {
 	Audience   []string    // all of them are needed
 	Password   *string     // of a keystore or a private key; nil: unknown
 	Incidental bool        // a file that is of no kind is passed over
+	Secret     bool        // a companion file can hold a key or a token
 }
 
 // A Set is files that belong together: a private key is looked for, and a bundle
@@ -155,7 +157,14 @@ func (c *checker) open(f *File) *material {
 		m.item.problem("", "%v", f.Err)
 		return m
 	}
-	c.read(m)
+	switch {
+	case f.Want.Kind != Companion:
+		c.read(m)
+	case len(f.Data) == 0:
+		m.item.problem("", "it is empty")
+	default:
+		m.item.ok("", "made by a template")
+	}
 	if m.item.Kind == Unknown && f.Want.Incidental {
 		return nil
 	}
@@ -220,6 +229,8 @@ func (c *checker) mode(m *material) {
 		secret = "private key"
 	case m.item.Kind == JWTSVID:
 		secret, section = "token", "JWT-SVID 7.1"
+	case f.Want.Secret:
+		secret = "key or token in it"
 	}
 	if secret == "" || f.Mode == 0 {
 		return

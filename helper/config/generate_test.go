@@ -159,6 +159,15 @@ func (g *generator) output() encode.Output {
 	o.SPIFFEBundles = some(g, 0, g.spiffeBundle)
 	if g.maybe() {
 		o.Manifest = g.file()
+		o.Templates = some(g, 0, func() encode.Template {
+			g.count++
+			one := encode.Template{File: encode.FileSpec{Name: fmt.Sprint("t", g.count, pick(g, "", "{id}")), Mode: g.mode(), Owner: optional(g, g.text()), Group: optional(g, g.text())}, From: "/etc/x.tmpl"}
+			one.File.Literal = one.File.Varies()
+			if g.maybe() {
+				one.From, one.Text = "", pick(g, "{{ .dir }}", "a\n\"${b}\" {{ range .files }}{{ .name | json }}{{ end }}", "{{ token (index .identities 0) }}")
+			}
+			return one
+		})
 		o.Trust.Linger = g.duration()
 		if o.Trust.First = g.maybe(); o.Trust.First {
 			o.Trust.Lead = g.duration()
@@ -166,6 +175,13 @@ func (g *generator) output() encode.Output {
 	}
 	if configuredKinds([]encode.Output{o}) == snapshot.KindNone {
 		o.X509SVIDs = []encode.X509SVID{g.x509SVID()}
+	}
+	for i := range o.Templates {
+		if t := &o.Templates[i]; t.Text != "" {
+			if err := t.Compile(&o); err != nil {
+				panic(err)
+			}
+		}
 	}
 	return o
 }

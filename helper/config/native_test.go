@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -43,6 +44,17 @@ output "/run/tls" {
   bundle_first  = true
   bundle_lead   = "5s"
   bundle_linger = "1h"
+
+  template "sds.json" {
+    from  = "/etc/sds.json.tmpl"
+    mode  = "0640"
+    owner = "envoy"
+    group = "33"
+  }
+
+  template "names.conf" {
+    content = "{{ .x509_svid.serial }}\n{{ token .jwt_svid }}"
+  }
 
   x509_svid {
     hint   = "internal"
@@ -238,6 +250,10 @@ func everythingWant() *Config {
 			Spec:     writer.Spec{Dir: "/run/tls", Set: "nginx-1", Publish: writer.ModeRename, Owner: "root", Group: "101", DirMode: 0o755, NoFsync: true},
 			Manifest: named("manifest.json"),
 			Trust:    trust.Policy{First: true, Lead: 5 * time.Second, Linger: time.Hour},
+			Templates: []encode.Template{
+				{File: encode.FileSpec{Name: "sds.json", Mode: 0o640, Owner: "envoy", Group: "33"}, From: "/etc/sds.json.tmpl"},
+				{File: named("names.conf"), Text: "{{ .x509_svid.serial }}\n{{ token .jwt_svid }}", Kind: snapshot.KindX509 | snapshot.KindJWT, Private: true},
+			},
 			FileMode: 0o644, KeyMode: 0o640,
 			X509SVIDs: []encode.X509SVID{{
 				Select: encode.Selector{Hint: "internal"}, Allow: []string{"spiffe://example.org/*"},
@@ -476,6 +492,20 @@ process { command = ["x"] }`, `helper.conf:4:1: error: the process needs on_rota
 		{"output", `file_mode = 644`, "file_mode|644 is not a mode|write 0644"},
 		{"output", `file_mode = "rw-r--r--"`, "file_mode|want a mode in octal"},
 		{"output", `fsync = "no"`, "fsync|want true or false"},
+		{"output", `template "a" { }`, `a template needs one of from and content|write from = `},
+		{"output", `template "a" {
+ content = "x"
+ from = "y"
+}`, `a template needs one of from and content`},
+		{"output", `template "a" { content = "" }`, `content: is empty|name its file: from`},
+		{"output", `template "../a" { content = "x" }`, `leads out of the output's directory`},
+		{"output", `template { content = "x" }`, `template needs a file as its label|template "companion.json" { … }`},
+		{"output", `template "svid.pem" { content = "x" }`, `template: "svid.pem" is already the name of cert`},
+		{"output", "template \"a\" {\n content = <<EOT\none\n{{ if }}\nEOT\n}", `template: a:2: missing value for if`},
+		{"output", `template "a" { content = "{{ exec \"rm\" }}" }`, `template: a:1: function "exec" not defined`},
+		{"output", `template "a" { content = "{{ .x509_svid.serail }}" }`, `a:1:13: <.x509_svid.serail>: map has no entry for key "serail"`},
+		{"output", `template "a" { content = "{{ .jwt_svid.serial }}" }`, `map has no entry for key "jwt_svid"`},
+		{"output", `template "a" { content = "{{ .x509_svid.paths.combined }}" }`, `no entry for key "combined"`},
 		{"output", `bundle_lead = "1s"`, `bundle_lead is for bundle_first|write bundle_first = true`},
 		{"output", `bundle_linger = "-1s"`, `a duration cannot be negative`},
 		{"output", `manifest = { mode = 0640 }`, `manifest names no file|{ file = "…", mode = "0640" }`},
@@ -785,5 +815,56 @@ func TestTrustDefaults(t *testing.T) {
 		if got := c.Outputs[0].Trust; got != want {
 			t.Errorf("%q: %+v, want %+v", text, got, want)
 		}
+	}
+}
+
+// TestTemplateFiles: a template that is a file is read with the configuration. What is
+// wrong with it is said of its line; an edit of it is an edit of the configuration.
+func TestTemplateFiles(t *testing.T) {
+	dir := t.TempDir()
+	tmpl, conf := filepath.Join(dir, "a.tmpl"), filepath.Join(dir, "helper.conf")
+	write := func(path, text string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(conf, fmt.Sprintf("output \"/run/tls\" {\n x509_svid {}\n template \"a\" {\n  from = %q\n  mode = 0644\n }\n}\n", tmpl))
+	var l Loader
+	for _, c := range []struct{ text, want, says string }{
+		{"serial {{ .x509_svid.serial }}\r\n", "serial {{ .x509_svid.serial }}\n", ""},
+		{"one\n{{ .x509_svid.serail }}", "", "a.tmpl:2:13: <.x509_svid.serail>: map has no entry"},
+		{"one\n\n{{ end }}", "", "a.tmpl:3: unexpected {{end}}"},
+		{"", "", "from: cannot read the template: it is empty"},
+		{strings.Repeat("x", 300_000), "", "at most 262144 bytes"},
+		{"{{ key .x509_svid }}", "{{ key .x509_svid }}", "everybody can use \"a\", which holds a secret: mode 0644"},
+		{"again", "again", ""},
+	} {
+		write(tmpl, c.text)
+		got, ds := l.Load(Flags{}, conf)
+		if c.says == "" && len(ds) > 0 || !strings.Contains(ds.String(), c.says) {
+			t.Errorf("%.30q: said is %q, want %q", c.text, ds, c.says)
+		}
+		if (got == nil) != (c.want == "") {
+			t.Fatalf("%.30q: %+v", c.text, got)
+		}
+		if got != nil && (got.Outputs[0].Templates[0].Text != c.want || got.Outputs[0].Templates[0].Private != strings.Contains(c.text, "key")) {
+			t.Errorf("%.30q: %+v", c.text, got.Outputs[0].Templates[0])
+		}
+		if again, ds := l.Load(Flags{}, conf); got != nil && (again != got || len(ds) > 0) {
+			t.Errorf("%.30q: nothing has changed, and it was parsed again", c.text)
+		}
+	}
+	if err := os.Remove(tmpl); err != nil {
+		t.Fatal(err)
+	}
+	if c, ds := l.Load(Flags{}, conf); c != nil || !strings.Contains(ds.String(), "helper.conf:4:3: error: from: cannot read the template: no such file") {
+		t.Errorf("%v, %v", c, ds)
+	}
+	if err := os.Mkdir(tmpl, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if c, ds := l.Load(Flags{}, conf); c != nil || !strings.Contains(ds.String(), "it is not a regular file") {
+		t.Errorf("%v, %v", c, ds)
 	}
 }

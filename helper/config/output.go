@@ -59,6 +59,7 @@ func outputTable(o *encode.Output) *block {
 			return tokenBundleTable("wit_bundle", &w.File, &w.TrustDomains, &w.Format)
 		}}},
 		{key: "spiffe_bundle", doc: "all authorities of trust domains, as SPIFFE bundles", value: many[encode.SPIFFEBundle]{&o.SPIFFEBundles, spiffeBundleTable}},
+		{key: "template", doc: "a file that a text/template makes of what is in the others", value: many[encode.Template]{&o.Templates, templateTable}},
 	}, check: func(d *decoder, at places) {
 		d.layOut(o, at)
 		files := d.files
@@ -102,7 +103,7 @@ func (d *decoder) checkOutput(o *encode.Output, at places, files []namedFile) {
 	if o.Dir != "" {
 		d.takeOutput(o, at.block)
 	}
-	d.checkFiles(o, files)
+	d.checkFiles(o, append(files, d.checkTemplates(o)...))
 	d.checkTrust(&o.Trust, at)
 	d.only(at, []string{"owner", "group"}, d.goos != "windows", "not on Windows")
 	d.only(at, []string{"publish"}, d.goos != "windows" || o.Publish != writer.ModeSymlink, `on Windows, write "rename"`)

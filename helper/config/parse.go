@@ -35,9 +35,13 @@ type Flags struct {
 	// Fetch says that everything is to be written once, whatever daemon_mode
 	// is: what is only of use to a daemon is left out without a word.
 	Fetch bool
+
+	// open reads the file of a template; nil: templates are not looked at.
+	open func(path string) ([]byte, error)
 }
 
-// Parse returns the configuration that src is, or nil if there are errors.
+// Parse returns the configuration that src is, or nil if there are errors. It reads no
+// other file: the templates that src names are not in it.
 func Parse(filename string, src []byte) (*Config, Diagnostics) {
 	c, _, ds := Flags{}.read(filename, src, runtime.GOOS)
 	return c, ds
@@ -49,7 +53,7 @@ func Check(path string) (*Config, Dialect, Diagnostics) {
 	if ds != nil {
 		return nil, Unread, ds
 	}
-	return Flags{}.read(path, src, runtime.GOOS)
+	return Flags{open: openTemplate}.read(path, src, runtime.GOOS)
 }
 
 // A Loader loads a file again and again, with the same flags. One that says the
@@ -57,7 +61,7 @@ func Check(path string) (*Config, Dialect, Diagnostics) {
 // would keep. It is not safe for concurrent use.
 type Loader struct {
 	path string
-	sum  [sha256.Size]byte // of what last is made of
+	sum  [sha256.Size]byte // of what last is made of, templates included
 	last *Config           // nil: none, or not valid
 }
 
@@ -73,9 +77,12 @@ func (l *Loader) Load(f Flags, path string) (c *Config, ds Diagnostics) {
 	if ds != nil {
 		return nil, ds
 	}
-	if sum := sha256.Sum256(src); l.last == nil || l.path != path || l.sum != sum {
-		l.last, _, ds = f.read(path, src, runtime.GOOS)
-		l.path, l.sum = path, sum
+	if l.last != nil && l.path == path && l.sum == sumOf(src, l.last, onDisk) {
+		return l.last, nil
+	}
+	f.open = openTemplate
+	if l.last, _, ds = f.read(path, src, runtime.GOOS); l.last != nil {
+		l.path, l.sum = path, sumOf(src, l.last, asRead)
 	}
 	return l.last, ds
 }
@@ -108,7 +115,7 @@ func (f Flags) read(filename string, src []byte, goos string) (*Config, Dialect,
 		return nil, Unread, r.diagnostics()
 	}
 	c := &Config{written: map[string]string{}}
-	d := &decoder{reporter: r, goos: goos, taken: map[string]span{}, clientCAs: map[*proof.Config]span{}, written: c.written}
+	d := &decoder{open: f.open, reporter: r, goos: goos, taken: map[string]span{}, clientCAs: map[*proof.Config]span{}, written: c.written}
 	flat := &dropIn{logLevel: &c.Log.Level}
 	root, dialect := parseTree(src, r)
 	table := rootTable(c, flat)

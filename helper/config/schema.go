@@ -77,14 +77,17 @@ func (p places) of(keys ...string) span {
 type decoder struct {
 	*reporter
 	goos   string
-	key    string          // the key being read, for messages
-	flat   bool            // it is spiffe-helper's
-	counts bool            // it is not given once more, by a flat key of which the last one wins
-	files  []namedFile     // of the output being read
-	layout string          // of the output being read
-	idle   bool            // there is a process, and it lacks a command
-	untold bool            // there is a process, and it lacks on_rotation
-	taken  map[string]span // directories and names of hooks, which must differ
+	key    string      // the key being read, for messages
+	flat   bool        // it is spiffe-helper's
+	counts bool        // it is not given once more, by a flat key of which the last one wins
+	files  []namedFile // of the output being read
+	layout string      // of the output being read
+	// templates are the blocks of it; open reads their files, unless it is nil.
+	templates []places
+	open      func(path string) ([]byte, error)
+	idle      bool            // there is a process, and it lacks a command
+	untold    bool            // there is a process, and it lacks on_rotation
+	taken     map[string]span // directories and names of hooks, which must differ
 	// clientCAs are where proofs of trust are asked for.
 	clientCAs map[*proof.Config]span
 	// written is Config.written.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
+	"github.com/svidhelper/svidhelper/helper/companion"
 	"github.com/svidhelper/svidhelper/helper/snapshot"
 	"github.com/svidhelper/svidhelper/writer"
 )
@@ -43,6 +44,7 @@ type Encoder struct {
 	readFile func(name string) ([]byte, error)
 	// published reads a file of the output as it was last published.
 	published func(name string) ([]byte, error)
+	parsed    []*companion.Template // of the output's templates
 }
 
 // NewEncoder returns an Encoder for an output, which must not change any more.
@@ -84,6 +86,7 @@ func (e *Encoder) Encode(s *snapshot.Snapshot, dropped map[Selection]bool) Set {
 	r.each(BlockJWTBundle, len(o.JWTBundles), s.JWTBundles != nil, func(sel Selection) (bool, error) { return r.jwtBundle(sel, s.JWTBundles) })
 	r.each(BlockWITBundle, len(o.WITBundles), s.WITBundles != nil, func(sel Selection) (bool, error) { return r.witBundle(sel, s.WITBundles) })
 	r.each(BlockSPIFFEBundle, len(o.SPIFFEBundles), true, func(sel Selection) (bool, error) { return r.spiffeBundle(sel, s) })
+	r.templates(s)
 	r.manifest()
 	e.memo, e.foreign, e.size = r.recent, r.abroad, len(r.set.Files)
 	return r.set

@@ -52,6 +52,10 @@ func (o *Output) uses() iter.Seq2[FileSpec, Use] {
 		b := &o.SPIFFEBundles[i]
 		add(b.kind(), false, b.File)
 	}
+	for i := range o.Templates {
+		t := &o.Templates[i]
+		add(t.Kind, t.Private, t.File)
+	}
 	add(snapshot.KindNone, false, o.Manifest)
 	return func(yield func(FileSpec, Use) bool) {
 		for _, e := range all {

@@ -34,6 +34,9 @@ type Output struct {
 	// snapshot has; its caller has applied this.
 	Trust trust.Policy `json:",omitzero"`
 
+	// Templates are files that a text/template makes of what is in the others.
+	Templates []Template `json:",omitempty"`
+
 	// Manifest is a JSON file that lists SPIFFE IDs, serials, validity and
 	// files.
 	Manifest FileSpec

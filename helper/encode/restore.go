@@ -49,6 +49,11 @@ func Restore(o *Output, disk Disk, now time.Time) (Set, []snapshot.X509SVID, err
 			return Set{}, nil, fmt.Errorf("%s: %w", o.Describe(sel), err)
 		}
 	}
+	for _, t := range o.Templates {
+		if _, err := r.file(t.File, Use{t.Kind, t.Private}); err != nil {
+			return Set{}, nil, err
+		}
+	}
 	if _, err := r.files(o.Manifest, Use{}); err != nil {
 		return Set{}, nil, err
 	}

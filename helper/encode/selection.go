@@ -118,6 +118,8 @@ func (o *Output) Describe(sel Selection) string {
 		return describe("WIT-SVID", o.WITSVIDs[sel.Index].Select)
 	case BlockSPIFFEBundle:
 		return "SPIFFE bundles"
+	case BlockTemplate:
+		return fmt.Sprintf("template %q", o.Templates[sel.Index].File.Name)
 	}
 	return "WIT bundles"
 }
@@ -125,6 +127,8 @@ func (o *Output) Describe(sel Selection) string {
 // files are the files that a selection can name, placeholders included.
 func (o *Output) files(sel Selection) []FileSpec {
 	switch sel.Block {
+	case BlockTemplate:
+		return []FileSpec{o.Templates[sel.Index].File}
 	case BlockX509SVID:
 		return o.X509SVIDs[sel.Index].files()
 	case BlockX509Bundle:
@@ -143,6 +147,11 @@ func (o *Output) files(sel Selection) []FileSpec {
 
 // SelectionOf returns the selection that a file on disk belongs to, if any.
 func (o *Output) SelectionOf(name string) (found Selection, ok bool) {
+	for i, t := range o.Templates {
+		if t.File.Name == name {
+			return Selection{BlockTemplate, i}, true
+		}
+	}
 	for sel := range o.Selections() {
 		for _, f := range o.files(sel) {
 			switch {

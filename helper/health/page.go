@@ -20,8 +20,7 @@ var style string
 const maxShown = 100
 
 // A page is HTML for a person who wants to know what goes on. It is written by
-// hand: html/template keeps the linker from leaving out what is never called,
-// which costs megabytes.
+// hand: there is little of it, and printf escapes every text.
 type page struct {
 	bytes.Buffer
 	now time.Time

@@ -282,7 +282,7 @@ func (o *output) removed(c writer.Change) (rest writer.Change) {
 	rest.Changed = c.Changed
 	kinds := snapshot.KindNone
 	for _, name := range c.Removed {
-		if sel, is := o.spec.SelectionOf(name); is && o.dropped[sel] {
+		if sel, is := o.spec.SelectionOf(name); is && (o.dropped[sel] || sel.Block == encode.BlockTemplate) {
 			e.Files = append(e.Files, name)
 			kinds |= o.spec.KindOf(name)
 		} else {
