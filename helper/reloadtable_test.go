@@ -316,9 +316,12 @@ func TestReloads(t *testing.T) {
 				if n := metric(r.t, r.address, "svidhelper_config_last_reload_successful"); n != 0 {
 					r.t.Errorf("the last reload is said to be successful: %v", n)
 				}
-				if !strings.Contains(read(r.in("events.jsonl")), `"failed":"reload"`) {
-					r.t.Error("no event of the refused configuration")
-				}
+				eventually(r.t, func() error { // which is written after the log
+					if !strings.Contains(read(r.in("events.jsonl")), `"failed":"reload"`) {
+						return notYet("no event of the refused configuration")
+					}
+					return nil
+				})
 				r.goesOn()
 				r.write(r.text)
 				r.log.Await(r.t, 1, "the file says again what is running")
