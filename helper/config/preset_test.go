@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/svidhelper/svidhelper/supervisor"
 )
 
 // TestPresetsAreWhole: each preset is a configuration by itself, without a warning,
@@ -56,6 +58,45 @@ func TestPresetIsTheExample(t *testing.T) {
 		}
 		if d := diff(whole.Hooks, example.Hooks); d != "" && len(example.Hooks) > 0 {
 			t.Errorf("the hook of %s (-preset +example):\n%s", name, d)
+		}
+	}
+}
+
+// TestPresetsInTheReadme: the table of the README has a line for each preset, which
+// names the files that the service reads and the signal that it gets, as the preset does.
+func TestPresetsInTheReadme(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range presetNames() {
+		line := regexp.MustCompile(`(?m)^\| \[[^|]*\(examples/` + name + `\)[^|]* \| ([^|]*) \| ([^|]*) \|`).FindSubmatch(readme)
+		if line == nil {
+			t.Errorf("%s has no line", name)
+			continue
+		}
+		src, err := presets.ReadFile("presets/" + name + ".hcl")
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, _ := mustParse(t, string(src))
+		x := c.Outputs[0].X509SVIDs[0]
+		given := map[string]bool{"cert": x.Cert.Wanted(), "key": x.Key.Wanted(), "bundle": x.Bundle.Wanted(), "combined": x.Combined.Wanted(), "truststore": x.Truststore != nil}
+		for _, file := range strings.Split(string(line[1]), ", ") {
+			if !given[file] {
+				t.Errorf("%s: the preset has no %s", name, file)
+			}
+		}
+		hears := ""
+		switch p := c.Process; {
+		case p == nil || p.OnRotation.Action == supervisor.RotationNone:
+		case p.OnRotation.Action == supervisor.RotationRestart:
+			hears = "restart"
+		default:
+			hears = supervisor.SignalName(p.OnRotation.Signal)
+		}
+		if !strings.Contains(string(line[2]), hears) {
+			t.Errorf("%s: the preset says %s, the README %s", name, hears, line[2])
 		}
 	}
 }
