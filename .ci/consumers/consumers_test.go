@@ -48,7 +48,7 @@ func run(m *testing.M) int {
 	if out, err := build.CombinedOutput(); err != nil {
 		return complain(fmt.Errorf("building svidhelper: %v\n%s", err, out))
 	}
-	api := exec.Command(svidhelper, "dev", "-id", "spiffe://example.org/web", "-socket", filepath.Join(dir, "api.sock"))
+	api := exec.Command(svidhelper, "dev", "-id", "spiffe://example.org/web", "-dns", "localhost", "-socket", filepath.Join(dir, "api.sock"))
 	api.Stderr = os.Stderr
 	said, err := api.StdoutPipe()
 	if err != nil {
