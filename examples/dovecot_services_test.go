@@ -3,10 +3,12 @@
 package examples_test
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"syscall"
 	"testing"
+	"time"
 )
 
 var (
@@ -36,20 +38,45 @@ func TestServiceDovecot(t *testing.T) {
 
 	tls := s.clientTLS()
 	cert, key, bundle := s.clientFiles()
-	imap := func() *client {
-		return dropping(newClient("IMAP", talkDial(s.address, tls, nil, imapLogin)), dropped)
+	clients := func() []*client {
+		return []*client{
+			dropping(newClient("IMAP", talkDial(s.address, tls, nil, imapLogin)), dropped),
+			dropping(newClient("POP3", talkDial(pop3, tls, nil, pop3Login)), dropped),
+			dropping(s.ownClient("curl", `* LIST (\HasNoChildren) "." INBOX`, curl, "-sS",
+				"--cacert", bundle, "--cert", cert, "--key", key, "-u", "carl:x", "imaps://localhost:"+port+"/"), curlDropped),
+		}
 	}
-	s.byHand(s.signal(syscall.SIGHUP), imap())
-	s.rotate(rotations,
-		holdTLS(s.address, tls, imapLogin, imapNoop),
-		imap(),
-		dropping(newClient("POP3", talkDial(pop3, tls, nil, pop3Login)), dropped),
-		dropping(s.ownClient("curl", `* LIST (\HasNoChildren) "." INBOX`, curl, "-sS",
-			"--cacert", bundle, "--cert", cert, "--key", key, "-u", "carl:x", "imaps://localhost:"+port+"/"), curlDropped))
+	s.reloadByHand(s.signal(syscall.SIGHUP), clients()...)
+	s.rotate(rotations, holdTLS(s.address, tls, imapLogin, imapNoop), clients()...)
 
 	s.trustsNewAuthority(nil, imapLogin)
 	s.refusesStranger(nil, imapLogin)
 	s.stop(0)
+}
+
+// reloadByHand is byHand with the clients and as often as rotate has them: Dovecot
+// drops some at each reload, so that the numbers are to be compared.
+func (s *service) reloadByHand(reload func() error, clients ...*client) {
+	s.t.Helper()
+	ctx, stop := context.WithCancel(deadline(s.t, 5*time.Minute))
+	defer stop()
+	done := make(chan struct{}, len(clients))
+	for _, c := range clients {
+		go func() { c.run(ctx, 1); done <- struct{}{} }()
+	}
+	for range rotations {
+		if err := reload(); err != nil {
+			s.t.Fatalf("reload by hand: %v", err)
+		}
+		for _, c := range clients {
+			c.more(s.t, 1)
+		}
+	}
+	stop()
+	for _, c := range clients {
+		<-done
+		s.t.Logf("%d reloads by hand: %s: %d new connections, %d dropped", rotations, c.name, c.dials, c.dropped)
+	}
 }
 
 // dovecotConf writes a configuration without users of the machine's that includes
