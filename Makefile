@@ -42,6 +42,10 @@ test-deps:
 test-services: ## run the tests of the servers that .ci/services lists (SERVICES="A B", LIMIT=seconds)
 	@STRICT=$(STRICT) GO="$(GO)" TAGS=$(TAGS) SERVICES="$(SERVICES)" LIMIT=$(LIMIT) sh .ci/services.sh
 
+.PHONY: test-kubernetes
+test-kubernetes: test-deps ## show examples/kubernetes to a real API server, built the first time (CACHED=1: only if it has been)
+	@CACHED=$(CACHED) GO="$(GO)" sh .ci/kubernetes.sh
+
 .PHONY: lint
 lint: ## gofmt, go vet, staticcheck, and builds for the other platforms
 	@unformatted=$$(gofmt -l bench cmd fswatch helper supervisor writer examples .ci); \

@@ -42,6 +42,7 @@ wanted() {
 	curl curl
 	supervisord supervisor
 	s6-svscan s6
+	etcd etcd-server
 	promtool prometheus
 	chromium-headless-shell chromium-headless-shell
 	T
