@@ -3,6 +3,7 @@ package notify
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -135,9 +136,10 @@ func (r *proofRunner) prove(ctx context.Context, e expectation) {
 	}
 	want := e.want()
 	want.Untold = func() string { return r.target.line.progress().stuck }
+	told := time.Now()
 	res, err := r.prover.Run(ctx, want, r.escalate)
 	if ctx.Err() != nil {
-		r.tried(res)
+		r.tried(res, nil, told)
 		r.cut = res
 		return
 	}
@@ -156,7 +158,7 @@ func (r *proofRunner) prove(ctx context.Context, e expectation) {
 		case err == nil:
 			r.conclude(res, nil)
 		default:
-			r.tried(res)
+			r.tried(res, err, told)
 		}
 	}
 }
@@ -215,9 +217,15 @@ func (r *proofRunner) superseded() {
 		st.Address, shows, st.Want, waited.Round(time.Millisecond)))
 }
 
-// tried remembers connections that have not shown what is wanted.
-func (r *proofRunner) tried(res proof.Result) {
+// tried remembers connections that have not shown what is wanted, and what is in the
+// way now, which may be another thing than when the proof failed. The wait is counted
+// from when the target had been told.
+func (r *proofRunner) tried(res proof.Result, err error, told time.Time) {
 	st := *r.status.Load()
+	if why := (*proof.Error)(nil); errors.As(err, &why) {
+		why.Waited = time.Since(told).Round(time.Second)
+		st.Problem = why.Error()
+	}
 	st.Served = cmp.Or(res.Serial, st.Served)
 	st.Attempts += uint64(res.Attempts)
 	r.status.Store(&st)
