@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"testing"
 )
 
@@ -18,9 +19,12 @@ func TestServicePostfix(t *testing.T) {
 	need(t, "postfix")
 	curl := need(t, "curl")
 	s := newService(t, "postfix")
+	conf := s.postfixConf()
+	if out, err := exec.Command("postfix", "-c", conf, "check").CombinedOutput(); err != nil {
+		t.Fatalf("postfix check: %v\n%s", err, out)
+	}
 	s.start("postfix/helper.conf",
-		`"postfix", "start-fg"`, `"postfix", "-c", "`+s.postfixConf()+`", "start-fg"`,
-		`"postfix", "reload"`, `"postfix", "-c", "`+s.dir+`", "reload"`,
+		"/etc/postfix", conf,
 		"127.0.0.1:25", s.address,
 		"/run/postfix-tls", s.tls)
 
@@ -40,7 +44,7 @@ func TestServicePostfix(t *testing.T) {
 
 	s.trustsNewAuthority(startTLS, hello)
 	s.refusesStranger(startTLS, hello)
-	s.stop(143) // the shell's
+	s.stop(143) // the master ends itself by SIGTERM
 }
 
 // postfixConf writes a configuration that delivers nothing and includes the

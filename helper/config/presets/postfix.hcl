@@ -1,5 +1,6 @@
-# Postfix with the SVID as its certificate. "postfix reload" ends each of its
-# processes once that has no session; the next ones read the files again.
+# Postfix with the SVID as its certificate. At SIGHUP its master ends each of its
+# processes once that has no session; the next ones read the files again. The command
+# is the master, since "postfix start-fg" is a shell, which leaves it behind.
 
 output "/run/postfix-tls" {
   x509_svid {
@@ -9,18 +10,12 @@ output "/run/postfix-tls" {
 }
 
 process {
-  command     = ["postfix", "start-fg"]
-  on_rotation = "none" # a shell stands before its master; the hook tells it
-}
-
-hook "postfix" {
-  command = ["postfix", "reload"]
-  timeout = "10s"
-  retries = 5 # at the start Postfix may not be running yet
+  command     = ["/usr/lib/postfix/sbin/master", "-c", "/etc/postfix", "-d"] # -d: in our session
+  on_rotation = "SIGHUP"
 
   proof {
     tls        = "127.0.0.1:25"
     starttls   = "smtp"
-    on_failure = ["signal"] # the command once more
+    on_failure = ["signal"]
   }
 }
