@@ -66,5 +66,6 @@ func TestServicePgBouncer(t *testing.T) {
 		return pgLogin(conn)
 	})
 	s.refusesStranger(sslRequest, pgLogin)
+	behind.stop(syscall.SIGINT)
 	s.stop(0)
 }

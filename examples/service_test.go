@@ -319,6 +319,30 @@ func (s *service) ended(want int) {
 	if strings.Contains(s.helper.out.String(), "PRIVATE KEY") {
 		s.t.Error("a key in the log")
 	}
+	s.nothingLeft()
+}
+
+// nothingLeft asserts that no process of the server's outlives svidhelper: none that
+// works in the test's directory, or names it among its arguments.
+func (s *service) nothingLeft() {
+	s.t.Helper()
+	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		var left []string
+		for _, proc := range glob(s.t, "/proc/[0-9]*") {
+			args, _ := os.ReadFile(proc + "/cmdline") // it may end meanwhile
+			cwd, _ := os.Readlink(proc + "/cwd")
+			if strings.HasPrefix(cwd, s.dir) || strings.Contains(string(args), s.dir) {
+				left = append(left, strings.ReplaceAll(string(args), "\x00", " "))
+			}
+		}
+		switch {
+		case len(left) == 0:
+			return
+		case time.Now().After(deadline):
+			s.t.Errorf("left behind: %q", left)
+			return
+		}
+	}
 }
 
 // proven matches the event that a serial number was seen to be served.
