@@ -12,7 +12,7 @@ wanted() {
 	nginx nginx
 	/usr/lib/postgresql/*/bin/initdb postgresql
 	psql postgresql-client
-	/usr/sbin/mariadbd mariadb-server
+	mariadbd-safe mariadb-server
 	mariadb-admin mariadb-client
 	redis-server redis-server
 	redis-cli redis-tools

@@ -9,7 +9,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"syscall"
 	"testing"
 )
 
@@ -45,19 +44,19 @@ func TestServiceUnbound(t *testing.T) {
 		"0.0.0.0@853", host+"@"+port+"\n  tls-port: "+port,
 		"/run/unbound/tls", s.tls)
 	conf := adaptText(t, fmt.Sprintf("server:\n  directory: %q\n  chroot: \"\"\n  do-daemonize: no\n  use-syslog: no\n  username: \"\"\n  do-udp: no\n  val-permissive-mode: yes\n  module-config: \"iterator\"\ninclude: %q\n", s.dir, site), s.dir, "unbound.conf")
-	s.restarts = true
-	s.start("unbound/helper.conf",
+	adapted := []string{
 		`["unbound", "-d", "-p"]`, fmt.Sprintf(`["unbound", "-d", "-p", "-c", %q]`, conf),
 		"127.0.0.1:853", s.address,
-		"/run/unbound/tls", s.tls)
-
+		"/run/unbound/tls", s.tls,
+	}
 	config := withoutCertificate(s.clientTLS())
 	clients := func() *client {
 		c := newClient("TLS connections", talkDial(s.address, config, nil, dnsQuery))
 		c.drops = dropped
 		return c
 	}
-	s.byHand(s.signal(syscall.SIGHUP), clients())
+	s.restartByHand(s.conf("unbound/helper.conf", adapted...), clients(), "unbound", "-d", "-p", "-c", conf)
+	s.start("unbound/helper.conf", adapted...)
 	s.rotate(rotations, s.fate(holdTLS(s.address, config, dnsQuery, dnsQuery)), clients())
 	s.stop(0)
 	runReadme(t, "unbound", "unbound", "kdig")
