@@ -2,8 +2,7 @@
 // from a text/template of the user's.
 //
 // It promises that a template which cannot be is refused when it is parsed, with its
-// line; that a rendering ends, and within a bounded size, whatever loops the template
-// has; and that to name a field which is missing is an error. (The function index is
+// line; that a rendering ends, in bounded memory, whatever loops the template has; and that to name a field which is missing is an error. (The function index is
 // how a template asks for what may be missing.)
 // Which secrets a template can print is known before it is rendered: it prints one
 // by calling a function, and there is no other way to name one.
@@ -48,7 +47,7 @@ func Parse(name, text string, functions Functions) (*Template, error) {
 	if len(text) > MaxText {
 		return nil, fmt.Errorf("%s: a template is at most %d bytes long", name, MaxText)
 	}
-	t := &Template{root: template.New(name).Option("missingkey=error").Funcs(quoting).Funcs(template.FuncMap(functions)).Funcs(template.FuncMap{step: func() (string, error) { return "", nil }})}
+	t := &Template{root: template.New(name).Option("missingkey=error").Funcs(quoting(nil)).Funcs(template.FuncMap(functions)).Funcs(template.FuncMap{step: func() (string, error) { return "", nil }})}
 	if _, err := t.root.Parse(text); err != nil {
 		return nil, t.plain(err)
 	}
@@ -81,7 +80,8 @@ func (t *Template) Render(data map[string]any, functions Functions) ([]byte, err
 		return nil, t.plain(err)
 	}
 	var out limited
-	err = run.Funcs(template.FuncMap(functions)).Funcs(counted).Execute(&out, data)
+	left := budget(maxMade)
+	err = run.Funcs(left.functions()).Funcs(quoting(&left)).Funcs(template.FuncMap(functions)).Funcs(counted).Execute(&out, data)
 	switch {
 	case errors.Is(err, errSteps):
 		return nil, fmt.Errorf("%s: %w", t.root.Name(), errSteps)

@@ -2,8 +2,10 @@ package companion
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -50,6 +52,42 @@ func TestRender(t *testing.T) {
 
 // TestCalls: whether a template asks for a secret is known before it is rendered,
 // wherever it does.
+// TestMadeIsBounded: what a template makes and does not write is bounded too.
+func TestMadeIsBounded(t *testing.T) {
+	for name, again := range map[string]string{
+		"printf":    `{{$x = printf "%s%s" $x $x}}`,
+		"print":     `{{$x = print $x $x}}`,
+		"println":   `{{$x = println $x $x}}`,
+		"html":      `{{$x = html $x $x}}`,
+		"js":        `{{$x = js $x $x}}`,
+		"urlquery":  `{{$x = urlquery $x $x}}`,
+		"json":      `{{$x = json $x}}`,
+		"shell":     `{{$x = shell $x}}`,
+		"hcl":       `{{$x = hcl $x}}`,
+		"backslash": `{{$x = backslash "'" $x}}`,
+		"indent":    `{{$x = print $x $x "\n\n\n\n" | indent 100}}`,
+		"index":     `{{$x = printf "%[1]s%[1]s%[1]s" $x}}`,
+		"width":     `{{$x = printf "%999999d%999999d%999999d" 1 2 3}}`,
+		"star":      `{{$x = printf "%*d%*d" 999999 1 999999 2}}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			tmpl, err := Parse("f.tmpl", "{{$x := `'\"\\<`}}"+strings.Repeat(again, 3000), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			_, err = tmpl.Render(nil, nil)
+			if !errors.Is(err, errSize) {
+				t.Errorf("it ends with %v", err)
+			}
+			if runtime.ReadMemStats(&after); after.TotalAlloc-before.TotalAlloc > 1<<30 {
+				t.Errorf("%d bytes are allocated", after.TotalAlloc-before.TotalAlloc)
+			}
+		})
+	}
+}
+
 func TestCalls(t *testing.T) {
 	secret := Functions{"token": func(any) string { return "secret" }}
 	for _, text := range []string{
@@ -140,7 +178,7 @@ func TestQuotingIsDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name := range quoting {
+	for name := range quoting(nil) {
 		if !strings.Contains(string(text), "| `"+name+" ") {
 			t.Errorf("docs/templates.md lacks %s", name)
 		}

@@ -10,13 +10,23 @@ import (
 )
 
 // quoting are the functions that make a value of unknown origin fit for a file: a
-// hint, or a claim of a token, can have quotes and newlines in it.
-var quoting = template.FuncMap{
-	"json":      toJSON,
-	"shell":     toShell,
-	"hcl":       toHCL,
-	"backslash": backslash,
-	"indent":    indent,
+// hint, or a claim of a token, can have quotes and newlines in it. They work at the
+// expense of b.
+func quoting(b *budget) template.FuncMap {
+	return template.FuncMap{
+		"json":  b.quoted(toJSON),
+		"shell": b.quoted(toShell),
+		"hcl":   b.quoted(toHCL),
+		"backslash": func(chars string, v any) (string, error) {
+			return b.quoted(func(v any) (string, error) { return backslash(chars, v) })(v)
+		},
+		"indent": func(n int, v any) (string, error) {
+			if err := b.spend(strings.Count(fmt.Sprint(v), "\n") * min(max(n, 0), maxIndent)); err != nil {
+				return "", err
+			}
+			return b.quoted(func(v any) (string, error) { return indent(n, v) })(v)
+		},
+	}
 }
 
 // toJSON writes any value in JSON, and so in YAML: a text with its quotes.
@@ -40,7 +50,7 @@ func toShell(v any) (string, error) {
 }
 
 // toHCL writes a text as a string of HCL, with its quotes and nothing interpolated.
-func toHCL(v any) string {
+func toHCL(v any) (string, error) {
 	var out strings.Builder
 	out.WriteByte('"')
 	runes := []rune(fmt.Sprint(v))
@@ -65,7 +75,7 @@ func toHCL(v any) string {
 		}
 	}
 	out.WriteByte('"')
-	return out.String()
+	return out.String(), nil
 }
 
 // backslash writes a text with a backslash before each backslash and before each of
@@ -85,11 +95,13 @@ func backslash(chars string, v any) (string, error) {
 	return out.String(), nil
 }
 
+// maxIndent is the deepest indentation, in spaces.
+const maxIndent = 100
+
 // indent writes a text with so many spaces before each of its lines.
 func indent(n int, v any) (string, error) {
-	const most = 100
-	if n < 0 || n > most {
-		return "", fmt.Errorf("indent: from 0 to %d spaces", most)
+	if n < 0 || n > maxIndent {
+		return "", fmt.Errorf("indent: from 0 to %d spaces", maxIndent)
 	}
 	space := strings.Repeat(" ", n)
 	return space + strings.ReplaceAll(strings.TrimSuffix(fmt.Sprint(v), "\n"), "\n", "\n"+space), nil
