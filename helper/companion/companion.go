@@ -113,6 +113,9 @@ func IsMissing(err error) bool {
 	return err != nil && strings.Contains(err.Error(), "map has no entry for key")
 }
 
+// IsTooMuch reports whether an error of Render is that a bound is passed.
+func IsTooMuch(err error) bool { return errors.Is(err, errSteps) || errors.Is(err, errSize) }
+
 // plain is an error of text/template without what says twice which template it is.
 func (t *Template) plain(err error) error {
 	said := strings.TrimPrefix(err.Error(), "template: ")

@@ -32,7 +32,8 @@ const BlockTemplate Block = "template"
 var secretFunctions = []string{"key", "token"}
 
 // Compile finds out whether the template of an output can be: it parses it, and
-// looks for values that this output never has. An error has the template's line.
+// looks for values that this output never has, and for a loop without an end. An error
+// has the template's line.
 func (t *Template) Compile(o *Output) error {
 	parsed, err := t.parse()
 	if err != nil {
@@ -46,7 +47,7 @@ func (t *Template) Compile(o *Output) error {
 	if parsed.Names("claims") {
 		return nil // only a token tells
 	}
-	if _, err := parsed.Render(sampleData(o), declared); companion.IsMissing(err) {
+	if _, err := parsed.Render(sampleData(o), declared); companion.IsMissing(err) || companion.IsTooMuch(err) {
 		return err
 	}
 	return nil

@@ -134,6 +134,7 @@ func TestCompile(t *testing.T) {
 		"{{ range .files }}{{ .path }}{{ end }}": "", "{{ .x509_svid.not_after.Format `2006` }}": "",
 		"{{ .wit_svid.serial }}": "wit_svid", "{{ .x509_svid.paths.combined }}": "combined", "{{ range .identities }}{{ .seral }}{{ end }}": "seral",
 		"{{ .x509_svid.serial": "unclosed action", "{{ readFile `/etc/shadow` }}": "readFile", "{{ env `HOME` }}": "env",
+		`{{ define "a" }}{{ template "a" }}{{ end }}{{ template "a" }}`: "steps", `{{ printf "%999999d%999999d" 1 2 }}`: "bytes",
 	} {
 		tmpl := Template{File: FileSpec{Name: "0"}, Text: text}
 		if err := tmpl.Compile(withTemplates(t)); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
