@@ -111,7 +111,8 @@ func TestEnvoyWatched(t *testing.T) {
 	}
 }
 
-// serve serves TLS with the files, says who calls, and takes nobody without an SVID.
+// serve serves TLS with the files, says which SPIFFE ID a client has, and refuses a
+// client without an SVID.
 func serve(t *testing.T, cert, key, bundle string) (address string) {
 	t.Helper()
 	pair, err := tls.LoadX509KeyPair(cert, key)

@@ -17,8 +17,8 @@ type entry struct {
 	mode       int64
 }
 
-// contents returns what is in an archive beside the program: what somebody who
-// has the archive alone needs to use it.
+// contents returns what is in an archive beside the program: what a user who has the
+// archive alone needs.
 func (r *release) contents(b *build) []entry {
 	all := []entry{{filepath.Base(b.binary), b.binary, 0o755}, {"THIRD_PARTY_NOTICES", b.notices, 0o644}}
 	for _, name := range []string{"LICENSE", "README.md", "CHANGELOG.md", "helper.conf.example"} {

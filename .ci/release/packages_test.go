@@ -69,9 +69,7 @@ var managers = []manager{
 // TestInstallUpgradeRemove: the life of the packages, as dpkg and rpm lead it. A
 // configuration that was changed survives it all, but for a purge.
 func TestInstallUpgradeRemove(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("to install takes root's rights")
-	}
+	needRoot(t, "to install takes root's rights")
 	first, second := packed(t, "v1.2.3", ""), packed(t, "v1.2.4-rc.1", "# new\n")
 	for _, m := range managers {
 		t.Run(m.format, func(t *testing.T) {
@@ -133,9 +131,7 @@ func TestInstallUpgradeRemove(t *testing.T) {
 // TestUser: the unit's user comes to be.
 func TestUser(t *testing.T) {
 	need(t, "systemd-sysusers")
-	if os.Getuid() != 0 {
-		t.Skip("to add a user takes root's rights")
-	}
+	needRoot(t, "to add a user takes root's rights")
 	root := t.TempDir()
 	if err := os.Mkdir(filepath.Join(root, "etc"), 0o755); err != nil {
 		t.Fatal(err)

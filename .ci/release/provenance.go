@@ -17,7 +17,7 @@ import (
 )
 
 // provenance writes what every file was made from and how, as an in-toto statement
-// with a predicate of SLSA (v1). Who signs it says that it is so.
+// with a predicate of SLSA (v1). The signer of the release vouches for it.
 func (r *release) provenance(builds []*build) error {
 	files, err := os.ReadDir(r.dist)
 	if err != nil {

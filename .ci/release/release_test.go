@@ -74,6 +74,19 @@ func need(t *testing.T, program string) {
 	}
 }
 
+// needRoot skips a test that takes root's rights, or fails it where nothing may be
+// skipped.
+func needRoot(t *testing.T, why string) {
+	t.Helper()
+	switch {
+	case os.Getuid() == 0:
+	case os.Getenv("SVIDHELPER_TEST_STRICT") != "":
+		t.Fatal(why)
+	default:
+		t.Skip(why)
+	}
+}
+
 func read(t *testing.T, path string) []byte {
 	t.Helper()
 	text, err := os.ReadFile(path)
