@@ -13,33 +13,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/svidhelper/svidhelper/helper/testbed"
 )
-
-// tool returns the path of a program that consumes what is published.
-func tool(t *testing.T, name string) string {
-	t.Helper()
-	p, err := exec.LookPath(name)
-	if err != nil {
-		if p = "/usr/sbin/" + name; exec.Command(p, "-v").Run() == nil {
-			return p
-		}
-		if os.Getenv("SVIDHELPER_TEST_STRICT") == "1" {
-			t.Fatalf("%s is not installed", name)
-		}
-		t.Skipf("%s is not installed", name)
-	}
-	return p
-}
-
-// run runs a program and returns what it says.
-func run(t *testing.T, name string, args ...string) string {
-	t.Helper()
-	out, err := exec.Command(tool(t, name), args...).CombinedOutput()
-	if err != nil {
-		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
-	}
-	return string(out)
-}
 
 // rotations publishes some times in each mode, and calls use after each.
 func rotations(t *testing.T, prepare func(o *output) (use func(s []File))) {
@@ -64,16 +40,16 @@ func rotations(t *testing.T, prepare func(o *output) (use func(s []File))) {
 }
 
 func TestOpenSSLLoadsThePair(t *testing.T) {
-	tool(t, "openssl")
+	testbed.Program(t, "openssl")
 	rotations(t, func(o *output) func([]File) {
 		name := func(n string) string { return filepath.Join(o.Dir, n) }
 		return func(s []File) {
-			run(t, "openssl", "verify", "-CAfile", name("ca.crt"), "-untrusted", name("tls.crt"), name("tls.crt"))
-			public := run(t, "openssl", "x509", "-in", name("tls.crt"), "-noout", "-pubkey")
-			if got := run(t, "openssl", "pkey", "-in", name("tls.key"), "-pubout"); got != public {
+			testbed.Run(t, "openssl", "verify", "-CAfile", name("ca.crt"), "-untrusted", name("tls.crt"), name("tls.crt"))
+			public := testbed.Run(t, "openssl", "x509", "-in", name("tls.crt"), "-noout", "-pubkey")
+			if got := testbed.Run(t, "openssl", "pkey", "-in", name("tls.key"), "-pubout"); got != public {
 				t.Error("the key belongs to another certificate")
 			}
-			serial := strings.TrimSpace(run(t, "openssl", "x509", "-in", name("tls.crt"), "-noout", "-serial"))
+			serial := strings.TrimSpace(testbed.Run(t, "openssl", "x509", "-in", name("tls.crt"), "-noout", "-serial"))
 			if want := fmt.Sprintf("serial=%02X", leafOf(t, s).SerialNumber); serial != want && serial != strings.Replace(want, "=", "=0", 1) {
 				t.Errorf("%s, want %s", serial, want)
 			}
@@ -97,7 +73,7 @@ func served(network, address string, s []File) (string, error) {
 // TestNginxLoadsThePair has the real nginx reload after each publish and present
 // the new certificate.
 func TestNginxLoadsThePair(t *testing.T) {
-	nginx := tool(t, "nginx")
+	nginx := testbed.Program(t, "nginx")
 	rotations(t, func(o *output) func([]File) {
 		base := t.TempDir()
 		socket := filepath.Join(base, "s")
@@ -115,7 +91,7 @@ func TestNginxLoadsThePair(t *testing.T) {
 					location / { return 200; }
 				}
 			}`, base, socket, o.Dir, asUser())), 0o644))
-		run(t, "nginx", "-t", "-q", "-p", base, "-c", conf)
+		testbed.Run(t, "nginx", "-t", "-q", "-p", base, "-c", conf)
 		cmd := exec.Command(nginx, "-p", base, "-c", conf)
 		cmd.Stderr = os.Stderr
 		must(t, cmd.Start())
@@ -126,7 +102,7 @@ func TestNginxLoadsThePair(t *testing.T) {
 		first := true
 		return func(s []File) {
 			if !first {
-				run(t, "nginx", "-p", base, "-c", conf, "-s", "reload")
+				testbed.Run(t, "nginx", "-p", base, "-c", conf, "-s", "reload")
 			}
 			first = false
 			want := leafOf(t, s).SerialNumber.String()

@@ -8,7 +8,6 @@ import (
 	"encoding/pem"
 	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -18,34 +17,9 @@ import (
 	"github.com/spiffe/go-spiffe/v2/bundle/spiffebundle"
 	"github.com/spiffe/go-spiffe/v2/bundle/x509bundle"
 	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
+	"github.com/svidhelper/svidhelper/helper/testbed"
 	"google.golang.org/grpc/credentials/tls/certprovider/pemfile"
 )
-
-// tool returns the path of a program that consumes what is published.
-func tool(t *testing.T, name string) string {
-	t.Helper()
-	p, err := exec.LookPath(name)
-	if err != nil {
-		if p = "/usr/sbin/" + name; exec.Command(p, "-v").Run() == nil {
-			return p
-		}
-		if os.Getenv("SVIDHELPER_TEST_STRICT") == "1" {
-			t.Fatalf("%s is not installed", name)
-		}
-		t.Skipf("%s is not installed", name)
-	}
-	return p
-}
-
-// run runs a program and returns what it says.
-func run(t *testing.T, name string, args ...string) string {
-	t.Helper()
-	out, err := exec.Command(tool(t, name), args...).CombinedOutput()
-	if err != nil {
-		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
-	}
-	return string(out)
-}
 
 // readable writes every form into a directory for others to read.
 func readable(t *testing.T) string {
@@ -63,7 +37,7 @@ func readable(t *testing.T) string {
 func TestOpenSSLReads(t *testing.T) {
 	dir := readable(t)
 	at := func(name string) string { return filepath.Join(dir, name) }
-	public := run(t, "openssl", "x509", "-in", at("tls.crt"), "-noout", "-pubkey")
+	public := testbed.Run(t, "openssl", "x509", "-in", at("tls.crt"), "-noout", "-pubkey")
 	const pass = "pass:changeit"
 	for name, args := range map[string][]string{
 		"tls.key":               {},
@@ -75,17 +49,17 @@ func TestOpenSSLReads(t *testing.T) {
 		"encrypted.pem":         {"-passin", pass},
 		"credential-bundle.pem": {},
 	} {
-		if out := run(t, "openssl", append([]string{"pkey", "-in", at(name), "-pubout"}, args...)...); out != public {
+		if out := testbed.Run(t, "openssl", append([]string{"pkey", "-in", at(name), "-pubout"}, args...)...); out != public {
 			t.Errorf("%s holds the key\n%s", name, out)
 		}
 	}
 	for _, name := range []string{"tls.der", "ca.der", "bundle.der"} {
-		if out := run(t, "openssl", "x509", "-inform", "DER", "-in", at(name), "-noout", "-ext", "subjectAltName"); !strings.Contains(out, "URI:spiffe://example.org") {
+		if out := testbed.Run(t, "openssl", "x509", "-inform", "DER", "-in", at(name), "-noout", "-ext", "subjectAltName"); !strings.Contains(out, "URI:spiffe://example.org") {
 			t.Errorf("%s: %s", name, out)
 		}
 	}
 	for name, certs := range map[string]int{"modern.p12": 3, "legacy.p12": 3, "none.p12": 3, "ewallet.p12": 3, "trust.p12": 1, "trust-legacy.p12": 1, "trust-none.p12": 1, "bundle.p12": 1} {
-		out := run(t, "openssl", "pkcs12", "-in", at(name), "-passin", pass, "-nodes")
+		out := testbed.Run(t, "openssl", "pkcs12", "-in", at(name), "-passin", pass, "-nodes")
 		keys := 0
 		if certs > 1 {
 			keys = 1
@@ -94,14 +68,14 @@ func TestOpenSSLReads(t *testing.T) {
 			t.Errorf("%s: %s", name, out)
 		}
 	}
-	if out := run(t, "openssl", "pkcs12", "-in", at("modern.p12"), "-passin", pass, "-nodes"); !strings.Contains(out, "friendlyName: web") {
+	if out := testbed.Run(t, "openssl", "pkcs12", "-in", at("modern.p12"), "-passin", pass, "-nodes"); !strings.Contains(out, "friendlyName: web") {
 		t.Errorf("no alias: %s", out)
 	}
-	info := run(t, "openssl", "pkcs12", "-in", at("legacy.p12"), "-passin", pass, "-info", "-noout")
+	info := testbed.Run(t, "openssl", "pkcs12", "-in", at("legacy.p12"), "-passin", pass, "-info", "-noout")
 	if !strings.Contains(info, "MAC: sha1") || strings.Count(info, "pbeWithSHA1And3-KeyTripleDES-CBC") != 2 {
 		t.Errorf("legacy: %s", info)
 	}
-	if info := run(t, "openssl", "pkcs12", "-in", at("none.p12"), "-passin", "pass:", "-info", "-noout"); strings.Contains(info, "Encrypted") || strings.Contains(info, "PBES2") {
+	if info := testbed.Run(t, "openssl", "pkcs12", "-in", at("none.p12"), "-passin", "pass:", "-info", "-noout"); strings.Contains(info, "Encrypted") || strings.Contains(info, "PBES2") {
 		t.Errorf("none: %s", info)
 	}
 }
@@ -124,7 +98,7 @@ func TestKeytoolReads(t *testing.T) {
 			if strings.Contains(name, "none") {
 				args = args[:3]
 			}
-			out := run(t, "keytool", args...)
+			out := testbed.Run(t, "keytool", args...)
 			for _, w := range want {
 				if !strings.Contains(out, w) {
 					t.Errorf("no %q in %s", w, out)
@@ -232,7 +206,7 @@ func TestHintsAreOfFiles(t *testing.T) {
 		t.Fatalf("%s", data)
 	}
 	for i, name := range []string{"credential-bundle.private-key.x509.pem", "1.credential-bundle.private-key.x509.pem"} {
-		if sum, _, _ := strings.Cut(run(t, "sha256sum", filepath.Join(dir, name)), " "); hints.Hints[i].Fingerprint != "sha256:"+sum {
+		if sum, _, _ := strings.Cut(testbed.Run(t, "sha256sum", filepath.Join(dir, name)), " "); hints.Hints[i].Fingerprint != "sha256:"+sum {
 			t.Errorf("%s: %s, sha256sum says %s", name, hints.Hints[i].Fingerprint, sum)
 		}
 	}
