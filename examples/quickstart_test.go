@@ -58,7 +58,7 @@ func TestConfigurations(t *testing.T) {
 	for _, pattern := range []string{"*/helper*.conf", "*/spiffe-helper.conf", "systemd/haproxy.conf"} {
 		files = append(files, glob(t, pattern)...)
 	}
-	for _, document := range []string{"../README.md", "../docs/migration.md"} {
+	for _, document := range []string{"../README.md", "../docs/configuration.md", "../docs/migration.md", "../docs/templates.md"} {
 		for i, block := range fenced(t, document, "hcl") {
 			path := adaptText(t, block, t.TempDir(), "helper.conf")
 			t.Logf("block %d of %s is %s", i, document, path)

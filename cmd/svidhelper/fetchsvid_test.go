@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
-	"os"
 	"strings"
 	"testing"
 
@@ -27,22 +26,19 @@ func fetchSVID(t *testing.T, args ...string) []byte {
 }
 
 // TestFetchedSVIDs: the right identity is printed, its key belongs to its
-// certificate, that verifies against its bundle, and the README names every field
-// and every form.
+// certificate, that verifies against its bundle, and docs/operation.md names every
+// field and every form.
 func TestFetchedSVIDs(t *testing.T) {
 	api, _ := devapitest.Start(t, devapi.Config{
 		ManualRotation: true, Intermediate: true,
 		Identities: []devapi.Identity{{ID: devapi.DefaultID}, {ID: spiffeid.RequireFromString("spiffe://example.org/web"), Hint: "internal"}},
 		Federated:  []spiffeid.TrustDomain{spiffeid.RequireTrustDomainFromString("other.org")},
 	})
-	readme, err := os.ReadFile("../../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
+	documents := section(t, "On standard output")
 	documented := func(what string) {
 		t.Helper()
-		if !strings.Contains(string(readme), "`"+what+"`") {
-			t.Errorf("the README does not name %s", what)
+		if !strings.Contains(documents, "`"+what+"`") {
+			t.Errorf("docs/operation.md does not name %s", what)
 		}
 	}
 	for _, form := range formNames() {

@@ -31,6 +31,18 @@ const (
 	exitUsage   = 2
 )
 
+// statuses are the exit statuses, as the help, the manual and docs/operation.md have
+// them.
+var statuses = []struct{ status, when string }{
+	{"the process's own", "it has ended by itself, or after a signal that it handles"},
+	{"128 + N", "signal N has ended the process"},
+	{"127", "the process's command is not there"},
+	{"126", "the process's command cannot be executed"},
+	{"0", "done; SIGTERM and SIGINT where there is no process"},
+	{"1", "svidhelper itself has failed; check: something cannot be used, or there is nothing; doctor: there is a problem"},
+	{"2", "wrong flags"},
+}
+
 // A command is one subcommand: arguments in, exit code out.
 type command struct {
 	name, synopsis, does string
@@ -119,10 +131,12 @@ func usage(w io.Writer) {
 			fmt.Fprintf(t, "  \t%s\n", c.synopsis)
 		}
 	}
+	fmt.Fprint(t, "\nexit status:\n")
+	for _, s := range statuses {
+		fmt.Fprintf(t, "  %s\t%s\n", s.status, s.when)
+	}
 	t.Flush()
-	fmt.Fprint(w, "\n\"svidhelper <command> -h\" lists the flags of a command.\n"+
-		"exit status: the process's own, or 128+signal; 126 or 127 when it cannot be\n"+
-		"executed; 1 for a failure of svidhelper's; 2 for wrong flags; 0 otherwise.\n")
+	fmt.Fprint(w, "\n\"svidhelper <command> -h\" lists the flags of a command.\n")
 }
 
 // newFlags returns a flag set with c's usage.

@@ -116,25 +116,31 @@ func manual(t *testing.T) string {
 			p.item("-"+f.name, f.value, f.does)
 		}
 	}
-	readme, err := os.ReadFile("../../README.md")
-	if err != nil {
-		t.Fatal(err)
+	p.section("EXIT STATUS", "")
+	for _, s := range statuses {
+		p.item(s.status, "", s.when)
 	}
-	p.section("EXIT STATUS", plain(section(t, string(readme), "Exit status")))
+	_, prose, _ := strings.Cut(section(t, "Exit status"), "|\n\n")
+	fmt.Fprintf(p, ".PP\n%s\n", roff(plain(prose)))
 	p.section("ENVIRONMENT", "")
 	p.item("SPIFFE_ENDPOINT_SOCKET", "", "The Workload API, where neither the configuration nor a flag says. Without it: /tmp/spire-agent/public/api.sock.")
 	p.section("SEE ALSO", "helper.conf(5)")
 	return p.String()
 }
 
-// section returns what stands under a heading of the README.
-func section(t *testing.T, text, heading string) string {
-	_, after, found := strings.Cut(text, "\n## "+heading+"\n")
-	if !found {
-		t.Fatalf("the README has no section %q", heading)
+// section returns what stands under a heading of docs/operation.md.
+func section(t *testing.T, heading string) string {
+	t.Helper()
+	text, err := os.ReadFile("../../docs/operation.md")
+	if err != nil {
+		t.Fatal(err)
 	}
-	text, _, _ = strings.Cut(after, "\n## ")
-	return strings.TrimSpace(text)
+	_, after, found := strings.Cut(string(text), "\n## "+heading+"\n")
+	if !found {
+		t.Fatalf("docs/operation.md has no section %q", heading)
+	}
+	after, _, _ = strings.Cut(after, "\n## ")
+	return strings.TrimSpace(after)
 }
 
 // plain returns Markdown's prose without its marks.

@@ -8,10 +8,10 @@ import (
 	"github.com/svidhelper/svidhelper/helper/publish"
 )
 
-// TestEnvironmentDocumented: the README names every variable that a hook's command
-// gets.
+// TestEnvironmentDocumented: docs/configuration.md names every variable that a hook's
+// command gets.
 func TestEnvironmentDocumented(t *testing.T) {
-	readme, err := os.ReadFile("../../README.md")
+	document, err := os.ReadFile("../../docs/configuration.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,8 +28,8 @@ func TestEnvironmentDocumented(t *testing.T) {
 		t.Errorf("only %q", names)
 	}
 	for _, name := range names {
-		if !strings.Contains(string(readme), "`"+name+"`") {
-			t.Errorf("the README does not name %s", name)
+		if !strings.Contains(string(document), "`"+name+"`") {
+			t.Errorf("docs/configuration.md does not name %s", name)
 		}
 	}
 }

@@ -99,20 +99,20 @@ func (m *manager) rest() (all []string) {
 	}
 }
 
-// documented checks that the README names all that was said.
+// documented checks that docs/operation.md names all that was said.
 func (m *manager) documented() {
 	m.t.Helper()
-	readme, err := os.ReadFile("../../README.md")
+	document, err := os.ReadFile("../../docs/operation.md")
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	_, section, _ := strings.Cut(string(readme), "\n## Under systemd\n")
+	_, section, _ := strings.Cut(string(document), "\n## Under systemd\n")
 	section, _, _ = strings.Cut(section, "\n## ")
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for key := range m.keys {
 		if !strings.Contains(section, "`"+key) {
-			m.t.Errorf("the README does not name %s", key)
+			m.t.Errorf("docs/operation.md does not name %s", key)
 		}
 	}
 }

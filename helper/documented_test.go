@@ -12,14 +12,14 @@ import (
 	"github.com/svidhelper/svidhelper/helper/devapi/devapitest"
 )
 
-// TestRotationLineDocumented: the README names every key of the line that a rotation
-// is in the log.
+// TestRotationLineDocumented: docs/operation.md names every key of the line that a
+// rotation is in the log.
 func TestRotationLineDocumented(t *testing.T) {
-	readme, err := os.ReadFile("../README.md")
+	document, err := os.ReadFile("../docs/operation.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, section, _ := strings.Cut(string(readme), "\n## Logs\n")
+	_, section, _ := strings.Cut(string(document), "\n## Logs\n")
 	section, _, _ = strings.Cut(section, "\n## ")
 	api, _ := devapitest.Start(t, devapi.Config{ManualRotation: true})
 	r := startDaemon(t, api, fmt.Sprintf(`
@@ -53,7 +53,7 @@ hook "web" {
 	}
 	for key := range keys {
 		if !strings.Contains(section, "`"+key+"`") {
-			t.Errorf("the README does not name %s", key)
+			t.Errorf("docs/operation.md does not name %s", key)
 		}
 		delete(keys, key)
 	}
