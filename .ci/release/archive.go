@@ -21,12 +21,12 @@ type entry struct {
 // archive alone needs.
 func (r *release) contents(b *build) []entry {
 	all := []entry{{filepath.Base(b.binary), b.binary, 0o755}, {"THIRD_PARTY_NOTICES", b.notices, 0o644}}
-	for _, name := range []string{"LICENSE", "README.md", "CHANGELOG.md", "helper.conf.example"} {
-		all = append(all, entry{name, filepath.Join(r.top, name), 0o644})
-	}
+	add := func(name string) { all = append(all, entry{name, filepath.Join(r.top, name), 0o644}) }
+	add("LICENSE")
+	r.documents(add)
 	if b.os != "windows" {
 		for _, m := range manuals {
-			all = append(all, entry{m.source, filepath.Join(r.top, m.source), 0o644})
+			add(m.source)
 		}
 	}
 	return all

@@ -75,19 +75,25 @@ func (r *release) program(b *build) *nfpm.Info {
 	}
 	doc(in("LICENSE"), "copyright")
 	doc(b.notices, "THIRD_PARTY_NOTICES")
-	for _, name := range []string{"README.md", "CHANGELOG.md", "helper.conf.example"} {
-		doc(in(name), name)
-	}
-	r.walkExamples(func(name string) { doc(in("examples/"+name), "examples/"+name) })
+	r.documents(func(name string) { doc(in(name), name) })
 	info.Scripts = nfpm.Scripts{PostInstall: in(".ci/release/postinstall.sh"), PreRemove: in(".ci/release/preremove.sh"), PostRemove: in(".ci/release/postremove.sh")}
 	return info
 }
 
-// walkExamples calls f for each file of each example.
-func (r *release) walkExamples(f func(name string)) {
-	root := os.DirFS(filepath.Join(r.top, "examples"))
-	fs.WalkDir(root, ".", func(name string, d fs.DirEntry, err error) error {
-		if err == nil && !d.IsDir() && filepath.Ext(name) != ".go" {
+// documents calls f for each file that the README leads to, by its name in the
+// repository, and so in an archive and below the folder of a package's documents: a link
+// from one to another leads to the same place in all of them.
+func (r *release) documents(f func(name string)) {
+	top := os.DirFS(r.top)
+	for _, pattern := range []string{"README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "helper.conf.example", "docs/*.*"} {
+		names, _ := fs.Glob(top, pattern) // it fails for a wrong pattern alone
+		for _, name := range names {
+			f(name)
+		}
+	}
+	fs.WalkDir(top, "examples", func(name string, d fs.DirEntry, err error) error {
+		test := filepath.Dir(name) == "examples" // and not of a folder
+		if err == nil && !d.IsDir() && !test {
 			f(name)
 		}
 		return err

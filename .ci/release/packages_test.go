@@ -94,6 +94,7 @@ func TestInstallUpgradeRemove(t *testing.T) {
 				"usr/share/doc/svidhelper/copyright", "usr/share/doc/svidhelper/THIRD_PARTY_NOTICES", "usr/share/doc/svidhelper/examples/nginx/helper.conf"} {
 				read(t, in(name))
 			}
+			lead(t, in("usr/share/doc/svidhelper"))
 			config := in("etc/svidhelper/helper.conf")
 			mine := []byte("# mine\n")
 			if err := os.WriteFile(config, mine, 0o644); err != nil {

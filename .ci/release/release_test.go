@@ -2,9 +2,11 @@ package main
 
 import (
 	"encoding/json"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -133,6 +135,27 @@ func TestArchive(t *testing.T) {
 	}
 	for _, name := range []string{"LICENSE", "README.md", "THIRD_PARTY_NOTICES", "helper.conf.example", "docs/man/svidhelper.1", "docs/completion/svidhelper.bash"} {
 		read(t, filepath.Join(top, name))
+	}
+	lead(t, top)
+}
+
+// lead checks that every link from one document below a folder to another leads there.
+func lead(t *testing.T, folder string) {
+	t.Helper()
+	documents, links := 0, regexp.MustCompile(`\]\(([^)\s#:]+)[)#]`)
+	err := filepath.WalkDir(folder, func(path string, _ fs.DirEntry, err error) error {
+		if filepath.Ext(path) == ".md" {
+			documents++
+			for _, link := range links.FindAllStringSubmatch(string(read(t, path)), -1) {
+				if _, err := os.Stat(filepath.Join(filepath.Dir(path), link[1])); err != nil {
+					t.Errorf("%s: the link %s leads nowhere", path, link[1])
+				}
+			}
+		}
+		return err
+	})
+	if err != nil || documents < 50 {
+		t.Errorf("%d documents: %v", documents, err)
 	}
 }
 
