@@ -1,6 +1,7 @@
 package writer
 
 import (
+	"runtime"
 	"slices"
 	"time"
 )
@@ -20,11 +21,19 @@ type oldGeneration struct {
 // retire has a previous generation removed after a while.
 func (d *Dir) retire(gen string) {
 	d.old = append(d.old, oldGeneration{gen, time.Now().Add(retirement)})
-	if len(d.old) > mostOld {
-		d.tidy(d.old[0].due)
-	}
-	if len(d.unsynced) == 0 { // or the timer is set for that
+	if len(d.old) >= mostOld { // its time is over with the next one
+		d.old[0].due = time.Now()
+		d.tidying.Reset(0)
+	} else if len(d.unsynced) == 0 { // or the timer is set for that
 		d.tidying.Reset(retirement)
+	}
+}
+
+// makeRoom keeps the number of previous generations for a caller that publishes
+// faster than the timer removes them.
+func (d *Dir) makeRoom() {
+	if len(d.old) >= mostOld {
+		d.tidy(d.old[0].due)
 	}
 }
 
@@ -33,7 +42,7 @@ func (d *Dir) retire(gen string) {
 func (d *Dir) changedDir(dir string) {
 	if d.fsync && canSyncDirs && !slices.Contains(d.unsynced, dir) {
 		d.unsynced = append(d.unsynced, dir)
-		d.tidying.Reset(0) // once the caller has gone on
+		d.tidying.Reset(0)
 	}
 }
 
@@ -48,6 +57,7 @@ func (d *Dir) sync() error {
 
 // tidyLater runs when the timer says so.
 func (d *Dir) tidyLater() {
+	runtime.Gosched() // to the readers whom the caller has told by now
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if !d.closed && d.fs != nil {

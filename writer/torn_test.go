@@ -146,7 +146,7 @@ func (r *tornReader) read(i int) {
 // miss counts a file that is not there. A generation stays for a second and at most
 // seven others, and the machine may hold a reader up for longer.
 func (r *tornReader) miss() {
-	if r.symlink && (time.Since(r.start) > retirement || r.seen.publishes.Load()-r.first >= mostOld) {
+	if r.symlink && (time.Since(r.start) > retirement || r.seen.publishes.Load()-r.first >= mostOld-1) {
 		r.seen.late.Add(1)
 		return
 	}

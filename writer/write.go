@@ -47,6 +47,7 @@ func (d *Dir) makeNew(base string, number int, create func(name string) error) (
 
 // newGeneration makes a directory for a generation, or for what becomes one.
 func (d *Dir) newGeneration() (string, error) {
+	d.makeRoom()
 	gen, err := d.makeNew(genName, d.number, d.mkdir)
 	d.number++
 	return gen, err
