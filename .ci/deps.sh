@@ -32,6 +32,8 @@ wanted() {
 	/usr/sbin/slapd slapd
 	/usr/sbin/chronyd chrony
 	systemd-notify systemd
+	dbus-daemon dbus
+	pkaction polkitd
 	mandoc mandoc
 	zsh zsh
 	fish fish

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -227,8 +228,10 @@ func TestDevSocket(t *testing.T) {
 	if line := p.await(p.stdout, "SPIFFE_ENDPOINT_SOCKET"); !strings.HasSuffix(line, "=unix://"+path) {
 		t.Errorf("printed %s", line)
 	}
-	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o660 {
-		t.Errorf("%v, %v", info, err)
+	for path, mode := range map[string]fs.FileMode{path: 0o660, filepath.Dir(path): 0o750} {
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != mode {
+			t.Errorf("%v, %v", info, err)
+		}
 	}
 
 	second := startDev(t, "-socket", "unix://"+path)

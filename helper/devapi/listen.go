@@ -29,7 +29,8 @@ func listen(address string, mode fs.FileMode) (net.Listener, error) {
 }
 
 func listenUnix(path string, mode fs.FileMode) (net.Listener, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+	// A client that may write to the socket, and so connect, may reach and watch it.
+	if err := os.MkdirAll(filepath.Dir(path), 0o700|mode<<1&0o044|mode>>1&0o011); err != nil {
 		return nil, fmt.Errorf("creating the socket's directory: %w", err)
 	}
 	if err := removeStale(path); err != nil {
