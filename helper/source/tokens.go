@@ -33,6 +33,12 @@ func renewal(expiry, now time.Time, random float64) time.Time {
 	return wall(now).Add(max(time.Duration(half*(0.9+0.2*random)), soonest))
 }
 
+// again returns when to ask once more after an answer with the token that is there
+// already: SPIRE's agent hands out its own until about half of its life.
+func again(expiry, now time.Time) time.Time {
+	return wall(now).Add(max(expiry.Sub(now)/10, soonest))
+}
+
 // wall returns t without the reading of the monotonic clock, so that comparisons
 // are of the wall clock's time.
 func wall(t time.Time) time.Time { return t.Round(0) }
@@ -248,12 +254,13 @@ func (t *tokens) good(e *token, svid *snapshot.JWTSVID, now time.Time) {
 	k := key{ProfileJWTSVID, e.request}
 	if svid == e.svid {
 		t.board.good(k, nil, nil)
+		e.due = again(svid.Expiry, now)
 	} else {
 		t.board.good(k, t.board.storeToken(e.request, svid), nil)
+		e.due = renewal(svid.Expiry, now, rand.Float64())
 	}
 	e.svid, e.failing = svid, false
 	e.retry.reset()
-	e.due = renewal(svid.Expiry, now, rand.Float64())
 }
 
 // hasten makes due what has failed: it is worth a try on the next link.

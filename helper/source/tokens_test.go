@@ -210,6 +210,45 @@ func TestTokensThatHardlyLive(t *testing.T) {
 	}
 }
 
+// An agent keeps its token until about half of its life, and says the same one until
+// then. One who asks a moment too early asks again soon, and long before a quarter is
+// left.
+func TestRenewalByAnAgentThatKeepsItsToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const life = 5 * time.Minute
+		var mu sync.Mutex
+		var kept *workload.JWTSVIDResponse
+		var made time.Time
+		var latest time.Duration // in a token's life that another one took its place
+		fresh := answerJWT(t, newAuthority(t, "example.org"), life)
+		f := &fakeServer{jwt: func(ctx context.Context, req *workload.JWTSVIDRequest) (*workload.JWTSVIDResponse, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			if age := time.Since(made); kept == nil || age > life*55/100 {
+				if kept != nil {
+					latest = max(latest, age)
+				}
+				var err error
+				if kept, err = fresh(ctx, req); err != nil {
+					return nil, err
+				}
+				made = time.Now()
+			}
+			return kept, nil
+		}}
+		s := newFakeSource(t, f, Needs{JWTSVIDs: []snapshot.JWTRequest{jwtRequest("", "a")}}, logger(t))
+		stop := run(t, s)
+		time.Sleep(5 * time.Hour)
+		stop()
+		if latest == 0 || latest > life*7/10 {
+			t.Errorf("a token was renewed after %s of %s", latest, life)
+		}
+		if n := f.fetched(); n > 400 {
+			t.Errorf("%d fetches in 5 hours", n)
+		}
+	})
+}
+
 func TestRenewalAtHalfOfWhatRemains(t *testing.T) {
 	now := time.Unix(1000, 0)
 	for _, tt := range []struct {
