@@ -100,7 +100,7 @@ func TestRestartInAnOutage(t *testing.T) {
 				if took-20*late > promised {
 					t.Errorf("the process was started after %v, promised are %v", took, promised)
 				}
-				second.log.Await(t, 1, "on disk from an earlier run")
+				second.log.Await(t, 1, "on disk already")
 			} else {
 				pulse.Stop()
 				second.log.Await(t, 1, "the process waits for the Workload API", c.waits)

@@ -70,7 +70,7 @@ func TestStartWithUnchangedFiles(t *testing.T) {
 			_ = first.end()
 			second := startDaemon(t, api, text)
 			leaf := api.SVIDs()[0].Certificates[0]
-			second.log.Await(t, 1, "on disk from an earlier run", "spiffe_id=spiffe://example.org/workload",
+			second.log.Await(t, 1, "on disk already", "spiffe_id=spiffe://example.org/workload",
 				"serial="+snapshot.Serial(leaf.SerialNumber), "expires="+leaf.NotAfter.UTC().Format("2006-01-02T15:04:05"))
 		})
 	}

@@ -59,7 +59,7 @@ func TestCompatVolume(t *testing.T) {
 	s.mount(onAVolume)
 	s.log.await(t, "published", "/opt")
 	s.log.await(t, "svid_bundle.pem") // as the other container sees it
-	s.log.await(t, "on disk from an earlier run")
+	s.log.await(t, "on disk already")
 	s.api.Rotate()
 	s.log.await(t, "published", "/opt")
 	_ = s.cmd.Process.Signal(os.Interrupt)

@@ -56,7 +56,7 @@ func healthy() Status {
 				Files: []string{"svid.pem"}, Serial: "abc", NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 			}},
 			Refusals: map[publish.Refused]uint64{{What: "X.509-SVID", Reason: "expired"}: 2},
-			Has:      func(string) bool { return true },
+			Has:      func(encode.FileSpec) bool { return true },
 		}},
 		Process: &supervisor.Status{State: supervisor.StateRunning, PID: 42, Started: time.Now(), Restarts: 1, Rotated: 7, Delivered: 7},
 		Told:    []notify.ToldStatus{{Target: "process", Latency: notify.Latencies{}.Observe(2 * time.Millisecond)}},
@@ -117,7 +117,7 @@ func TestChecksAnswerAsSpiffeHelperDoes(t *testing.T) {
 		}
 	}
 	status.Outputs[0].Spec = &encode.Output{Spec: writer.Spec{Dir: "/run/tls"}, JWTSVIDs: []encode.JWTSVID{{File: encode.FileSpec{Name: "b.jwt"}}}}
-	status.Outputs[0].Has = func(string) bool { return false }
+	status.Outputs[0].Has = func(encode.FileSpec) bool { return false }
 	want = `{"status":"OK","health":{"file_write_statuses":{"jwt_write_status":{"` + file("/run/tls/b.jwt") + `":"unwritten"}}}}` + "\n"
 	if code, body := get(t, base+"/ready"); code != 200 || body != want {
 		t.Errorf("/ready = %d %s, want 200 %s", code, body, want)

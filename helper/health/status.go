@@ -92,17 +92,17 @@ func (s *Status) writes() fileWriteStatuses {
 		}
 		for _, x := range o.Spec.X509SVIDs {
 			on := slices.ContainsFunc(o.Identities, func(id encode.Identity) bool { return id.Kind.Has(snapshot.KindX509) }) ||
-				slices.ContainsFunc([]encode.FileSpec{x.Cert, x.Key, x.Bundle}, func(f encode.FileSpec) bool { return o.Has(f.Name) })
+				slices.ContainsFunc([]encode.FileSpec{x.Cert, x.Key, x.Bundle}, o.Has)
 			// Files in several places are as good as the worst.
 			if st := status(on); w.X509 == "" || st == Failed || w.X509 == Written {
 				w.X509 = st
 			}
 		}
 		for _, j := range o.Spec.JWTSVIDs {
-			w.JWT[filepath.Join(o.Spec.Dir, j.File.Name)] = status(o.Has(j.File.Name))
+			w.JWT[filepath.Join(o.Spec.Dir, j.File.Name)] = status(o.Has(j.File))
 		}
 		for _, b := range o.Spec.JWTBundles {
-			w.JWT[filepath.Join(o.Spec.Dir, b.File.Name)] = status(o.Has(b.File.Name))
+			w.JWT[filepath.Join(o.Spec.Dir, b.File.Name)] = status(o.Has(b.File))
 		}
 	}
 	return w

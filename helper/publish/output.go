@@ -170,7 +170,7 @@ func (o *output) show(changed snapshot.Kind) {
 	o.shown = true
 	for _, id := range o.identities() {
 		if !changed.Has(id.Kind) {
-			o.log.Info("on disk from an earlier run", append(identityAttrs(id), "expires", id.NotAfter)...)
+			o.log.Info("on disk already", append(identityAttrs(id), "expires", id.NotAfter)...)
 		}
 	}
 }

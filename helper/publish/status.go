@@ -43,7 +43,7 @@ type Status struct {
 	// Problem is why the last publish failed.
 	Problem string
 	// Has reports whether a file is on disk.
-	Has func(name string) bool
+	Has func(encode.FileSpec) bool
 }
 
 // A Refused is an identity, as the configuration names it, and in one word why it
@@ -72,11 +72,17 @@ func reasonOf(err error) string {
 	return "not_usable"
 }
 
-// holds returns a function that tells which files are on disk now.
-func (o *output) holds() func(name string) bool {
+// holds returns a function that tells whether a file, or one that its placeholders
+// stand for, is on disk now.
+func (o *output) holds() func(encode.FileSpec) bool {
 	files, kept := o.set.Files, o.keptFiles
-	return func(name string) bool {
-		return kept[name] || slices.ContainsFunc(files, func(f writer.File) bool { return f.Name == name })
+	return func(spec encode.FileSpec) bool {
+		for name, is := range kept {
+			if is && spec.Matches(name) {
+				return true
+			}
+		}
+		return slices.ContainsFunc(files, func(f writer.File) bool { return spec.Matches(f.Name) })
 	}
 }
 
