@@ -27,14 +27,15 @@ var readmes = map[string][]string{
 	"supervisord": {"supervisord", "nginx", "curl"},
 }
 
-// firstBlock is a block of commands, behind the title and one paragraph.
-var firstBlock = regexp.MustCompile("(?s)^# [^\n]+\n\n([^\n]+\n)+\n```sh\n(.*?)```\n")
+// firstBlock is a block of commands, behind the title and one paragraph, which has the
+// command of a Workload API to try it with.
+var firstBlock = regexp.MustCompile("(?s)^# [^\n]+\n\n[^`]+`(svidhelper dev [^`]+) &`([^\n]+\n)+\n```sh\n(.*?)```\n")
 
 // inside prepares a machine of its own for the commands, in namespaces: the
 // distribution's files, which can be changed and nobody sees it; a /run and a /tmp
-// that are empty; a network that is the loopback alone; a Workload API where it is
-// by default. Then it runs the commands as they are copied, in the folder, and ends
-// whatever they have left.
+// that are empty; a network that is the loopback alone; the Workload API that the
+// README has for those who have none. Then it runs the commands as they are copied, in
+// the folder, and ends whatever they have left.
 const inside = `
 set -e
 cd /
@@ -53,8 +54,7 @@ chmod 1777 /tmp
 ln -sfn /run /var/run
 busybox ip link set lo up
 export PATH=/mnt/bin:$PATH
-mkdir -p /tmp/spire-agent/public
-svidhelper dev -dns localhost -socket /tmp/spire-agent/public/api.sock 2>/tmp/dev.log &
+$API 2>/tmp/dev.log &
 until [ -S /tmp/spire-agent/public/api.sock ]; do sleep 0.05; done
 cd /mnt/work/examples/$(basename "$FOLDER")
 printf '%s' "$COMMANDS" >/tmp/commands
@@ -88,14 +88,14 @@ func runReadme(t *testing.T, folder string, programs ...string) {
 	}
 	block := firstBlock.FindSubmatch(text)
 	if block == nil {
-		t.Fatal("the README does not begin with commands to copy")
+		t.Fatal("the README does not begin with a Workload API and commands to copy")
 	}
 	here, err := filepath.Abs(folder)
 	if err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command("unshare", "--mount", "--pid", "--fork", "--net", "--mount-proc", "--kill-child", "bash", "-c", inside)
-	cmd.Env = append(os.Environ(), "FOLDER="+here, "PROGRAM="+svidhelper, "COMMANDS="+string(block[2]))
+	cmd.Env = append(os.Environ(), "FOLDER="+here, "PROGRAM="+svidhelper, "API="+string(block[1]), "COMMANDS="+string(block[3]))
 	p := start(t, cmd)
 	select {
 	case <-p.done:
