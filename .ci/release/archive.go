@@ -21,7 +21,7 @@ type entry struct {
 // archive alone needs.
 func (r *release) contents(b *build) []entry {
 	all := []entry{{filepath.Base(b.binary), b.binary, 0o755}, {"THIRD_PARTY_NOTICES", b.notices, 0o644}}
-	add := func(name string) { all = append(all, entry{name, filepath.Join(r.top, name), 0o644}) }
+	add := func(name string) { all = append(all, entry{name, filepath.Join(r.top, name), int64(r.mode(name))}) }
 	add("LICENSE")
 	r.documents(add)
 	if b.os != "windows" {

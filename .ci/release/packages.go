@@ -63,8 +63,10 @@ func (r *release) program(b *build) *nfpm.Info {
 		info.Contents = append(info.Contents, &files.Content{Source: source, Destination: target, Type: kind,
 			FileInfo: &files.ContentFileInfo{Owner: "root", Group: "root", Mode: mode, MTime: r.time}})
 	}
-	doc := func(source, target string) { add(source, "/usr/share/doc/svidhelper/"+target, "", 0o644) }
 	in := func(name string) string { return filepath.Join(r.top, name) }
+	doc := func(source, target string, mode fs.FileMode) {
+		add(source, "/usr/share/doc/svidhelper/"+target, "", mode)
+	}
 	add(b.binary, "/usr/bin/svidhelper", "", 0o755)
 	add(in("examples/systemd/svidhelper.service"), "/usr/lib/systemd/system/svidhelper.service", "", 0o644)
 	add(in("examples/systemd/svidhelper@.service"), "/usr/lib/systemd/system/svidhelper@.service", "", 0o644)
@@ -73,11 +75,20 @@ func (r *release) program(b *build) *nfpm.Info {
 	for _, m := range manuals {
 		add(in(m.source), m.target, "", 0o644)
 	}
-	doc(in("LICENSE"), "copyright")
-	doc(b.notices, "THIRD_PARTY_NOTICES")
-	r.documents(func(name string) { doc(in(name), name) })
+	doc(in("LICENSE"), "copyright", 0o644)
+	doc(b.notices, "THIRD_PARTY_NOTICES", 0o644)
+	r.documents(func(name string) { doc(in(name), name, r.mode(name)) })
 	info.Scripts = nfpm.Scripts{PostInstall: in(".ci/release/postinstall.sh"), PreRemove: in(".ci/release/preremove.sh"), PostRemove: in(".ci/release/postremove.sh")}
 	return info
+}
+
+// mode is that of a file of the repository, whatever the umask of the checkout: an
+// example's script can be executed.
+func (r *release) mode(name string) fs.FileMode {
+	if info, err := os.Stat(filepath.Join(r.top, name)); err == nil && info.Mode()&0o100 != 0 {
+		return 0o755
+	}
+	return 0o644 // that a file is missing is found when it is read
 }
 
 // documents calls f for each file that the README leads to, by its name in the

@@ -95,6 +95,7 @@ func TestInstallUpgradeRemove(t *testing.T) {
 				read(t, in(name))
 			}
 			lead(t, in("usr/share/doc/svidhelper"))
+			mode(t, in("usr/share/doc/svidhelper/examples"))
 			config := in("etc/svidhelper/helper.conf")
 			mine := []byte("# mine\n")
 			if err := os.WriteFile(config, mine, 0o644); err != nil {

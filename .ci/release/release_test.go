@@ -137,6 +137,20 @@ func TestArchive(t *testing.T) {
 		read(t, filepath.Join(top, name))
 	}
 	lead(t, top)
+	mode(t, filepath.Join(top, "examples"))
+}
+
+// mode checks that the examples' files are executable where they are to be: s6 does not
+// start what is not.
+func mode(t *testing.T, examples string) {
+	t.Helper()
+	for name, want := range map[string]fs.FileMode{"s6/svidhelper/run": 0o755, "haproxy/haproxy-update": 0o755, "nginx/nginx.conf": 0o644} {
+		if info, err := os.Stat(filepath.Join(examples, name)); err != nil {
+			t.Error(err)
+		} else if info.Mode().Perm() != want {
+			t.Errorf("%s: %v, want %v", name, info.Mode(), want)
+		}
+	}
 }
 
 // lead checks that every link from one document below a folder to another leads there.
