@@ -583,6 +583,8 @@ process { command = ["x"] }`, `helper.conf:4:1: error: the process needs on_rota
 		{"x509_svid", "federated_bundles = \"separate\"\nfederated_file = \"x.pem\"", "needs {trust_domain} or {n}"},
 		{"x509_svid", `federated_file = "{trust_domain}.pem"`, "is for separate bundles"},
 		{"x509_svid", "federated_bundles = \"merge\"\ncert = \"c\"", "no bundle to merge"},
+		{"x509_svid", "federated_bundles = \"merge\"\npkcs12 {\nfile = \"k\"\npassword = \"x\"\n}", "federated_bundles|no bundle to merge|x509_bundle"},
+		{"x509_svid", "federated_bundles = \"merge\"\njks {\nfile = \"k\"\npassword = \"changeit\"\n}\ntruststore {\nfile = \"t\"\nformat = \"jks\"\npassword = \"changeit\"\n}", "no bundle to merge"},
 		{"x509_svid", `pkcs12 { password = "x" }`, "pkcs12 needs file"},
 		{"x509_svid", `pkcs12 { file = "x" }`, "one of password and password_file"},
 		{"x509_svid", `jks {

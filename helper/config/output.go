@@ -186,8 +186,8 @@ func (d *decoder) checkFederated(x *encode.X509SVID, at places) {
 		d.errorf(at.of("federated_file"), "write "+quote(defaultFederated), "federated_file needs {trust_domain} or {n} in its name: each trust domain has a file")
 	case x.Federated != encode.FederatedSeparate && at.has("federated_file"):
 		d.errorf(at.of("federated_file"), `write federated_bundles = "separate"`, "federated_file is for separate bundles")
-	case x.Federated == encode.FederatedMerge && !x.Bundle.Wanted() && x.PKCS12 == nil && x.JKS == nil:
-		d.errorf(at.of("federated_bundles"), "name the bundle's file", "there is no bundle to merge federated bundles into")
+	case x.Federated == encode.FederatedMerge && !x.Bundle.Wanted():
+		d.errorf(at.of("federated_bundles"), "name the file: bundle; a trust store of several trust domains is an x509_bundle", "there is no bundle to merge federated bundles into")
 	}
 }
 

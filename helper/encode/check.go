@@ -31,11 +31,8 @@ func Warnings(o *Output) []string {
 		all = append(all, fmt.Sprintf("several trust domains go into one file, %s, and each of them can then issue SVIDs in the name of the others: %s", path.Join(o.Dir, f.Name), instead))
 	}
 	for i := range o.X509SVIDs {
-		x := &o.X509SVIDs[i]
-		for _, f := range []FileSpec{x.Bundle, x.PKCS12.file(), x.JKS.file()} {
-			if x.Federated == FederatedMerge && f.Wanted() {
-				mixed(f, `write federated_bundles = "separate" (include_federated_domains is "merge")`)
-			}
+		if x := &o.X509SVIDs[i]; x.Federated == FederatedMerge {
+			mixed(x.Bundle, `write federated_bundles = "separate" (include_federated_domains is "merge")`)
 		}
 	}
 	const oneEach = `name one in trust_domains, or write {trust_domain} in the file's name (format = "spiffe" is then possible too)`

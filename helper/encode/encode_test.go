@@ -632,7 +632,7 @@ func TestMergedTrustDomains(t *testing.T) {
 		want string // empty: no warning
 	}{
 		{Output{X509SVIDs: []X509SVID{{Bundle: f, Federated: FederatedMerge}}}, `federated_bundles = "separate"`},
-		{Output{X509SVIDs: []X509SVID{{JKS: &Keystore{File: f}, Federated: FederatedMerge}}}, `federated_bundles = "separate"`},
+		{Output{X509SVIDs: []X509SVID{{Bundle: f, JKS: &Keystore{File: FileSpec{Name: "jks"}}, Federated: FederatedMerge}}}, `federated_bundles = "separate"`}, // the keystore has ours alone
 		{Output{X509SVIDs: []X509SVID{{Bundle: f, Federated: FederatedSeparate, FederatedFile: each}}}, ""},
 		{Output{X509SVIDs: []X509SVID{{Bundle: f}}}, ""},
 		{Output{X509Bundles: []X509Bundle{{File: f}}}, "trust_domains"},
