@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -46,6 +47,11 @@ func TestDemo(t *testing.T) {
 	}
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("after Ctrl-C: %v\n%s", err, said.String())
+	}
+	for _, served := range regexp.MustCompile(`now serving \S+, serial (\w+),`).FindAllStringSubmatch(said.String(), -1) {
+		if strings.Count(said.String(), served[1]) < 2 {
+			t.Errorf("the service serves %s, of which svidhelper says nothing:\n%s", served[1], said.String())
+		}
 	}
 	if !strings.Contains(said.String(), "good bye") {
 		t.Errorf("the service did not end by itself:\n%s", said.String())

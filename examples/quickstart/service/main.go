@@ -43,6 +43,6 @@ func load(dir, why string) {
 		os.Exit(1)
 	}
 	leaf := pair.Leaf
-	fmt.Printf("service: %s: now serving %v, serial %x, good until %s\n",
-		why, leaf.URIs[0], leaf.SerialNumber, leaf.NotAfter.Local().Format(time.TimeOnly))
+	fmt.Printf("service: %s: now serving %v, serial %X, good until %s\n", // as openssl writes it
+		why, leaf.URIs[0], leaf.SerialNumber.Bytes(), leaf.NotAfter.Local().Format(time.TimeOnly))
 }
