@@ -3,8 +3,10 @@ package helper
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/svidhelper/svidhelper/fswatch"
@@ -18,7 +20,7 @@ const settle = 100 * time.Millisecond
 // beside it all the time.
 const unsettled = time.Second
 
-// lookAgain is how often a file is looked at that cannot be watched.
+// lookAgain is how often a file is looked at that cannot be watched, or is not valid.
 const lookAgain = 2 * time.Second
 
 // newWatcher makes a watcher; a user has only so many.
@@ -66,6 +68,24 @@ func (d *daemon) watchFile(ctx context.Context) error {
 		quiet.Reset(min(settle, time.Until(since.Add(unsettled))))
 	}
 	stirred() // it may have changed since it was read
+	unwatched := ""
+	read := func() {
+		if looks == nil {
+			err := d.watchPath(watcher)
+			said := fmt.Sprint(err)
+			if err != nil && said != unwatched {
+				d.log.Warn("cannot watch the configuration file: another change may go unnoticed", "error", err)
+			}
+			unwatched = said
+		}
+		before := d.templates()
+		switch invalid := d.readAgain(ctx); {
+		case invalid:
+			quiet.Reset(lookAgain) // a template that it names may be missing in a directory that is not watched
+		case !slices.Equal(d.templates(), before):
+			stirred() // the new ones are to be watched, and may have changed meanwhile
+		}
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -83,16 +103,11 @@ func (d *daemon) watchFile(ctx context.Context) error {
 			}
 		case <-quiet.C:
 			since = time.Time{}
-			if looks == nil {
-				if err := d.watchPath(watcher); err != nil {
-					d.log.Warn("cannot watch the configuration file: another change may go unnoticed", "error", err)
-				}
-			}
-			d.readAgain(ctx)
+			read()
 		case <-d.reload:
 			d.forget() // a request is answered
 			done := d.systemd.Reloading()
-			d.readAgain(ctx)
+			read()
 			done()
 		}
 	}

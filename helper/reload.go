@@ -17,35 +17,36 @@ import (
 
 // readAgain reads the configuration and, when it is valid and different, has it
 // take the place of the running one.
-func (d *daemon) readAgain(ctx context.Context) {
+func (d *daemon) readAgain(ctx context.Context) (invalid bool) {
 	if info, err := os.Stat(d.options.File); d.options.File != "" && err == nil && !info.Mode().IsRegular() {
 		d.refuse("the new configuration is not read, the running one stays", fmt.Errorf("%s is not a regular file", d.options.File))
-		return
+		return false
 	}
 	c, err := d.options.Load()
 	if err != nil {
 		d.refuse("the new configuration is not valid, the running one stays", err)
-		return
+		return true
 	}
 	if reflect.DeepEqual(c, d.parts.Load().config) {
 		d.settled("the file says again what is running")
-		return
+		return false
 	}
 	done := d.systemd.Reloading()
 	changed, err := d.apply(ctx, c)
 	done()
 	if ctx.Err() != nil {
-		return
+		return false
 	}
 	if err != nil {
 		d.refuse("the new configuration cannot be used, the running one stays", err)
-		return
+		return false
 	}
 	now := time.Now()
 	r := d.lastReload()
 	d.reloaded.Store(&health.Reload{At: now, Done: r.Done + 1, Refused: r.Refused})
 	d.events.Note(events.Event{Time: now, Event: events.Reloaded, Changed: changed})
 	d.log.Info("the new configuration is in effect", "file", d.options.File, "changed", strings.Join(changed, ", "))
+	return false
 }
 
 // apply has a new configuration take the place of the running one, and returns

@@ -3,6 +3,7 @@
 package helper
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -136,6 +137,51 @@ output %q {
 		t.Fatal(err)
 	}
 	faults.Heal()
+}
+
+// TestTemplateInANewDirectory: a template is followed from the edit of the configuration
+// on that names it, in whatever directory, and one that is missing is found when it comes.
+func TestTemplateInANewDirectory(t *testing.T) {
+	t.Parallel()
+	api, _ := devapitest.Start(t, devapi.Config{ManualRotation: true})
+	dir := t.TempDir()
+	certs := filepath.Join(dir, "certs")
+	with := func(template string) string { return fmt.Sprintf("output %q {\n x509_svid {}\n%s\n}", certs, template) }
+	named := func(where string) (tmpl, text string) {
+		tmpl = filepath.Join(dir, where, "map.tmpl")
+		return tmpl, with(fmt.Sprintf("template \"map.conf\" { from = %q }", tmpl))
+	}
+	edit := func(tmpl, text string) {
+		t.Helper()
+		if err := errors.Join(os.MkdirAll(filepath.Dir(tmpl), 0o755), os.WriteFile(tmpl, []byte(text), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	on := func(want string) {
+		t.Helper()
+		eventually(t, func() error {
+			if got := read(certs, "map.conf"); got != want {
+				return notYet("%q is on disk, not %q", got, want)
+			}
+			return nil
+		})
+	}
+	r := startDaemon(t, api, with(""))
+	r.log.Await(t, 1, "published")
+	first, text := named("first")
+	edit(first, "one")
+	r.write(text)
+	on("one")
+	edit(first, "two")
+	on("two")
+
+	second, text := named("second")
+	r.write(text)
+	r.log.Await(t, 1, "is not valid, the running one stays", "cannot read the template")
+	edit(second, "three")
+	on("three")
+	edit(second, "four")
+	on("four")
 }
 
 // TestTemplateOfAWithdrawnIdentity: what a template has made of a token leaves the disk
