@@ -43,6 +43,8 @@ func next(s state, e event) (state, []action) {
 		return s.stopped(e)
 	case evAgain:
 		return s.repeat(e)
+	case evHeard:
+		return s.heard(), nil
 	case evRestart:
 		return s.restart(e)
 	case evLooked:

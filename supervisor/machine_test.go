@@ -131,7 +131,11 @@ func nextCases() []nextCase {
 	looked := func(h signals.Handling) event { return event{kind: evLooked, handling: h} }
 	told := event{kind: evTold, n: 2}
 	untold := event{kind: evTold, n: 2, err: syscall.EPERM}
-	stop, again, tick, repeat := event{kind: evStop}, event{kind: evRestart}, event{kind: evTick}, event{kind: evAgain}
+	stop, again, tick, repeat, heard := event{kind: evStop}, event{kind: evRestart}, event{kind: evTick}, event{kind: evAgain}, event{kind: evHeard}
+	stuck := func(s state) state {
+		s.again, s.failure, s.untold, s.tellAt = true, "x", 3, noon.Add(2*time.Hour)
+		return s
+	}
 
 	return []nextCase{
 		{"the first publish starts", fresh(never), event{kind: evRotated, n: 1}, starting, "start", nil},
@@ -152,6 +156,7 @@ func nextCases() []nextCase {
 		{"restart of what has ended", in(waiting, onRot), again, starting, "start", nil},
 		{"tell nothing again", fresh(never), repeat, waiting, "", nil},
 		{"tell again what has ended", in(waiting, onRot), repeat, starting, "start", deliveredIs(2)},
+		{"heard with no process", in(waiting, onRot), heard, waiting, "", nil},
 		{"look with no process", in(waiting, onRot), looked(signals.Caught), waiting, "", nil},
 		{"told with no process", in(waiting, onRot), told, waiting, "", nil},
 		{"time after the splay", with(in(waiting, onRot), func(s *state) { s.startAt = noon }), tick, starting, "start", nil},
@@ -175,6 +180,7 @@ func nextCases() []nextCase {
 		{"stop during the start", in(starting, always), stop, starting, "", nil},
 		{"restart during the start", in(starting, always), again, starting, "", nil},
 		{"tell again during the start", in(starting, always), repeat, starting, "", nil},
+		{"heard during the start", in(starting, always), heard, starting, "", nil},
 		{"look during the start", in(starting, always), looked(signals.Caught), starting, "", nil},
 		{"told during the start", in(starting, always), told, starting, "", nil},
 		{"time during the start", in(starting, always), tick, starting, "", nil},
@@ -231,6 +237,14 @@ func nextCases() []nextCase {
 			}
 			return nil
 		}},
+		{"heard, and it could not be told again", stuck(in(running, never)), heard, running, "", func(s state) error {
+			if s.again || s.failure != "" || s.untold != 0 || !s.deadline().IsZero() {
+				return fmt.Errorf("%+v: there is nothing to tell", s)
+			}
+			return nil
+		}},
+		{"heard, and there is a rotation of which it was not told", stuck(behind(in(running, never))), heard, running, "", fails("x")},
+		{"heard, and it was not told again", with(in(running, never), func(s *state) { s.failure = "x" }), heard, running, "", fails("x")},
 		{"a handler", behind(in(running, never)), looked(signals.Caught), running, "tell 7 with SIGHUP up to 2", nil},
 		{"a handler, but nothing to tell", in(running, never), looked(signals.Caught), running, "", nil},
 		{"no handler, 80 ms in", young(behind(in(running, never))), looked(signals.Default), running, "", wakesAfter(time.Millisecond)},
@@ -285,6 +299,7 @@ func nextCases() []nextCase {
 		{"restart while it ends", stopped(in(stopping, never)), again, stopping, "", nil},
 		{"tell again while it drains", stopped(in(stopping, never)), repeat, stopping, "look for SIGHUP in 7", nil},
 		{"tell again during a restart", in(stopping, never), repeat, stopping, "", nil},
+		{"heard, and it does not end for a restart", stuck(in(stopping, never)), heard, stopping, "", fails("x")},
 		{"a handler while it drains", stopped(behind(in(stopping, never))), looked(signals.Caught), stopping, "tell 7 with SIGHUP up to 2", nil},
 		{"told while it drains", stopped(behind(in(stopping, never))), told, stopping, "", deliveredIs(2)},
 		{"it has had its time", with(stopped(in(stopping, timeout)), func(s *state) { s.killAt = noon }), tick, stopping, "kill 7", nil},
@@ -299,6 +314,7 @@ func nextCases() []nextCase {
 		{"stop in backoff", in(backoff, always), stop, done, "", exitIs(0)},
 		{"restart in backoff", in(backoff, always), again, backoff, "", nil},
 		{"tell again in backoff", in(backoff, always), repeat, backoff, "", nil},
+		{"heard in backoff", in(backoff, always), heard, backoff, "", nil},
 		{"look in backoff", in(backoff, always), looked(signals.Caught), backoff, "", nil},
 		{"told in backoff", in(backoff, always), told, backoff, "", nil},
 		{"time after the backoff", with(in(backoff, always), func(s *state) { s.startAt = noon }), tick, starting, "start", nil},
@@ -312,6 +328,7 @@ func nextCases() []nextCase {
 		{"stop after the end", in(done, never), stop, done, "", nil},
 		{"restart after the end", in(done, never), again, done, "", nil},
 		{"tell again after the end", in(done, never), repeat, done, "", nil},
+		{"heard after the end", in(done, never), heard, done, "", nil},
 		{"look after the end", in(done, never), looked(signals.Caught), done, "", nil},
 		{"told after the end", in(done, never), told, done, "", nil},
 		{"time after the end", in(done, never), tick, done, "", nil},

@@ -73,6 +73,7 @@ const (
 	evSignalled                  // the helper received a signal
 	evStop                       // the helper is to end
 	evAgain                      // the process is to be told once more
+	evHeard                      // it need not be, it was seen to have heard
 	evRestart                    // a younger process is wanted
 	evLooked                     // what the process does with the rotation signal
 	evTold                       // the rotation signal was sent, or could not be

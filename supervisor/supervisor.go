@@ -22,6 +22,7 @@ type Supervisor struct {
 
 	asked    atomic.Uint64 // calls of Rotated
 	rotated  chan struct{}
+	repeat   atomic.Bool // Again was called after Heard
 	repeats  chan struct{}
 	restarts chan struct{}
 	signals  chan syscall.Signal
@@ -111,7 +112,17 @@ func (s *Supervisor) Rotated() {
 
 // Again has the process told once more of the rotations so far, which it does not
 // seem to have heard of. It is no rotation, and never blocks.
-func (s *Supervisor) Again() { ring(s.repeats) }
+func (s *Supervisor) Again() {
+	s.repeat.Store(true)
+	ring(s.repeats)
+}
+
+// Heard withdraws Again: the process was seen to have heard, so that it is no failure
+// if it could not be told once more. It never blocks.
+func (s *Supervisor) Heard() {
+	s.repeat.Store(false)
+	ring(s.repeats)
+}
 
 // Restart asks for a process that is younger than the call: the one that runs
 // is stopped, and followed by another one.
@@ -180,7 +191,11 @@ func (s *Supervisor) Run(ctx context.Context) error {
 		case <-s.rotated:
 			l.step(event{kind: evRotated, n: s.asked.Load()})
 		case <-s.repeats:
-			l.step(event{kind: evAgain})
+			kind := evHeard
+			if s.repeat.Load() {
+				kind = evAgain
+			}
+			l.step(event{kind: kind})
 		case <-s.restarts:
 			l.step(event{kind: evRestart})
 		case <-s.pulses:

@@ -43,6 +43,16 @@ func (s state) repeat(e event) (state, []action) {
 	return s, nil
 }
 
+// heard withdraws what repeat is for. A rotation of which the process has not been told
+// stays due.
+func (s state) heard() state {
+	if s.again && s.phase == running && s.delivered == s.asked {
+		s.failure, s.untold, s.tellAt = "", 0, time.Time{}
+	}
+	s.again = false
+	return s
+}
+
 // notify makes the process hear of the rotations so far, now or when its splay
 // and its least interval are over.
 func (s state) notify(e event) (state, []action) {

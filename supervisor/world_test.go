@@ -103,7 +103,7 @@ func (w *world) live(b byte) {
 			w.happen(event{kind: evTick})
 		}
 	case 13:
-		w.happen(event{kind: []eventKind{evTick, evAgain}[how&1]})
+		w.happen(event{kind: []eventKind{evTick, evAgain, evHeard}[how%3]})
 	case 14:
 		w.now = w.now.Add(time.Duration(how) * time.Second)
 	case 15: // what cannot be, must not matter

@@ -107,6 +107,8 @@ type hookLine struct{ h *hook.Hook }
 
 func (l hookLine) updates() <-chan struct{} { return l.h.Updates() }
 
+func (l hookLine) heard() { l.h.Heard() }
+
 func (l hookLine) progress() progress {
 	st := l.h.Status()
 	p := progress{asked: st.Asked, delivered: st.Delivered, at: st.LastDelivered}

@@ -48,6 +48,8 @@ type line interface {
 	// updates hears that progress has changed.
 	updates() <-chan struct{}
 	progress() progress
+	// heard withdraws what an escalation has asked for.
+	heard()
 }
 
 // progress is how far a target's notifications have come.

@@ -114,6 +114,8 @@ type processLine struct{ s *supervisor.Supervisor }
 
 func (l processLine) updates() <-chan struct{} { return l.s.Updates() }
 
+func (l processLine) heard() { l.s.Heard() }
+
 func (l processLine) progress() progress {
 	st := l.s.Status()
 	return progress{asked: st.Rotated, delivered: st.Delivered, at: st.LastDelivered, stuck: st.Failure}

@@ -247,6 +247,7 @@ func (r *proofRunner) conclude(res proof.Result, err error) {
 	} else {
 		r.unproven = time.Time{}
 		r.everProven.Store(true)
+		r.target.line.heard()
 		st.Latency = st.Latency.Observe(res.Latency)
 		said.Latency = res.Latency.Seconds()
 		attrs := []any{"serial", res.Serial, "latency", res.Latency.Round(time.Microsecond), "connections", res.Attempts}

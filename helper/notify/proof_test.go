@@ -74,6 +74,7 @@ type idle struct{}
 
 func (idle) updates() <-chan struct{} { return nil }
 func (idle) progress() progress       { return progress{} }
+func (idle) heard()                   {}
 
 func (try *trial) serve(i int) { try.serving.Store(try.svids[i].SVID) }
 

@@ -35,6 +35,7 @@ type Hook struct {
 
 	mu     sync.Mutex
 	fresh  bool   // notice has something that Run has not taken yet
+	again  bool   // Again was called, and neither a notification nor Heard has followed
 	notice Notice // what Rotated said since Run last took it
 	status Status
 }
@@ -130,6 +131,22 @@ func (h *Hook) Rotated(n Notice) { h.ask(n, 1) }
 // once. It is no rotation, and never blocks.
 func (h *Hook) Again() { h.ask(Notice{First: true}, 0) }
 
+// Heard withdraws Again: the target was seen to have heard, so that it is no failure if
+// it could not be told once more. A rotation of which it has not been told stays due. It
+// never blocks.
+func (h *Hook) Heard() {
+	h.mu.Lock()
+	h.again = false
+	if !h.owed() {
+		h.status.LastError = nil
+	}
+	h.mu.Unlock()
+	ring(h.updates)
+}
+
+// owed reports whether there is anything to tell. The hook is locked.
+func (h *Hook) owed() bool { return h.again || h.status.Delivered < h.status.Asked }
+
 func (h *Hook) ask(n Notice, rotations uint64) {
 	h.mu.Lock()
 	if h.fresh {
@@ -137,6 +154,7 @@ func (h *Hook) ask(n Notice, rotations uint64) {
 	}
 	h.notice, h.fresh = n, true
 	h.status.Asked += rotations
+	h.again = h.again || rotations == 0
 	h.mu.Unlock()
 	ring(h.bell)
 	ring(h.updates)
@@ -189,6 +207,11 @@ func (h *Hook) Run(ctx context.Context) error {
 		if h.take(&d) {
 			tries = 0
 		}
+		if h.withdrawn() {
+			d, tries = due{}, 0
+			wait.Reset()
+			continue
+		}
 		err := h.target.notify(ctx, d.Notice, tries > 0)
 		if ctx.Err() != nil {
 			return nil
@@ -227,6 +250,13 @@ func (h *Hook) take(d *due) bool {
 	return true
 }
 
+// withdrawn reports whether Heard has left nothing to tell.
+func (h *Hook) withdrawn() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return !h.owed()
+}
+
 // pause waits for this target's moment, gathering what arrives meanwhile: its
 // share of the splay, and the least interval since the last notification. It
 // reports false when ctx ended.
@@ -261,6 +291,7 @@ func (h *Hook) delivered(asked uint64) {
 	h.status.Runs++
 	h.status.Delivered = asked
 	h.status.LastError = nil
+	h.again = h.again && h.fresh // asked for meanwhile
 	h.status.LastDelivered = time.Now()
 	h.mu.Unlock()
 	ring(h.updates)
@@ -273,7 +304,9 @@ func (h *Hook) failed(err error, tries int, again bool) {
 	last := h.status.LastError
 	h.status.Runs++
 	h.status.Failures++
-	h.status.LastError = err
+	if h.owed() { // and not withdrawn meanwhile
+		h.status.LastError = err
+	}
 	h.mu.Unlock()
 	ring(h.updates)
 

@@ -364,6 +364,57 @@ func TestNewHookRefuses(t *testing.T) {
 	}
 }
 
+// What Heard withdraws is no failure, before, while and after it is told again, and is
+// not tried once more; a rotation that the target has not been told of stays one.
+func TestHookHeard(t *testing.T) {
+	for _, when := range []string{"before", "while", "after"} {
+		synctest.Test(t, func(t *testing.T) {
+			told, fails := 0, false
+			target := &fakeTarget{tell: func(context.Context, Notice) error {
+				told++
+				time.Sleep(time.Second)
+				if fails {
+					return errors.New("no such unit")
+				}
+				return nil
+			}, again: -1}
+			h := newHook(Spec{Name: "x", MinInterval: time.Minute}, target, slog.New(slog.DiscardHandler))
+			runHook(t, h)
+			h.Rotated(Notice{First: true})
+			time.Sleep(2 * time.Minute)
+			h.Again()
+			time.Sleep(10 * time.Second)
+			if told != 2 || h.Status().LastError != nil {
+				t.Errorf("told %d times, %+v", told, h.Status())
+			}
+			fails = true
+			h.Again()
+			time.Sleep(map[string]time.Duration{"before": time.Second, "while": 51500 * time.Millisecond, "after": time.Hour}[when])
+			synctest.Wait()
+			if trouble := h.Status().LastError; (trouble != nil) != (when == "after") {
+				t.Errorf("%s: %v", when, trouble)
+			}
+			h.Heard()
+			before := h.Status().Runs
+			time.Sleep(time.Hour)
+			if s := h.Status(); s.LastError != nil || s.Runs > before+1 {
+				t.Errorf("%s: %d runs, then %+v", when, before, s)
+			}
+			h.Rotated(Notice{})
+			time.Sleep(time.Hour)
+			h.Heard()
+			if s := h.Status(); s.LastError == nil || s.Asked == s.Delivered {
+				t.Errorf("%s: a rotation that it has not heard of: %+v", when, s)
+			}
+			fails = false
+			time.Sleep(time.Hour)
+			if s := h.Status(); s.LastError != nil || s.Asked != s.Delivered {
+				t.Errorf("%s: %+v", when, s)
+			}
+		})
+	}
+}
+
 // What is told again is told at once, and is no rotation; a failure is logged again
 // with the next rotation, however long it has been known.
 func TestHookAgain(t *testing.T) {
