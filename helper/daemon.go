@@ -200,6 +200,9 @@ func (d *daemon) status() health.Status {
 		Source: p.source.Status(), Outputs: d.publisher.Status(), Reload: d.lastReload(),
 		Unstarted: d.publisher.Unstarted(), Recent: d.events.Recent(),
 	}
+	if h := p.config.Health; h != nil {
+		s.NeedsWrites = h.LiveNeedsWrites
+	}
 	proof := func(st *notify.ProofStatus) {
 		if st != nil {
 			s.Proofs = append(s.Proofs, *st)

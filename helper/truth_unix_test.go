@@ -4,6 +4,8 @@ package helper
 
 import (
 	"crypto/tls"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -17,6 +19,7 @@ import (
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 
+	"github.com/svidhelper/svidhelper/helper/ask"
 	"github.com/svidhelper/svidhelper/helper/devapi"
 	"github.com/svidhelper/svidhelper/helper/devapi/devapitest"
 	"github.com/svidhelper/svidhelper/helper/testbed"
@@ -96,6 +99,22 @@ func (w *troubled) listen() {
 	})
 	w.Cleanup(func() { ln.Close(); serving.Wait() })
 	w.service = ln.Addr().String()
+}
+
+// asked reports where the socket says something else than /ready.
+func (w *troubled) asked(ready string) error {
+	var said struct{ Reasons []string }
+	a, err := ask.Ask(w.Context(), w.in("certs"), "", ask.Ready)
+	if err != nil { // a new configuration has moved the files
+		a, err = ask.Ask(w.Context(), w.in("others"), "", ask.Ready)
+	}
+	if err = errors.Join(err, json.Unmarshal([]byte(ready), &said)); err != nil {
+		return err
+	}
+	if a.Ready != (len(said.Reasons) == 0) || len(a.Reasons) != len(said.Reasons) {
+		return notYet("asked: %+v, and /ready: %s", a, ready)
+	}
+	return nil
 }
 
 const oneSVID = "  x509_svid {}"
@@ -253,10 +272,50 @@ func TestReadyTurnsWithinASecond(t *testing.T) {
 				if err != nil || !holdsAll(body, c.reasons) {
 					return notYet("ready: %s %v; want the reasons %q", body, err, c.reasons)
 				}
-				return nil
+				return w.asked(body)
 			})
 			since = c.mend(w)
 			within("ready", awaitReadyAgain(t, w.api, w.address), since)
 		})
 	}
+}
+
+// TestReadyWaitsForTheFirstProof: what a probe lets in finds the service with its
+// certificate. While a later rotation is on its way, ready stays as it was.
+func TestReadyWaitsForTheFirstProof(t *testing.T) {
+	t.Parallel()
+	w := &troubled{T: t, dir: t.TempDir(), address: freeAddress(t)}
+	w.api, _ = devapitest.Start(t, devapi.Config{ManualRotation: true})
+	w.listen()
+	w.run = startDaemon(t, w.api, w.config(oneSVID, fmt.Sprintf("hook \"service\" {\n command = [\"true\"]\n proof {\n tls = %q\n timeout = \"1h\"\n }\n}", w.service)))
+	is := func(status int, what string) {
+		t.Helper()
+		eventually(t, func() error {
+			code, body, err := get("http://" + w.address + "/ready")
+			if err != nil || code != status || !strings.Contains(body, what) {
+				return notYet("ready: %d %s %v", code, body, err)
+			}
+			return w.asked(body)
+		})
+	}
+	w.run.log.Await(t, 1, "published")
+	is(http.StatusServiceUnavailable, "proof of service: the first one has not succeeded yet")
+	w.serve()
+	w.run.log.Await(t, 1, "rotation proven")
+	is(http.StatusOK, "")
+
+	serial := w.served.Load().Leaf.SerialNumber
+	w.api.Rotate()
+	eventually(t, func() error {
+		if _, body, err := get("http://" + w.address + "/status.json"); !strings.Contains(body, `"proven":false`) {
+			return notYet("the proof is not under way: %s %v", body, err)
+		}
+		return nil
+	})
+	if code, body, err := get("http://" + w.address + "/ready"); code != http.StatusOK || w.asked(body) != nil {
+		t.Errorf("a rotation is on its way, and %s is served: %d %s %v", serial, code, body, err)
+	}
+	w.serve()
+	w.run.log.Await(t, 2, "rotation proven")
+	is(http.StatusOK, "")
 }

@@ -318,10 +318,10 @@ func (g *generator) target(have snapshot.Kind, escalations ...proof.Escalation) 
 	if !have.Has(t.On) {
 		t.On = have
 	}
-	if g.maybe() {
+	if have.Has(snapshot.KindX509) && g.maybe() {
 		t.Proof = &proof.Config{TLS: pick(g, "localhost:443", "[::1]:1", "unix:///x y"), StartTLS: pick(g, "", proof.StartTLSMySQL, proof.StartTLSSMTP, proof.StartTLSIMAP, proof.StartTLSLDAP),
 			ServerName: optional(g, g.text()), ALPN: some(g, 0, g.text), Timeout: g.duration(), OnFailure: escalations[:g.IntN(len(escalations)+1)],
-			ClientCA: have.Has(snapshot.KindX509) && t.On.Has(snapshot.KindBundle) && g.maybe(), Workers: g.IntN(proof.MaxWorkers + 1)}
+			ClientCA: t.On.Has(snapshot.KindBundle) && g.maybe(), Workers: g.IntN(proof.MaxWorkers + 1)}
 		if g.maybe() {
 			t.Proof.Command = []string{g.text(), ""}
 		}

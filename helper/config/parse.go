@@ -115,7 +115,7 @@ func (f Flags) read(filename string, src []byte, goos string) (*Config, Dialect,
 		return nil, Unread, r.diagnostics()
 	}
 	c := &Config{written: map[string]string{}}
-	d := &decoder{open: f.open, reporter: r, goos: goos, taken: map[string]span{}, clientCAs: map[*proof.Config]span{}, written: c.written}
+	d := &decoder{open: f.open, reporter: r, goos: goos, taken: map[string]span{}, proofs: map[*proof.Config]places{}, written: c.written}
 	flat := &dropIn{logLevel: &c.Log.Level}
 	root, dialect := parseTree(src, r)
 	table := rootTable(c, flat)
@@ -246,7 +246,7 @@ func setTargets(d *decoder, c *Config, at places) {
 		case have != snapshot.KindNone && !have.Has(t.On):
 			d.errorf(at.of(key), "the outputs hold "+enumerate(have.Names(), "and"), "%s: nothing ever happens on %v", key, t.On)
 		}
-		d.checkClientCA(t, c.Outputs)
+		d.checkProven(t, c.Outputs)
 	}
 	if c.Process != nil {
 		set(&c.Process.Target, "process")

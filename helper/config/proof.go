@@ -38,25 +38,26 @@ func (d *decoder) checkProof(p *proof.Config, at places) {
 	if slices.Contains([]proof.StartTLS{proof.StartTLSXMPP, proof.StartTLSXMPPServer}, p.StartTLS) && p.ServerName == "" && at.has("tls") && !proof.Named(p.TLS) {
 		d.errorf(at.of("starttls"), `write server_name = "example.org", the host that it serves`, "starttls %s names a host to the service, and there is none", p.StartTLS)
 	}
-	if p.ClientCA {
-		d.clientCAs[p] = at.of("client_ca")
-	}
+	d.proofs[p] = at
 }
 
-// checkClientCA refuses client_ca where nothing that is published could be trusted by
-// the service, or shown to it, or where a change of the bundle reaches no one.
-func (d *decoder) checkClientCA(t *Target, outputs []encode.Output) {
-	at, asked := d.clientCAs[t.Proof]
-	if !asked {
+// checkProven refuses a proof by tls where no certificate is published, and client_ca
+// where nothing that is published could be trusted by the service, or where a change of
+// the bundle reaches no one.
+func (d *decoder) checkProven(t *Target, outputs []encode.Output) {
+	if t.Proof == nil {
 		return
 	}
+	proof := d.proofs[t.Proof]
+	at := proof.of("client_ca")
 	written := snapshot.KindNone
 	for i := range outputs {
 		written |= outputs[i].Written()
 	}
 	switch {
-	case !written.Has(snapshot.KindX509):
-		d.errorf(at, "write x509_svid { } into an output", "client_ca needs an X.509-SVID to show, and no output has one")
+	case proof.has("tls") && !written.Has(snapshot.KindX509):
+		d.errorf(proof.of("tls"), "write x509_svid { } into an output", "tls: what is served is compared with an X.509-SVID, and no output has one")
+	case !t.Proof.ClientCA:
 	case !written.Has(snapshot.KindBundle):
 		d.errorf(at, `name the file of the bundle in x509_svid: bundle = "ca.crt"`, "client_ca needs a bundle that the service trusts, and no output writes one")
 	case !t.On.Has(snapshot.KindBundle):

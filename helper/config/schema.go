@@ -88,8 +88,7 @@ type decoder struct {
 	idle      bool            // there is a process, and it lacks a command
 	untold    bool            // there is a process, and it lacks on_rotation
 	taken     map[string]span // directories and names of hooks, which must differ
-	// clientCAs are where proofs of trust are asked for.
-	clientCAs map[*proof.Config]span
+	proofs    map[*proof.Config]places
 	// written is Config.written.
 	written map[string]string
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -130,8 +131,8 @@ func TestChecksAnswerAsSpiffeHelperDoes(t *testing.T) {
 	if code, _ := get(t, base+"/live"); code != 200 {
 		t.Errorf("/live = %d for a trouble that is not the helper's", code)
 	}
-	strict := start(t, config.Health{LiveNeedsWrites: true}, func() Status { return status })
-	if code, body := get(t, strict+"/live"); code != 503 || !strings.Contains(body, "could not be written") {
+	status.NeedsWrites = true
+	if code, body := get(t, base+"/live"); code != 503 || !strings.Contains(body, "could not be written") {
 		t.Errorf("/live, which needs writes, = %d %s", code, body)
 	}
 }
@@ -189,12 +190,38 @@ func TestReady(t *testing.T) {
 		"a reload whose process cannot start": {func(s *Status) { s.Unstarted = "no right" },
 			"process: the one of the new configuration is not started, the one before goes on: no right"},
 		"proof": {func(s *Status) { s.Proofs[0].Problem = "serves abd" }, "proof of process: serves abd"},
+		"the first proof is under way": {func(s *Status) {
+			s.Proofs[0].Proven, s.Proofs[0].Served, s.Proofs[0].Latency = false, "", notify.Latencies{}
+		}, "proof of process: the first one has not succeeded yet"},
+		"the first proof has failed": {func(s *Status) {
+			s.Proofs[0].Proven, s.Proofs[0].Problem, s.Proofs[0].Latency = false, "serves abd", notify.Latencies{}
+		}, "proof of process: serves abd"},
+		"a later proof is under way": {func(s *Status) { s.Proofs[0].Proven, s.Proofs[0].Want = false, "abd" }, ""},
+		"a later proof is under way, and the one before has failed": {func(s *Status) {
+			s.Proofs[0].Proven, s.Proofs[0].Problem = false, "serves abd"
+		}, "proof of process: serves abd"},
+		"a hook is being told":                                 {func(s *Status) { s.Hooks[0].Asked++ }, ""},
+		"the process is being told":                            {func(s *Status) { s.Process.Rotated++ }, ""},
+		"an answer lacks the hint":                             {func(s *Status) { s.Outputs[0].Absent = []string{"x"} }, ""},
+		"an answer lacks the hint, and spiffe-helper is meant": {func(s *Status) { s.Outputs[0].Absent, s.NeedsWrites = []string{"x"}, true }, "a file could not be written"},
 	} {
 		s := healthy()
 		c.change(&s)
-		ok, why := s.ready(now)
+		ok, why := s.Ready(now) // what check -ready is told, and systemd
 		if got := strings.Join(why, "\n"); got != c.why || ok != (c.why == "") {
 			t.Errorf("%s: ready %v, %q; want %q", name, ok, got, c.why)
+		}
+		if s.Source == nil {
+			continue
+		}
+		base := start(t, config.Health{}, func() Status { return s })
+		if code, body := get(t, base+"/ready"); (code == 200) != ok {
+			t.Errorf("%s: /ready says %d %s, and check -ready %v", name, code, body, ok)
+		}
+		for path, says := range map[string]string{"/status.json": fmt.Sprintf(`"ready":%v,`, ok), "/metrics": fmt.Sprintf("svidhelper_ready %d\n", map[bool]int{true: 1}[ok])} {
+			if _, body := get(t, base+path); !strings.Contains(body, says) {
+				t.Errorf("%s: %s does not say %q:\n%s", name, path, says, body)
+			}
 		}
 	}
 }

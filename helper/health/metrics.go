@@ -71,7 +71,7 @@ func with(labels []string, more string) []string { return append(slices.Clone(la
 
 // write turns a status into metrics.
 func (s *Status) write(e *exposition) {
-	ready, _ := s.ready(time.Now())
+	ready, _ := s.Ready(time.Now())
 	e.value(metricBuild, 1, s.Version, runtime.Version())
 	e.time(metricStart, s.Started)
 	e.bool(metricReady, ready)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/svidhelper/svidhelper/helper/notify"
 	"github.com/svidhelper/svidhelper/helper/publish"
 	"github.com/svidhelper/svidhelper/supervisor"
 	"github.com/svidhelper/svidhelper/supervisor/hook"
@@ -44,8 +45,8 @@ func (r *reasons) list() []string {
 	return r.all
 }
 
-// ready reports whether everything is as it should be at that moment, and if
-// not, why.
+// Ready reports what a probe is told at that moment: whether everything is as it
+// should be, and if not, why.
 //
 // An outage of the Workload API is no reason, nor is an answer that was refused:
 // the last good set is on disk, and it is good until it expires, which is one.
@@ -53,8 +54,10 @@ func (r *reasons) list() []string {
 // of the agent. An identity that is refused for longer than the grace period is
 // a reason: that is meant for this workload. A configuration file that is refused
 // is none, since everything goes on as before; one that is in effect, and whose
-// process cannot be started, is.
-func (s *Status) ready(now time.Time) (ok bool, why []string) {
+// process cannot be started, is. A notification or a proof that is under way is none,
+// but for the first proof: what waits for a probe is to find the service with its
+// certificate.
+func (s *Status) Ready(now time.Time) (ok bool, why []string) {
 	var r reasons
 	api := s.apiProblem()
 	if api != "" && slices.ContainsFunc(s.Outputs, func(o publish.Status) bool { return awaits(&o, now) }) {
@@ -72,8 +75,11 @@ func (s *Status) ready(now time.Time) (ok bool, why []string) {
 	for i := range s.Hooks {
 		r.add("hook "+s.Hooks[i].Name+": ", hookProblem(&s.Hooks[i]))
 	}
-	for _, p := range s.Proofs {
-		r.add("proof of "+p.Target+": ", p.Problem)
+	for i := range s.Proofs {
+		r.add("proof of "+s.Proofs[i].Target+": ", proofProblem(&s.Proofs[i]))
+	}
+	if len(r.all) == 0 {
+		r.all = s.unwritten()
 	}
 	return len(r.all) == 0, r.list()
 }
@@ -140,6 +146,15 @@ func hookProblem(h *hook.Status) string {
 		return ""
 	}
 	return fmt.Sprintf("%v; its target has not heard of the last rotation, and is told when that is mended, or at the next one", h.LastError)
+}
+
+// proofProblem is why a service is not known to serve what is on disk, or was before the
+// rotation that is under way.
+func proofProblem(p *notify.ProofStatus) string {
+	if _, proven := p.Latency.Last(); p.Problem == "" && proven == 0 {
+		return "the first one has not succeeded yet"
+	}
+	return p.Problem
 }
 
 // times writes a number of times.

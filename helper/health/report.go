@@ -149,7 +149,7 @@ func briefs(all []string) []string {
 }
 
 func (s *Status) report(now time.Time) report {
-	ready, why := s.ready(now)
+	ready, why := s.Ready(now)
 	r := report{
 		Version: brief(s.Version), GoVersion: runtime.Version(), Time: now.UTC(), Started: s.Started.UTC(),
 		Ready: ready, Reasons: why, Notes: s.notes(why), Outputs: []outputReport{},

@@ -78,7 +78,7 @@ func New(cfg config.Health, current func() Status, log *slog.Logger) (*Server, e
 // address, and that Check has accepted.
 func (s *Server) Follow(cfg config.Health) {
 	cfg, _ = prepare(cfg)
-	checks := map[string]http.HandlerFunc{cfg.LivePath: s.live(cfg.LiveNeedsWrites), cfg.ReadyPath: s.ready(cfg.LiveNeedsWrites)}
+	checks := map[string]http.HandlerFunc{cfg.LivePath: s.live, cfg.ReadyPath: s.ready}
 	for path, check := range maps.Clone(checks) { // as spiffe-helper, which sends /live on to /live/
 		if short := strings.TrimSuffix(path, "/"); short != "" && checks[short] == nil {
 			checks[short] = check
@@ -186,28 +186,21 @@ func (s *Server) bounded(answer http.HandlerFunc) http.HandlerFunc {
 // live is 200 while the helper answers: what the Workload API, a disk or the
 // process does is no reason to restart the helper. spiffe-helper's also needs
 // that no write has failed.
-func (s *Server) live(needsWrites bool) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) {
-		status := s.current()
-		answer(w, &status, status.unwritten(needsWrites), nil)
-	}
+func (s *Server) live(w http.ResponseWriter, _ *http.Request) {
+	status := s.current()
+	answer(w, &status, status.unwritten(), nil)
 }
 
-func (s *Server) ready(needsWrites bool) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) {
-		status := s.current()
-		ok, why := status.ready(time.Now())
-		if ok {
-			why = status.unwritten(needsWrites)
-		}
-		answer(w, &status, why, status.notes(why))
-	}
+func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
+	status := s.current()
+	_, why := status.Ready(time.Now())
+	answer(w, &status, why, status.notes(why))
 }
 
 // unwritten is a reason for the checks of spiffe-helper, for which an answer that
 // lacks the hint is a write that failed.
-func (s *Status) unwritten(needsWrites bool) []string {
-	if needsWrites && s.writes().failed() {
+func (s *Status) unwritten() []string {
+	if s.NeedsWrites && s.writes().failed() {
 		return []string{"a file could not be written"}
 	}
 	return nil

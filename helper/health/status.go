@@ -31,6 +31,9 @@ type Status struct {
 	// Unstarted is why the process of the configuration does not take the place of
 	// the one before; empty if it has.
 	Unstarted string
+	// NeedsWrites has both checks answer 503 while a write has failed, as those of
+	// spiffe-helper do.
+	NeedsWrites bool
 	// Recent are the last events, the oldest first.
 	Recent []events.Event
 }
