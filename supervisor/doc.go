@@ -33,10 +33,11 @@
 // Java and Ruby, and bash with a trap for EXIT, have handlers from their start,
 // and some of these end the program: choose a signal that the program expects. A
 // Go program is signalled once it has a thread for signals (it has called
-// signal.Notify), or one second after it was first seen. A program that waits in
-// sigwait, as tini and dumb-init do, shows no handler, and is not told; sudo, su
-// and timeout may keep a signal to themselves. Make the program itself the
-// Command, with User.
+// signal.Notify), or one second after it was first seen. A program whose first
+// thread waits in sigwait, as that of named, tini and dumb-init does, is not told:
+// the kernel shows the signal there as neither caught nor blocked, as in a program
+// that it would end. sudo, su and timeout may keep a signal to themselves. Make the
+// program itself the Command, with User.
 //
 // The process gets its stop signal when the helper dies, even of SIGKILL, and so
 // takes its own children with it. The kernel forgets that wish for a process
