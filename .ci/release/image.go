@@ -45,7 +45,10 @@ func (r *release) image(builds []*build) error {
 	if err != nil {
 		return err
 	}
-	if err := l.AppendIndex(index, layout.WithAnnotations(map[string]string{"org.opencontainers.image.ref.name": r.version})); err != nil {
+	// What Podman calls the image that it loads, and what containerd does, and so Docker.
+	name := "svidhelper:" + r.version
+	called := map[string]string{"org.opencontainers.image.ref.name": name, "io.containerd.image.name": "docker.io/library/" + name}
+	if err := l.AppendIndex(index, layout.WithAnnotations(called)); err != nil {
 		return err
 	}
 	entries, err := everything(dir)

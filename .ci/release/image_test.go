@@ -29,6 +29,9 @@ func unpacked(t *testing.T) (rootfs string, entrypoint []string, user string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if name := top.Manifests[0].Annotations["org.opencontainers.image.ref.name"]; name != "svidhelper:1.2.3" {
+		t.Errorf("podman load calls it %s", name)
+	}
 	platforms, err := index.ImageIndex(top.Manifests[0].Digest)
 	if err != nil {
 		t.Fatal(err)
