@@ -11,9 +11,10 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"unicode"
 
 	"google.golang.org/grpc/codes"
+
+	"github.com/svidhelper/svidhelper/helper/printable"
 )
 
 // Problem says in one line what is wrong: the cause, and what to check. It is
@@ -35,7 +36,7 @@ func (s *Status) Problem() string {
 	default:
 		return ""
 	}
-	return printable(fmt.Sprintf("Workload API at %s: %s", s.Connection.Address, why))
+	return sentence(fmt.Sprintf("Workload API at %s: %s", s.Connection.Address, why))
 }
 
 // Problem says in one line what is wrong with the profile, and what to check. It is
@@ -44,7 +45,7 @@ func (p *ProfileStatus) Problem() string {
 	if p.LastError == nil && !p.LastSuccess.IsZero() {
 		return ""
 	}
-	return printable(explainFailure(p))
+	return sentence(explainFailure(p))
 }
 
 // failing returns the profiles that have not come or have a problem: first those
@@ -90,7 +91,7 @@ func explainConnection(err error, address string) string {
 	case errors.Is(err, syscall.EINVAL) && len(path) > maxSocketPath:
 		return fmt.Sprintf("the path is %d bytes long, a socket's is at most %d: use a shorter one", len(path), maxSocketPath)
 	default:
-		return printable(err.Error())
+		return sentence(err.Error())
 	}
 }
 
@@ -176,17 +177,8 @@ func whoami() string {
 	return "uid " + strconv.Itoa(uid)
 }
 
-// printable makes text of unknown origin fit for a line of a terminal.
-func printable(s string) string {
-	const most = 500
-	s = strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return ' '
-	}, strings.ToValidUTF8(s, "?"))
-	if len(s) > most {
-		s = strings.ToValidUTF8(s[:most], "") + "..."
-	}
-	return s
+// sentence makes text of unknown origin, which may have several lines, fit for a line.
+func sentence(s string) string {
+	const most = 500 // bytes
+	return printable.Line(strings.Join(strings.Fields(s), " "), most)
 }

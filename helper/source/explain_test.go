@@ -126,7 +126,7 @@ func TestExplainPermission(t *testing.T) {
 }
 
 func TestWhatAServerSaysIsMadePrintable(t *testing.T) {
-	got := printable("a\nb\x1b[31mc\xff" + strings.Repeat("é", 1000))
+	got := sentence("a\nb\x1b[31mc\xff" + strings.Repeat("é", 1000))
 	if strings.ContainsFunc(got, unicode.IsControl) || !utf8.ValidString(got) || len(got) > 510 {
 		t.Errorf("%q", got)
 	}

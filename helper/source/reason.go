@@ -42,7 +42,7 @@ func (r *Rejection) Error() string { return r.text }
 // reject returns a Rejection whose text is formatted as by fmt.Errorf, made
 // printable and short: it quotes an answer. Keys and tokens have no place in it.
 func reject(reason Reason, format string, args ...any) error {
-	return &Rejection{Reason: reason, text: printable(fmt.Errorf(format, args...).Error())}
+	return &Rejection{Reason: reason, text: sentence(fmt.Errorf(format, args...).Error())}
 }
 
 // refusals are what was refused of one answer. They are counted and not

@@ -38,7 +38,7 @@ func (p *ProfileStatus) denied(yes bool) {
 func (p *ProfileStatus) attrs() []any {
 	attrs := []any{"profile", string(p.Profile)}
 	if p.Profile == ProfileJWTSVID {
-		attrs = append(attrs, "audience", printable(p.Request.String()))
+		attrs = append(attrs, "audience", sentence(p.Request.String()))
 	}
 	if p.Code != codes.OK {
 		attrs = append(attrs, "code", p.Code.String())

@@ -270,7 +270,7 @@ func tidy(err error) error {
 type serverError struct{ status *status.Status }
 
 func (e *serverError) Error() string {
-	return fmt.Sprintf("%s: %s", e.status.Code(), printable(e.status.Message()))
+	return fmt.Sprintf("%s: %s", e.status.Code(), sentence(e.status.Message()))
 }
 
 // GRPCStatus lets status.Code see through.
