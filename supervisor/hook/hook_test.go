@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -369,11 +370,10 @@ func TestNewHookRefuses(t *testing.T) {
 func TestHookHeard(t *testing.T) {
 	for _, when := range []string{"before", "while", "after"} {
 		synctest.Test(t, func(t *testing.T) {
-			told, fails := 0, false
+			var fails atomic.Bool
 			target := &fakeTarget{tell: func(context.Context, Notice) error {
-				told++
 				time.Sleep(time.Second)
-				if fails {
+				if fails.Load() {
 					return errors.New("no such unit")
 				}
 				return nil
@@ -384,10 +384,10 @@ func TestHookHeard(t *testing.T) {
 			time.Sleep(2 * time.Minute)
 			h.Again()
 			time.Sleep(10 * time.Second)
-			if told != 2 || h.Status().LastError != nil {
-				t.Errorf("told %d times, %+v", told, h.Status())
+			if s := h.Status(); s.Runs != 2 || s.LastError != nil {
+				t.Errorf("%+v", s)
 			}
-			fails = true
+			fails.Store(true)
 			h.Again()
 			time.Sleep(map[string]time.Duration{"before": time.Second, "while": 51500 * time.Millisecond, "after": time.Hour}[when])
 			synctest.Wait()
@@ -406,7 +406,7 @@ func TestHookHeard(t *testing.T) {
 			if s := h.Status(); s.LastError == nil || s.Asked == s.Delivered {
 				t.Errorf("%s: a rotation that it has not heard of: %+v", when, s)
 			}
-			fails = false
+			fails.Store(false)
 			time.Sleep(time.Hour)
 			if s := h.Status(); s.LastError != nil || s.Asked != s.Delivered {
 				t.Errorf("%s: %+v", when, s)
