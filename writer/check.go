@@ -80,12 +80,12 @@ func checkPlace(s *Spec, names []string) error {
 		case mode == ModeInPlace && !p.missing:
 			return checkInPlace(p.path, names)
 		case p.missing:
-			return fmt.Errorf("the directory does not exist, and cannot be created in %s: %w", p.path, err)
+			return fmt.Errorf("the directory does not exist, and cannot be created in %s: %w: create it for svidhelper's user, or choose another one", p.path, err)
 		}
 		if checkInPlace(p.path, names) == nil {
 			return fmt.Errorf("no right to write in it: %w: grant it, or set publish = %q, as the files that are there can be written", err, ModeInPlace)
 		}
-		return fmt.Errorf("no right to write in it: %w", err)
+		return fmt.Errorf("no right to write in it: %w: choose a directory that svidhelper's user can write in", err)
 	}
 	if mode != ModeInPlace && !p.missing && len(names) > 0 {
 		return checkMounts(p.path, names)

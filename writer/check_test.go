@@ -62,7 +62,10 @@ func TestCheck(t *testing.T) {
 		{"a read-only file system", true, func(t *testing.T, base string, o *output) {
 			must(t, os.Mkdir(o.Dir, 0o755))
 			mount(t, "tmpfs", o.Dir, unix.MS_RDONLY, "size=64k")
-		}, "read-only"},
+		}, "read-only file system: choose a directory that svidhelper's user can write in"},
+		{"a directory to create on a read-only file system", true, func(t *testing.T, base string, o *output) {
+			mount(t, "tmpfs", base, unix.MS_RDONLY, "size=64k")
+		}, "read-only file system: create it for svidhelper's user"},
 		{"a set with an odd name", false, func(t *testing.T, base string, o *output) {
 			o.Set = "a/b"
 		}, "letters"},
