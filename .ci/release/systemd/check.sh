@@ -14,6 +14,11 @@ dpkg -i /mnt/svidhelper.deb
 is svidhelper ActiveState inactive
 is svidhelper UnitFileState disabled
 
+# A unit without a configuration says so.
+! systemctl start svidhelper@nothing
+await sh -c "journalctl --no-pager -u svidhelper@nothing | grep 'open /etc/svidhelper/nothing.conf: no such file'"
+systemctl stop svidhelper@nothing
+
 # The commands of the README, with an agent where SPIRE has it.
 unit agent.service <<'U'
 [Service]
