@@ -16,7 +16,7 @@ is svidhelper UnitFileState disabled
 
 # A unit without a configuration says so.
 ! systemctl start svidhelper@nothing
-await sh -c "journalctl --no-pager -u svidhelper@nothing | grep 'open /etc/svidhelper/nothing.conf: no such file'"
+await sh -c "journalctl --no-pager -u svidhelper@nothing | grep '/etc/svidhelper/nothing.conf'"
 systemctl stop svidhelper@nothing
 
 # The commands of the README, with an agent where SPIRE has it.
