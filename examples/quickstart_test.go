@@ -61,7 +61,7 @@ func TestDemo(t *testing.T) {
 // TestConfigurations checks every configuration that users are told to copy.
 func TestConfigurations(t *testing.T) {
 	files := []string{"../helper.conf.example"}
-	for _, pattern := range []string{"*/helper*.conf", "*/spiffe-helper.conf", "systemd/haproxy.conf"} {
+	for _, pattern := range []string{"*/helper*.conf", "*/spiffe-helper.conf", "systemd/[hn]*.conf"} {
 		files = append(files, glob(t, pattern)...)
 	}
 	for _, document := range []string{"../README.md", "../docs/configuration.md", "../docs/migration.md", "../docs/templates.md"} {

@@ -14,7 +14,7 @@ import (
 // has its units do what examples/systemd says: systemd/check.sh.
 func TestSystemd(t *testing.T) {
 	needRoot(t, "to boot takes root's rights")
-	for _, program := range []string{"unshare", "setpriv", "busybox", "systemctl", "dbus-daemon", "pkaction", "haproxy", "openssl"} {
+	for _, program := range []string{"unshare", "setpriv", "busybox", "systemctl", "dbus-daemon", "pkaction", "haproxy", "nginx", "openssl"} {
 		need(t, program)
 	}
 	readme := string(read(t, "../../examples/systemd/README.md"))

@@ -49,6 +49,20 @@ await changed $file "$was"
 await served "$(serial $file)"
 is haproxy MainPID "$pid"
 
+# nginx does the same.
+systemctl stop haproxy svidhelper@haproxy
+cd /usr/share/doc/svidhelper/examples
+install -m 0644 systemd/nginx.conf /etc/svidhelper/nginx.conf
+sed 's|/run/nginx/tls/|/run/svidhelper/nginx/|g' nginx/nginx.conf >/etc/nginx/nginx.conf
+cd /
+sed 's/haproxy/nginx/g' /etc/systemd/system/haproxy.service.d/svidhelper.conf | unit nginx.service.d/svidhelper.conf
+file=/run/svidhelper/nginx/tls.crt
+systemctl start nginx
+was=$(serial $file)
+rotate
+await changed $file "$was"
+await served "$(serial $file)"
+
 # Another unit is reloaded by a hook at a rotation, and with svidhelper when that is
 # reloaded by hand. Its credentials stay those of its start.
 unit web.service <<'U'
