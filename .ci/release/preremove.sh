@@ -4,7 +4,8 @@ set -e
 case $1 in
 remove | 0)
 	if [ -d /run/systemd/system ]; then
-		systemctl disable --now svidhelper.service 'svidhelper@*.service'
+		systemctl stop svidhelper.service 'svidhelper@*.service'
+		systemctl disable svidhelper.service svidhelper@.service # with all of its instances
 	fi
 	;;
 esac

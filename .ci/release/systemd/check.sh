@@ -8,6 +8,7 @@ served() { [ "$(openssl s_client -connect localhost:8443 </dev/null 2>/dev/null 
 changed() { [ "$(serial "$1")" != "$2" ]; }
 rotate() { systemctl kill -s USR1 agent; }
 unit() { mkdir -p "$(dirname "/etc/systemd/system/$1")" && cat >"/etc/systemd/system/$1" && systemctl daemon-reload; }
+dpkg() { command dpkg --no-triggers "$@"; } # an index of the manuals takes its time
 cd /
 
 # The package starts nothing.
@@ -119,3 +120,15 @@ await is svidhelper ActiveState active
 systemctl kill -s STOP svidhelper || not is svidhelper NRestarts 0
 while is svidhelper NRestarts 0; do sleep 0.1; done
 await is svidhelper ActiveState active
+
+# An upgrade disturbs nothing, a removal ends all of it, a purge leaves no key.
+systemctl enable svidhelper@web
+pid=$(systemctl show -P MainPID svidhelper@web)
+dpkg -i /mnt/svidhelper.deb
+is svidhelper@web MainPID "$pid"
+dpkg -r svidhelper
+not systemctl is-active svidhelper svidhelper@web
+test ! -L /etc/systemd/system/multi-user.target.wants/svidhelper@web.service
+test -f /run/svidhelper/web/svid.pem # for those who read it
+dpkg -P svidhelper
+test ! -e /run/svidhelper
