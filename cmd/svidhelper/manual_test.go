@@ -128,26 +128,6 @@ func manual(t *testing.T) string {
 	return p.String()
 }
 
-// section returns what stands under a heading of docs/operation.md.
-func section(t *testing.T, heading string) string {
-	t.Helper()
-	text, err := os.ReadFile("../../docs/operation.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, after, found := strings.Cut(string(text), "\n## "+heading+"\n")
-	if !found {
-		t.Fatalf("docs/operation.md has no section %q", heading)
-	}
-	after, _, _ = strings.Cut(after, "\n## ")
-	return strings.TrimSpace(after)
-}
-
-// plain returns Markdown's prose without its marks.
-func plain(text string) string {
-	return strings.ReplaceAll(text, "`", "")
-}
-
 // configManual returns helper.conf(5).
 func configManual(t *testing.T) string {
 	p := newPage("helper.conf", "5", "the configuration of svidhelper")
