@@ -26,7 +26,7 @@ func TestSystemd(t *testing.T) {
 		return m[1]
 	}
 	group := newControlGroup(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "sh", "-c", `echo $$ >"$GROUP/cgroup.procs" && exec unshare --mount --pid --fork --kill-child --mount-proc --uts --ipc --net --cgroup bash systemd/boot.sh`)
 	cmd.Env = append(os.Environ(), "GROUP="+group, "COMMANDS="+block("^```sh\n(.*?)^```"), "HOOK="+block("(?s)```hcl\n(.*?)^```"), "RULE="+block(`^ +(polkit\.addRule.*?^ +}\);)`),
