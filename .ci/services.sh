@@ -37,6 +37,12 @@ four() {
 	fi
 }
 
+for name in ${SERVICES:-}; do
+	grep -q "^$name " .ci/services || {
+		echo "no server $name; .ci/services lists them" >&2
+		exit 1
+	}
+done
 names="" packages="" n=0
 while read -r name needs; do
 	case "$name" in '#'* | '') continue ;; esac

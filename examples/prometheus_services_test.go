@@ -2,7 +2,14 @@
 
 package examples_test
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
+
+// betweenTwoFiles tells the refusal of a connection for which Prometheus has read the old
+// certificate and the new key.
+func betweenTwoFiles(err error) bool { return strings.Contains(err.Error(), "tls: internal error") }
 
 // TestServicePrometheus runs the example: 30 rotations while clients connect with mutual
 // TLS, and a connection that lasts throughout.
@@ -23,7 +30,7 @@ func TestServicePrometheus(t *testing.T) {
 	ready := ask("GET /-/ready HTTP/1.1\r\nHost: localhost\r\n\r\n", "HTTP/1.1 200 OK\r\n")
 	s.rotate(rotations,
 		holdTLS(s.address, tls, halves[0], ask("\r\n", "HTTP/1.1 ")),
-		newClient("TLS connections", talkDial(s.address, tls, nil, ready)))
+		dropping(newClient("TLS connections", talkDial(s.address, tls, nil, ready)), betweenTwoFiles))
 	s.trustsNewAuthority(nil, ready)
 	s.stop(0)
 	runReadme(t, "prometheus", "prometheus", "curl")
