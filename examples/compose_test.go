@@ -30,9 +30,7 @@ until eval $PROBE; do sleep 0.05; done
 // be healthy before nginx is there.
 func TestComposeBecomesHealthy(t *testing.T) {
 	need(t, "unshare")
-	if os.Getuid() != 0 {
-		t.Skip("the namespaces are root's")
-	}
+	needRoot(t, "the namespaces are root's")
 	text, err := os.ReadFile("compose/compose.yaml")
 	if err != nil {
 		t.Fatal(err)

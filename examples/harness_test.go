@@ -281,3 +281,16 @@ func deadline(t *testing.T, d time.Duration) context.Context {
 	t.Cleanup(cancel)
 	return ctx
 }
+
+// needRoot skips the test, or fails it where nothing may be skipped, when it does
+// not run as root.
+func needRoot(t *testing.T, why string) {
+	t.Helper()
+	if os.Getuid() == 0 {
+		return
+	}
+	if os.Getenv("SVIDHELPER_TEST_STRICT") != "" {
+		t.Fatal(why)
+	}
+	t.Skip(why)
+}

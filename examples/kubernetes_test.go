@@ -70,9 +70,7 @@ func TestKubernetesPods(t *testing.T) {
 	for _, program := range []string{"unshare", "setpriv", "busybox", "nginx"} {
 		need(t, program)
 	}
-	if os.Getuid() != 0 {
-		t.Skip("the namespaces are root's")
-	}
+	needRoot(t, "the namespaces are root's")
 	manifests, err := filepath.Glob("kubernetes/*.yaml")
 	if err != nil {
 		t.Fatal(err)

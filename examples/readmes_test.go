@@ -79,9 +79,7 @@ func runReadme(t *testing.T, folder string, programs ...string) {
 	for _, p := range append(programs, "unshare", "busybox") {
 		need(t, p)
 	}
-	if os.Getuid() != 0 {
-		t.Skip("the commands are root's")
-	}
+	needRoot(t, "the commands are root's")
 	text, err := os.ReadFile(filepath.Join(folder, "README.md"))
 	if err != nil {
 		t.Fatal(err)

@@ -16,7 +16,7 @@ import (
 )
 
 // readAgain reads the configuration and, when it is valid and different, has it
-// take the place of the running one.
+// take the place of the running one. It reports whether the configuration is not valid.
 func (d *daemon) readAgain(ctx context.Context) (invalid bool) {
 	if info, err := os.Stat(d.options.File); d.options.File != "" && err == nil && !info.Mode().IsRegular() {
 		d.refuse("the new configuration is not read, the running one stays", fmt.Errorf("%s is not a regular file", d.options.File))

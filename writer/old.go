@@ -21,7 +21,7 @@ type oldGeneration struct {
 // retire has a previous generation removed after a while.
 func (d *Dir) retire(gen string) {
 	d.old = append(d.old, oldGeneration{gen, time.Now().Add(retirement)})
-	if len(d.old) >= mostOld { // its time is over with the next one
+	if len(d.old) >= mostOld { // the oldest one makes room for the next publish's
 		d.old[0].due = time.Now()
 		d.tidying.Reset(0)
 	} else if len(d.unsynced) == 0 { // or the timer is set for that
@@ -57,7 +57,8 @@ func (d *Dir) sync() error {
 
 // tidyLater runs when the timer says so.
 func (d *Dir) tidyLater() {
-	runtime.Gosched() // to the readers whom the caller has told by now
+	// The goroutines that the caller has woken go first: they tell others of the new set.
+	runtime.Gosched()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if !d.closed && d.fs != nil {

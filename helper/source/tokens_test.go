@@ -211,8 +211,8 @@ func TestTokensThatHardlyLive(t *testing.T) {
 }
 
 // An agent keeps its token until about half of its life, and says the same one until
-// then. One who asks a moment too early asks again soon, and long before a quarter is
-// left.
+// then. A source that asks a moment too early asks again soon, and long before a quarter
+// is left.
 func TestRenewalByAnAgentThatKeepsItsToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const life = 5 * time.Minute

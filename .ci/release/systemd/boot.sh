@@ -1,7 +1,7 @@
 #!/bin/bash
 # Boots systemd as the init process of a machine of its own: in namespaces that
-# unshare(1) has made, with the distribution's files, which can be changed and nobody
-# sees it, and none of its services. It runs systemd/check.sh as a unit, and powers off
+# unshare(1) has made, with the distribution's files below overlays that end with it,
+# and none of its services. It runs systemd/check.sh as a unit, and powers off
 # with the status of that.
 set -e
 mount --make-rprivate /
@@ -56,7 +56,7 @@ StandardError=append:/mnt/out
 U
 touch /mnt/out
 tail -f /mnt/out &
-# Not what is the kernel's and so everybody's.
+# Without the capabilities that act on the kernel, which the machine itself uses too.
 exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin container=lxc \
 	setpriv --bounding-set=-sys_module,-sys_time,-sys_rawio,-syslog,-mac_admin \
 	/lib/systemd/systemd --system --unit=check.target --log-target=journal --show-status=false
